@@ -1,0 +1,48 @@
+# Thin lines: what each target does is said in README.md; the work is in scripts.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup dev test check format demo bench crash conformance compiled-test clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml build_descriptors.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+dev: setup
+	$(BIN)/perdure server start-dev --port 7233 --db-filename perdure.db
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(wildcard build_descriptors.py perdure tests bench examples)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not slow"
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+bench: setup
+	$(BIN)/python bench/compare.py
+
+crash: setup
+	$(BIN)/python tests/crash/run.py
+
+conformance: setup
+	$(BIN)/python tests/conformance/run.py
+
+compiled-test: setup
+	$(BIN)/python bench/compiled.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,13 @@
+"""Message classes of `temporal.api.common.v1` from our own descriptor pool; nothing else belongs here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1.grpc_status_pb2 import *
+    from temporalio.api.common.v1.message_pb2 import *
+else:
+    from perdure.api.pool import export
+
+    export("temporal.api.common.v1", globals())

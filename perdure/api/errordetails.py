@@ -1,0 +1,12 @@
+"""Message classes of `temporal.api.errordetails.v1` from our own descriptor pool; nothing else belongs here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from temporalio.api.errordetails.v1.message_pb2 import *
+else:
+    from perdure.api.pool import export
+
+    export("temporal.api.errordetails.v1", globals())

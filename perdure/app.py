@@ -1,0 +1,153 @@
+"""The composition root: the only module that names concrete classes and puts a server together.
+
+A `Server` is everything of one process on one event loop; `run_dev_server` is what the command line calls. Nothing
+is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, final
+
+from perdure import __version__
+from perdure.api import enums
+from perdure.clock import Clock, WallClock
+from perdure.cluster.identity import load_identity
+from perdure.cluster.namespaces import NamespaceRegistry
+from perdure.config.devserver import DevServerOptions, banner
+from perdure.config.dynamic import DynamicConfig
+from perdure.engine.engine import Engine
+from perdure.frontend.service import REQUEST_STREAMS, Frontend
+from perdure.frontend.services import Services
+from perdure.frontend.tokens import Tokens
+from perdure.ids import IdSource, SystemIds
+from perdure.matching.service import Matching
+from perdure.store.api import Store, StoreError
+from perdure.store.sqlite import SqliteStore
+from perdure.telemetry.logs import configure
+from perdure.transport.options import ServerOptions
+from perdure.transport.server import GrpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CACHE_BYTES = 256 << 20
+"""Chains held in memory by one process."""
+DRAIN_S = 2.0
+"""How long a stopping server lets calls in progress finish."""
+SWITCH_INTERVAL_S = 0.0005
+"""A short interpreter switch interval: a thread that syncs gets the lock back soon (DESIGN 5). Process-wide, so never
+when embedded.
+"""
+
+SEARCH_ATTRIBUTE_TYPES = {
+    "text": enums.INDEXED_VALUE_TYPE_TEXT,
+    "keyword": enums.INDEXED_VALUE_TYPE_KEYWORD,
+    "int": enums.INDEXED_VALUE_TYPE_INT,
+    "double": enums.INDEXED_VALUE_TYPE_DOUBLE,
+    "bool": enums.INDEXED_VALUE_TYPE_BOOL,
+    "datetime": enums.INDEXED_VALUE_TYPE_DATETIME,
+    "keywordlist": enums.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+
+
+@final
+class Server:
+    """One process's server without its listener: store, engine, matching and frontend on the running loop."""
+
+    def __init__(self, store: Store, clock: Clock, ids: IdSource, config: DynamicConfig) -> None:
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.config = config
+        self.namespaces = NamespaceRegistry(store, config, ids)
+        self.matching = Matching(clock, asyncio.get_running_loop())
+        self.engine = Engine(store, self.matching, self.namespaces, clock, ids, CACHE_BYTES)
+        self._frontend: Frontend | None = None
+
+    @property
+    def frontend(self) -> Frontend:
+        """The RPC surface; there is one once the server is open."""
+        assert self._frontend is not None, "open comes first"
+        return self._frontend
+
+    async def open(
+        self, namespaces: tuple[str, ...] = ("default",), search_attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """Open the store, take ownership, make sure that these namespaces exist, and begin to work."""
+        await self.store.open()
+        identity = await load_identity(self.store, self.ids)
+        await self.namespaces.load()
+        types = {name: int(SEARCH_ATTRIBUTE_TYPES[kind.lower()]) for name, kind in (search_attributes or {}).items()}
+        for name in namespaces:
+            await self.namespaces.ensure(name, types)
+        await self.engine.open()
+        services = Services(
+            engine=self.engine,
+            matching=self.matching,
+            namespaces=self.namespaces,
+            store=self.store,
+            config=self.config,
+            clock=self.clock,
+            ids=self.ids,
+            identity=identity,
+            tokens=Tokens(identity.token_key),
+            loop=asyncio.get_running_loop(),
+            version=__version__,
+        )
+        self._frontend = Frontend(services)
+
+    async def close(self) -> None:
+        """Stop in order: no new calls, queued writes out, store closed."""
+        self.matching.close()
+        if self._frontend is not None:
+            await self._frontend.close()
+        await self.engine.close()
+        await self.store.close()
+
+
+def run_dev_server(options: DevServerOptions) -> int:
+    """`perdure server start-dev`: serve until SIGINT or SIGTERM; the exit status."""
+    configure(options.log_level, options.log_format)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    runner: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if sys.platform != "win32":
+        import uvloop
+
+        runner = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=runner) as loop:
+            return loop.run(_serve_dev(options))
+    except (OSError, StoreError) as error:
+        print(f"perdure: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _serve_dev(options: DevServerOptions) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    config = DynamicConfig(options.dynamic_config)
+    for warning in config.warnings:
+        print(f"perdure: {warning}", file=sys.stderr)
+    store = SqliteStore(options.db_filename, options.sqlite_pragmas)
+    server = Server(store, WallClock(), SystemIds(), config)
+    await server.open(options.namespaces, options.search_attributes)
+    listener = GrpcServer(server.frontend.dispatch, ServerOptions(), REQUEST_STREAMS)
+    try:
+        await listener.start(options.ip, options.port)
+        print(banner(options, __version__), flush=True)
+        gc.collect()
+        gc.freeze()
+        await stop.wait()
+    finally:
+        await listener.stop(DRAIN_S)
+        await server.close()
+    return 0

@@ -1,0 +1,73 @@
+"""The cache of chains, bounded in bytes: least recently used first, never one that something waits for (DESIGN 1.5)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import final
+
+from perdure.engine.entity import Entity
+
+SCAN_MAX = 32
+"""How many pinned entities one eviction may pass over before it gives up for now."""
+
+
+@final
+class Cache:
+    """Chains in memory by digest."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._entities: OrderedDict[bytes, Entity] = OrderedDict()
+        self._charged: dict[bytes, int] = {}
+        self.size = 0
+        """Bytes charged now."""
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+    def get(self, digest: bytes) -> Entity | None:
+        """The chain, which becomes the most recently used."""
+        entity = self._entities.get(digest)
+        if entity is not None:
+            self._entities.move_to_end(digest)
+        return entity
+
+    def put(self, entity: Entity) -> None:
+        """Add a chain."""
+        self._entities[entity.digest] = entity
+        self._charge(entity)
+
+    def settle(self, entity: Entity) -> None:
+        """The chain has come to rest: charge what it holds now, forget it if it is nothing, make room if there is too
+        much.
+        """
+        if entity.pinned:
+            return
+        if entity.state.chain is None and self._entities.get(entity.digest) is entity:
+            self._remove(entity)
+            return
+        self._charge(entity)
+        if self.size > self._bytes_max:
+            self._evict()
+
+    def _charge(self, entity: Entity) -> None:
+        if entity.digest not in self._entities:
+            return
+        self.size += entity.size - self._charged.get(entity.digest, 0)
+        self._charged[entity.digest] = entity.size
+
+    def _evict(self) -> None:
+        passed = 0
+        for digest in list(self._entities):
+            if self.size <= self._bytes_max or passed >= SCAN_MAX:
+                return
+            entity = self._entities[digest]
+            if entity.pinned:
+                passed += 1
+                continue
+            self._remove(entity)
+
+    def _remove(self, entity: Entity) -> None:
+        del self._entities[entity.digest]
+        self.size -= self._charged.pop(entity.digest, 0)
+        entity.dropped()

@@ -1,0 +1,157 @@
+"""The committer: gathers the writes of many chains into one database transaction (DESIGN 1.6).
+
+While one commit is in flight the next batch forms. A batch that definitely failed is retried member by member, so
+that only the member that fails alone loses its draft. An ambiguous result takes a new epoch before anything else
+is written; what became of the batch is then re-read, never guessed. Nothing here knows a machine: a member is a
+list of writes and two callbacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import final
+
+from perdure.store.api import BATCH_WRITES_MAX, ChainWrite, CommitFailed, CommitUnknown, Fence, FenceLost, Store
+
+log = logging.getLogger(__name__)
+
+QUEUE_MEMBERS_MAX = 10_000
+"""Members that may wait for a commit; more are refused."""
+
+
+class Member:
+    """One atomic member of a batch. `committed` and `lost` are called on the loop; exactly one, once."""
+
+    __slots__ = ("writes",)
+
+    def __init__(self, writes: list[ChainWrite]) -> None:
+        self.writes = writes
+
+    def committed(self) -> None:
+        """The writes are durable."""
+        raise AssertionError("a member says what happens after its commit")
+
+    def lost(self, ambiguous: bool) -> None:
+        """The writes were not applied or, if `ambiguous`, may have been."""
+        raise AssertionError("a member says what happens when it is lost")
+
+    def stale(self) -> bool:
+        """Whether the member builds on a draft that was lost, so that it must not be written."""
+        return False
+
+
+@final
+class Committer:
+    """Writes members in the order they came, as long as it holds the fence."""
+
+    def __init__(self, store: Store, on_fence_lost: Callable[[], None]) -> None:
+        self._store = store
+        self._queue: deque[Member] = deque()
+        self._wake = asyncio.Event()
+        self._on_fence_lost = on_fence_lost
+        self._fence: Fence | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.commits = 0
+        """Commits so far (metrics)."""
+        self.members = 0
+        """Members committed so far (metrics)."""
+
+    @property
+    def fence(self) -> Fence:
+        """The fence held now."""
+        assert self._fence is not None, "acquire comes first"
+        return self._fence
+
+    @property
+    def waiting(self) -> int:
+        """Members not yet handed to the store."""
+        return len(self._queue)
+
+    async def acquire(self) -> None:
+        """Take ownership under a new epoch."""
+        self._fence = await self._store.acquire()
+
+    def enqueue(self, member: Member) -> None:
+        """Queue a member for the next commit."""
+        self._queue.append(member)
+        self._idle.clear()
+        self._wake.set()
+
+    async def drained(self) -> None:
+        """Waits until nothing is queued or in flight."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """The committer's task: runs until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._commit_batch(self._next_batch())
+            self._idle.set()
+
+    def _next_batch(self) -> list[Member]:
+        batch: list[Member] = []
+        size = 0
+        while self._queue and size + len(self._queue[0].writes) <= BATCH_WRITES_MAX:
+            member = self._queue.popleft()
+            if member.stale():
+                member.lost(False)
+                continue
+            size += len(member.writes)
+            batch.append(member)
+        return batch
+
+    async def _commit_batch(self, batch: list[Member]) -> None:
+        if not batch:
+            return
+        try:
+            await self._store.commit(self.fence, [write for member in batch for write in member.writes])
+        except CommitFailed as error:
+            if len(batch) == 1:
+                log.warning("a write failed: %s", error)
+                batch[0].lost(False)
+            else:
+                await self._commit_singly(batch)
+            return
+        except CommitUnknown as error:
+            log.warning("the outcome of a commit is unknown, taking a new epoch: %s", error)
+            await self._recover(batch)
+            return
+        except FenceLost:
+            log.error("another owner has taken over")
+            for member in batch:
+                member.lost(False)
+            self._on_fence_lost()
+            return
+        self.commits += 1
+        self.members += len(batch)
+        for member in batch:
+            member.committed()
+
+    async def _commit_singly(self, batch: list[Member]) -> None:
+        for member in batch:
+            if member.stale():
+                member.lost(False)
+            else:
+                await self._commit_batch([member])
+
+    async def _recover(self, batch: list[Member]) -> None:
+        """A new epoch makes sure that the old transaction cannot land any more; then the members' chains are read
+        again.
+        """
+        delay_s = 0.05
+        while True:
+            try:
+                self._fence = await self._store.acquire()
+                break
+            except (CommitFailed, CommitUnknown) as error:
+                log.warning("no new epoch yet: %s", error)
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, 5.0)
+        for member in batch:
+            member.lost(True)

@@ -1,0 +1,525 @@
+"""The engine: runs chains (DESIGN 4.3). Input -> mailbox -> step -> draft -> commit -> reply and effects, in that
+order.
+
+Nothing is answered, cached as truth, delivered or notified before its transaction has committed. Steps of one
+chain run one after the other on its newest draft, also while an earlier one is being written; their replies wait
+for their own commits. Before a commit the engine may reserve a waiting poller and put the start of its task into
+the same write (DESIGN 1.7).
+
+It decides nothing about workflows (the machine does) and knows no SQL (the store does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import final
+
+from immutables import Map
+
+from perdure.api import enums
+from perdure.clock import Clock
+from perdure.engine import rows
+from perdure.engine.alarms import Alarms
+from perdure.engine.cache import Cache
+from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
+from perdure.engine.entity import MAILBOX_MAX, Entity, Letter, Tail
+from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
+from perdure.engine.ports import Dispatch, Namespaces, Reservation
+from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
+from perdure.ids import ChainKey, IdSource, uuid_bytes
+from perdure.machines.env import Env
+from perdure.machines.task_queue import WORKFLOW, Offered, Task
+from perdure.machines.workflow import alarm as alarms
+from perdure.machines.workflow import codec, machine
+from perdure.machines.workflow.draft import PART_SIGNAL_ID
+from perdure.machines.workflow.effects import Answer, Effect, OfferTask
+from perdure.machines.workflow.execution import ChainState, Execution
+from perdure.machines.workflow.inputs import (
+    ActivityTaskStarted,
+    AlarmRang,
+    Input,
+    Snapshot,
+    Stale,
+    WorkflowTaskStarted,
+)
+from perdure.machines.workflow.machine import Needs, Transition
+from perdure.store.api import Fragment, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+TAIL_BYTES_MAX = 64 * 1024
+"""History kept in memory per run."""
+LOAD_RETRIES_MAX = 3
+RETRY_ALARM_S = 1.0
+"""How soon an alarm whose step was lost rings again."""
+
+
+@final
+class StepMember(Member):
+    """One step (and the starts reserved with it) on its way through a commit."""
+
+    __slots__ = ("deliveries", "engine", "entity", "followers", "generation", "letter", "transitions")
+
+    def __init__(self, engine: Engine, entity: Entity, letter: Letter, transition: Transition) -> None:
+        super().__init__([])
+        self.engine = engine
+        self.entity = entity
+        self.letter = letter
+        self.generation = entity.generation
+        self.transitions: list[Transition] = [transition]
+        self.deliveries: list[tuple[Reservation, Task, object]] = []
+        self.followers: list[tuple[Letter, object, list[Effect]]] = []
+        """Outcomes of volatile steps and reads that came after this step: they become visible with it."""
+
+    def stale(self) -> bool:
+        return self.generation != self.entity.generation
+
+    def committed(self) -> None:
+        self.engine._committed(self)
+
+    def lost(self, ambiguous: bool) -> None:
+        self.engine._lost(self)
+
+
+@final
+class Engine:
+    """Runs the chains of one owner on one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        matching: Dispatch,
+        namespaces: Namespaces,
+        clock: Clock,
+        ids: IdSource,
+        cache_bytes_max: int,
+    ) -> None:
+        self._store = store
+        self._matching = matching
+        self._namespaces = namespaces
+        self._clock = clock
+        self._ids = ids
+        self._cache = Cache(cache_bytes_max)
+        self._committer = Committer(store, self._fence_lost)
+        self._alarms = Alarms(store, clock, self._rang)
+        self._histories = Histories(store)
+        self._waiters: dict[int, asyncio.Future[object]] = {}
+        self._next_waiter = 0
+        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = False
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take ownership and begin to ring alarms; what was owed before a crash is offered again."""
+        await self._committer.acquire()
+        self._open = True
+        self._spawn(self._committer.run())
+        await self._alarms.open(lambda: self._committer.fence)
+        self._spawn(self._alarms.run())
+
+    async def close(self) -> None:
+        """Refuse new inputs, finish what is queued, stop."""
+        self._open = False
+        self._alarms.close()
+        await self._committer.drained()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for future in self._waiters.values():
+            if not future.done():
+                future.set_exception(Unavailable("server is shutting down"))
+
+    @property
+    def committer(self) -> Committer:
+        """For figures only."""
+        return self._committer
+
+    def _spawn(self, coroutine: object) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("an engine task ended", exc_info=task.exception())
+
+    def _fence_lost(self) -> None:
+        self._open = False
+
+    # -- the door ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, key: ChainKey, fact: Input) -> object:
+        """Run one input; the outcome comes after its commit. Raises `ServiceError`, also when the outcome is one."""
+        if not self._open:
+            raise Unavailable("server is shutting down")
+        if self._committer.waiting > QUEUE_MEMBERS_MAX:
+            raise ResourceExhausted("too many writes are waiting", enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED, 2)
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        entity = self._cache.get(key.digest)
+        if entity is None:
+            entity = Entity(key.digest, key, rows.empty_state())
+            self._cache.put(entity)
+        if len(entity.mailbox) >= MAILBOX_MAX:
+            raise ResourceExhausted("too many requests for one workflow", enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW)
+        entity.mailbox.append(Letter(fact, future))
+        if not entity.busy:
+            self._drain(entity)
+        return await future
+
+    def new_waiter(self) -> tuple[int, asyncio.Future[object]]:
+        """A number that an `Answer` effect may name, and the future it resolves."""
+        self._next_waiter += 1
+        number = self._next_waiter
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._waiters[number] = future
+        future.add_done_callback(lambda _: self._waiters.pop(number, None))
+        return number, future
+
+    async def read_history(
+        self,
+        branches: tuple[tuple[bytes, int], ...],
+        first_event_id: int,
+        next_event_id: int,
+        bytes_max: int = HISTORY_PAGE_BYTES,
+        reverse: bool = False,
+    ) -> list[Fragment]:
+        """Committed fragments that hold [first_event_id, next_event_id), whole; stops when `bytes_max` is reached."""
+        return await self._histories.read(branches, first_event_id, next_event_id, bytes_max, reverse)
+
+    async def wait_history(self, key: ChainKey, run_id: str, next_event_id: int, timeout_s: float) -> Execution:
+        """The run once it has events from `next_event_id` on, or is closed, or the time is up."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while True:
+            news: asyncio.Future[None] = loop.create_future()
+            self._watchers.setdefault(run_id, []).append(news)
+            try:
+                execution = await self.submit(key, Snapshot(run_id))
+                assert isinstance(execution, Execution)
+                left = deadline - loop.time()
+                if execution.next_event_id > next_event_id or not execution.running or left <= 0:
+                    return execution
+                await asyncio.wait((news,), timeout=left)
+            finally:
+                self._unwatch(run_id, news)
+
+    def _unwatch(self, run_id: str, news: asyncio.Future[None]) -> None:
+        watchers = self._watchers.get(run_id)
+        if watchers is not None and news in watchers:
+            watchers.remove(news)
+            if not watchers:
+                del self._watchers[run_id]
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _drain(self, entity: Entity) -> None:
+        """Run what is in the mailbox until something must be read from the store first."""
+        while entity.mailbox:
+            letter = entity.mailbox[0]
+            if not entity.loaded or self._lacks_run(entity, letter.fact):
+                self._fetch(entity, None)
+                return
+            missing = machine.needs(entity.state, letter.fact, self._clock.now_ns())
+            if missing is not None:
+                self._fetch(entity, missing)
+                return
+            entity.mailbox.popleft()
+            self._step(entity, letter)
+        self._cache.settle(entity)
+
+    def _lacks_run(self, entity: Entity, fact: Input) -> bool:
+        chain = entity.state.chain
+        if chain is None:
+            return False
+        wanted = fact.run_id or chain.current_run_id
+        return wanted not in entity.state.runs and wanted not in entity.missing
+
+    def _fetch(self, entity: Entity, missing: Needs | None) -> None:
+        entity.busy = True
+        self._spawn(self._fetch_and_go_on(entity, missing))
+
+    async def _fetch_and_go_on(self, entity: Entity, missing: Needs | None) -> None:
+        try:
+            if missing is None:
+                await self._load(entity, entity.mailbox[0].fact)
+            else:
+                await self._look_up(entity, missing)
+        except StoreError as error:
+            log.warning("a chain could not be read: %s", error)
+            entity.mailbox.popleft().resolve(Unavailable("the store cannot be read now"))
+        except Exception:
+            log.exception("a chain could not be loaded")
+            entity.mailbox.popleft().resolve(Internal("a chain could not be loaded"))
+        finally:
+            entity.busy = False
+        self._drain(entity)
+
+    async def _load(self, entity: Entity, fact: Input) -> None:
+        run_id = uuid_bytes(fact.run_id) if fact.run_id else None
+        if fact.run_id and run_id is None:
+            entity.missing.add(fact.run_id)
+        found = await self._store.load(entity.digest, run_id)
+        if found is None:
+            entity.loaded = True
+            return
+        chain_row, run_row = found
+        state = entity.state
+        chain = state.chain if entity.loaded and state.chain is not None else rows.chain_of(chain_row)
+        if entity.key is None:
+            entity.key = rows.key_of(chain)
+        runs = state.runs
+        if run_row is not None:
+            execution = rows.run_of(run_row)
+            if execution.info.run_id not in runs:
+                runs = runs.set(execution.info.run_id, execution)
+        elif fact.run_id:
+            entity.missing.add(fact.run_id)
+        else:
+            raise AssertionError("a chain without its current run")
+        entity.state = ChainState(chain, runs, state.start_requests, state.start_events)
+        entity.loaded = True
+
+    async def _look_up(self, entity: Entity, missing: Needs) -> None:
+        """Add what the next step needs to the entity's knowledge; none of it is state of its own."""
+        state = entity.state
+        if missing.start_request:
+            wanted = missing.start_request.encode()
+            found = await self._store.load_parts(entity.digest, codec.PART_START_REQUEST, [wanted])
+            run_id = rows.text_of(found[wanted]) if wanted in found else ""
+            requests = state.start_requests.set(missing.start_request, run_id)
+            entity.state = ChainState(state.chain, state.runs, requests, state.start_events)
+            return
+        execution = state.runs[missing.run_id]
+        if missing.signal_id:
+            wanted = missing.signal_id.encode()
+            found = await self._store.load_parts(rows.run_bytes(missing.run_id), PART_SIGNAL_ID, [wanted])
+            execution = execution.fork()
+            execution.signal_ids = execution.signal_ids.set(missing.signal_id, wanted in found)
+            entity.state = ChainState(
+                state.chain, state.runs.set(missing.run_id, execution), state.start_requests, state.start_events
+            )
+            return
+        event = await self._histories.event(execution.branches, 1)
+        events: Map[str, bytes] = state.start_events.set(missing.run_id, event)
+        entity.state = ChainState(state.chain, state.runs, state.start_requests, events)
+
+    def _step(self, entity: Entity, letter: Letter) -> None:
+        """One step on the newest draft."""
+        key = entity.key
+        if key is None:
+            # An alarm of a chain that is gone.
+            letter.resolve(NotFound("workflow not found"))
+            return
+        namespace = self._namespaces.view(key.namespace_id)
+        if namespace is None:
+            letter.resolve(NamespaceNotFound(key.namespace_id))
+            return
+        env = Env(self._clock.now_ns(), self._ids, namespace)
+        try:
+            transition = machine.step(key, entity.state, letter.fact, env)
+        except ServiceError as error:
+            self._follow(entity, letter, error, [])
+            return
+        except Exception:
+            log.exception("a step failed: %s", type(letter.fact).__name__)
+            letter.resolve(Internal("a step failed"))
+            self._forget(entity)
+            return
+        entity.state = transition.state
+        if not transition.stored:
+            self._volatile(entity, letter, transition)
+            return
+        member = StepMember(self, entity, letter, transition)
+        self._reserve(entity, key, env, member)
+        member.writes = [rows.chain_write(key, each) for each in member.transitions]
+        entity.last = member
+        entity.in_flight += 1
+        self._committer.enqueue(member)
+
+    def _volatile(self, entity: Entity, letter: Letter, transition: Transition) -> None:
+        """Nothing to store: the outcome is visible once everything before it is."""
+        self._follow(entity, letter, transition.outcome, transition.effects)
+        for delta in transition.deltas:
+            self._set_alarm(entity, delta.execution)
+
+    def _follow(self, entity: Entity, letter: Letter, outcome: object, effects: list[Effect]) -> None:
+        member = entity.last
+        if isinstance(member, StepMember):
+            member.followers.append((letter, outcome, effects))
+            return
+        letter.resolve(outcome)
+        self._deliver(effects)
+
+    def _reserve(self, entity: Entity, key: ChainKey, env: Env, member: StepMember) -> None:
+        """Start the tasks of this step that a waiting poller can take, as further steps of the same write."""
+        first = member.transitions[0]
+        left: list[Effect] = []
+        for effect in first.effects:
+            reservation = (
+                self._matching.reserve(effect.task.queue, effect.task.priority)
+                if isinstance(effect, OfferTask)
+                else None
+            )
+            if reservation is None:
+                left.append(effect)
+                continue
+            assert isinstance(effect, OfferTask)
+            fact = _start_of(effect.task, env.request_id(), reservation.identity)
+            transition = machine.step(key, entity.state, fact, env)
+            if isinstance(transition.outcome, Stale) or not transition.stored:
+                reservation.release()
+                left.append(effect)
+                continue
+            entity.state = transition.state
+            member.transitions.append(transition)
+            member.deliveries.append((reservation, effect.task, transition.outcome))
+        first.effects = left
+
+    # -- after the commit --------------------------------------------------------------------------------------------
+
+    def _committed(self, member: StepMember) -> None:
+        """The member is durable: now, and only now, the world may see it."""
+        entity = member.entity
+        entity.in_flight -= 1
+        if entity.last is member:
+            entity.last = None
+        news: set[str] = set()
+        for transition in member.transitions:
+            for delta in transition.deltas:
+                self._remember(entity, delta, news)
+        for transition in member.transitions[:1]:
+            member.letter.resolve(transition.outcome)
+        for reservation, task, outcome in member.deliveries:
+            if not reservation.deliver(task, outcome):
+                log.info("a poller went away between reservation and delivery; the task waits for its timeout")
+        for transition in member.transitions:
+            self._deliver(transition.effects)
+        for letter, outcome, effects in member.followers:
+            letter.resolve(outcome)
+            self._deliver(effects)
+        for run_id in news:
+            for future in self._watchers.pop(run_id, ()):
+                if not future.done():
+                    future.set_result(None)
+        self._cache.settle(entity)
+
+    def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
+        """Keep the new history at hand, set the alarm, and note who must be woken."""
+        execution = delta.execution
+        run_id = execution.info.run_id
+        if delta.reclaim:
+            self._alarms.clear(entity.digest, run_id)
+            self._drop_run(entity, run_id)
+            return
+        fragment = rows.fragment_of(delta)
+        if fragment is not None:
+            tail = entity.tails.get(fragment.branch_id)
+            if tail is None:
+                tail = entity.tails[fragment.branch_id] = Tail()
+                self._histories.tails[fragment.branch_id] = tail
+            entity.size += tail.append(fragment, TAIL_BYTES_MAX)
+        if run_id in self._watchers:
+            news.add(run_id)
+        self._set_alarm(entity, execution)
+
+    def _drop_run(self, entity: Entity, run_id: str) -> None:
+        state = entity.state
+        runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
+        chain = state.chain
+        if chain is not None and chain.current_run_id == run_id:
+            chain = None
+        entity.state = ChainState(chain, runs, state.start_requests, Map())
+        entity.missing.add(run_id)
+
+    def _set_alarm(self, entity: Entity, execution: Execution) -> None:
+        """Alarms follow the newest draft: ringing early is harmless, and the mailbox keeps the order."""
+        current = entity.state.runs.get(execution.info.run_id)
+        when = alarms.volatile_alarm(current if current is not None else execution)
+        if when >= alarms.NEVER:
+            self._alarms.clear(entity.digest, execution.info.run_id)
+        else:
+            self._alarms.set(entity.digest, execution.info.run_id, when)
+
+    def _deliver(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, OfferTask):
+                if self._matching.offer(effect.task) is Offered.STICKY_UNAVAILABLE and effect.fallback is not None:
+                    self._matching.offer(effect.fallback)
+            elif isinstance(effect, Answer):
+                future = self._waiters.get(effect.waiter)
+                if future is not None and not future.done():
+                    if isinstance(effect.outcome, Exception):
+                        future.set_exception(effect.outcome)
+                    else:
+                        future.set_result(effect.outcome)
+
+    # -- when things go wrong ----------------------------------------------------------------------------------------
+
+    def _lost(self, member: StepMember) -> None:
+        """The write did not happen, or nobody knows: the next step reads the chain again."""
+        entity = member.entity
+        entity.in_flight -= 1
+        if entity.last is member:
+            entity.last = None
+        error = Unavailable("the outcome of the write is not known; please retry")
+        for reservation, _, _ in member.deliveries:
+            reservation.release()
+        member.letter.resolve(error)
+        self._retry_alarm(entity, member.letter)
+        for letter, _, _ in member.followers:
+            letter.resolve(error)
+        if not member.stale():
+            self._forget(entity)
+
+    def _forget(self, entity: Entity) -> None:
+        """Drop every draft of the chain; its next step reads the store. Waiting queries are told to come again."""
+        entity.generation += 1
+        for execution in entity.state.runs.values():
+            for query in execution.queries:
+                self._deliver([Answer(query.waiter, Unavailable("buffered query cleared, please retry"))])
+        for branch in entity.tails:
+            self._histories.tails.pop(branch, None)
+        entity.tails = {}
+        entity.state = rows.empty_state()
+        entity.missing = set()
+        entity.loaded = False
+        entity.last = None
+
+    def _retry_alarm(self, entity: Entity, letter: Letter) -> None:
+        if isinstance(letter.fact, AlarmRang):
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_ALARM_S, self._rang, entity.digest, letter.fact.run_id)
+
+    # -- alarms ------------------------------------------------------------------------------------------------------
+
+    def _rang(self, digest: bytes, run_id: str) -> None:
+        """An alarm's time has come: its step is an input like any other."""
+        if not self._open:
+            return
+        entity = self._cache.get(digest)
+        if entity is None:
+            entity = Entity(digest, None, rows.empty_state())
+            self._cache.put(entity)
+        entity.mailbox.append(Letter(AlarmRang(run_id), None))
+        if not entity.busy:
+            self._drain(entity)
+
+
+def _start_of(task: Task, request_id: str, identity: str) -> Input:
+    """The input by which a poller takes a task."""
+    if task.queue.type == WORKFLOW:
+        return WorkflowTaskStarted(
+            task.run_id,
+            task.scheduled_event_id,
+            task.attempt,
+            task.stamp,
+            request_id,
+            identity,
+            task.queue.name,
+            task.queue.sticky,
+        )
+    return ActivityTaskStarted(task.run_id, task.scheduled_event_id, task.attempt, task.stamp, request_id, identity)

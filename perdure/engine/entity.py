@@ -1,0 +1,120 @@
+"""One chain in memory: its mailbox, its newest draft, and what the cache needs to know of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import final
+
+from perdure.engine.committer import Member
+from perdure.ids import ChainKey
+from perdure.machines.workflow.execution import ChainState
+from perdure.machines.workflow.inputs import Input
+from perdure.store.api import Fragment
+
+ENTITY_BYTES = 4000
+"""Rough size of a loaded chain without its history tail, as measured with one run of a few pending items."""
+MAILBOX_MAX = 10_000
+"""Inputs that may wait for one chain; more are refused."""
+
+
+@final
+class Letter:
+    """An input and who waits for its outcome."""
+
+    __slots__ = ("fact", "future", "tries")
+
+    def __init__(self, fact: Input, future: asyncio.Future[object] | None) -> None:
+        self.fact = fact
+        self.future = future
+        self.tries = 0
+
+    def resolve(self, outcome: object) -> None:
+        """Give the outcome to the waiting caller, if there still is one."""
+        future = self.future
+        if future is not None and not future.done():
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
+@final
+class Tail:
+    """The newest committed fragments of one branch, so that most polls read no store; bounded in bytes."""
+
+    __slots__ = ("fragments", "size")
+
+    def __init__(self) -> None:
+        self.fragments: deque[Fragment] = deque()
+        self.size = 0
+
+    def append(self, fragment: Fragment, bytes_max: int) -> int:
+        """Add the newest fragment; the oldest go when there are too many bytes. Returns the change of size."""
+        before = self.size
+        if self.fragments and self.fragments[-1].next_event_id != fragment.first_event_id:
+            self.fragments.clear()
+            self.size = 0
+        self.fragments.append(fragment)
+        self.size += len(fragment.body)
+        while self.size > bytes_max and len(self.fragments) > 1:
+            self.size -= len(self.fragments.popleft().body)
+        return self.size - before
+
+    def read(self, first_event_id: int, next_event_id: int) -> list[Fragment] | None:
+        """The fragments that hold [first, next), or None when the tail does not reach back so far."""
+        fragments = self.fragments
+        if not fragments or fragments[0].first_event_id > first_event_id or fragments[-1].next_event_id < next_event_id:
+            return None
+        return [f for f in fragments if f.next_event_id > first_event_id and f.first_event_id < next_event_id]
+
+
+@final
+class Entity:
+    """A chain: `state` is the newest draft, committed or not; `last` is the member whose commit makes it durable.
+
+    `generation` rises when a draft is lost: members of an older generation must not be written, for they build on it.
+    """
+
+    __slots__ = (
+        "busy",
+        "digest",
+        "generation",
+        "in_flight",
+        "key",
+        "last",
+        "loaded",
+        "mailbox",
+        "missing",
+        "size",
+        "state",
+        "tails",
+    )
+
+    def __init__(self, digest: bytes, key: ChainKey | None, state: ChainState) -> None:
+        self.digest = digest
+        self.key = key
+        self.state = state
+        self.loaded = False
+        self.busy = False
+        self.mailbox: deque[Letter] = deque()
+        self.last: Member | None = None
+        self.in_flight = 0
+        self.generation = 0
+        self.missing: set[str] = set()
+        """Run ids asked for that this chain does not have."""
+        self.tails: dict[bytes, Tail] = {}
+        self.size = ENTITY_BYTES
+
+    def dropped(self) -> None:
+        """The cache has let go of the entity: its tails are no longer the newest history."""
+        for tail in self.tails.values():
+            tail.fragments.clear()
+            tail.size = 0
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the entity must stay: something waits, is in flight, or would be lost."""
+        if self.busy or self.mailbox or self.in_flight:
+            return True
+        return any(execution.queries for execution in self.state.runs.values())

@@ -1,0 +1,69 @@
+"""Reading history: from the tails in memory where they reach, else from the store; always committed events only."""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.api.splice import event_id_of, split_events
+from perdure.engine.entity import Tail
+from perdure.store.api import Fragment, Store
+
+HISTORY_PAGE_BYTES = 2 << 20
+"""Bytes of history read at a time unless the caller says otherwise."""
+_NO_BOUND = 1 << 62
+
+
+@final
+class Histories:
+    """History of all runs of this owner."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.tails: dict[bytes, Tail] = {}
+        """Newest fragments by branch, kept by the entities in the cache."""
+
+    async def read(
+        self,
+        branches: tuple[tuple[bytes, int], ...],
+        first_event_id: int,
+        next_event_id: int,
+        bytes_max: int,
+        reverse: bool,
+    ) -> list[Fragment]:
+        """Whole fragments in order (descending if `reverse`) over a run's branches; stops once `bytes_max` is
+        reached.
+        """
+        if len(branches) == 1:
+            tail = self.tails.get(branches[0][0])
+            found = tail.read(first_event_id, next_event_id) if tail is not None else None
+            if found is not None:
+                return found[::-1] if reverse else found
+        result: list[Fragment] = []
+        size = 0
+        for branch, start, end in _ranges(branches, reverse):
+            low, high = max(first_event_id, start), min(next_event_id, end)
+            if low >= high or size >= bytes_max:
+                continue
+            for fragment in await self._store.read_history(branch, low, high, bytes_max - size, reverse):
+                result.append(fragment)
+                size += len(fragment.body)
+        return result
+
+    async def event(self, branches: tuple[tuple[bytes, int], ...], event_id: int) -> bytes:
+        """One serialized event, which must exist."""
+        for fragment in await self.read(branches, event_id, event_id + 1, 1, False):
+            for start, end in split_events(fragment.body):
+                if event_id_of(fragment.body[start:end]) == event_id:
+                    return fragment.body[start:end]
+        raise AssertionError(f"event {event_id} is not in history")
+
+
+def _ranges(branches: tuple[tuple[bytes, int], ...], reverse: bool) -> list[tuple[bytes, int, int]]:
+    """(branch, first event id, event id after the last) of each branch of a run."""
+    result: list[tuple[bytes, int, int]] = []
+    start = 1
+    for branch, last in branches:
+        end = last + 1 if last else _NO_BOUND
+        result.append((branch, start, end))
+        start = end
+    return result[::-1] if reverse else result

@@ -1,0 +1,51 @@
+"""What the engine needs of its neighbours: matching and the namespaces. Engine and matching meet in the composition
+root only.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from perdure.machines.env import NamespaceView
+from perdure.machines.task_queue import Offered, QueueKey, Task, TaskKey
+
+
+class Reservation(Protocol):
+    """A waiting poller kept for a task that is about to be committed; closed by exactly one of the two methods."""
+
+    @property
+    def identity(self) -> str:
+        """The poller's identity."""
+        ...
+
+    def deliver(self, task: Task, started: object) -> bool:
+        """Hand out the committed start; False when the poller has gone."""
+        ...
+
+    def release(self) -> None:
+        """The commit failed: the poller goes back to its place."""
+        ...
+
+
+class Dispatch(Protocol):
+    """Matching as the engine sees it."""
+
+    def offer(self, task: Task) -> Offered:
+        """Offer a task; idempotent by its key."""
+        ...
+
+    def reserve(self, queue: QueueKey, priority: int) -> Reservation | None:
+        """A waiting poller for a task of this queue, if the task would be its next one."""
+        ...
+
+    def forget(self, key: TaskKey) -> None:
+        """A queued task is known to be stale."""
+        ...
+
+
+class Namespaces(Protocol):
+    """Where the engine finds what a machine may know of a namespace."""
+
+    def view(self, namespace_id: str) -> NamespaceView | None:
+        """The namespace, or None when it is gone."""
+        ...

@@ -1,0 +1,138 @@
+"""From a transition to the rows of one `ChainWrite`, and from stored rows to state. Bytes only; decides nothing."""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from perdure.api import common
+from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
+from perdure.machines.workflow import codec
+from perdure.machines.workflow.execution import Chain, ChainState, Execution
+from perdure.machines.workflow.machine import RunDelta, Transition
+from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow
+from perdure.visibility.record import VisibilityRecord
+
+
+def run_bytes(run_id: str) -> bytes:
+    """The stored form of a run id that we made."""
+    raw = uuid_bytes(run_id)
+    assert raw is not None, f"not a run id of ours: {run_id!r}"
+    return raw
+
+
+def chain_write(key: ChainKey, transition: Transition) -> ChainWrite:
+    """The write of one step."""
+    chain = transition.chain
+    dropped = any(delta.reclaim and _is_current(transition, delta) for delta in transition.deltas)
+    parts: list[PartPut] = [
+        PartPut(key.digest, codec.PART_START_REQUEST, request_id.encode(), run_bytes(run_id))
+        for request_id, run_id in transition.start_requests
+    ]
+    runs: list[RunPut] = []
+    fragments: list[Fragment] = []
+    visibility: list[VisibilityRecord] = []
+    reclaim: list[Reclaim] = []
+    for delta in transition.deltas:
+        if not delta.stored:
+            continue
+        execution = delta.execution
+        run_id = run_bytes(execution.info.run_id)
+        if delta.reclaim:
+            branches = tuple(branch for branch, _ in execution.branches)
+            reclaim.append(Reclaim(run_id, branches))
+            parts.append(PartPut(key.digest, codec.PART_START_REQUEST, execution.info.create_request_id.encode(), None))
+            continue
+        alarm = execution.alarm or None
+        core = codec.encode_run(execution)
+        runs.append(RunPut(run_id, delta.expected_version, core, alarm, delta.alarm_changed))
+        for kind, part_key, body in delta.rows:
+            parts.append(PartPut(run_id, kind, part_key, body))
+        fragment = fragment_of(delta)
+        if fragment is not None:
+            fragments.append(fragment)
+        if delta.visibility:
+            visibility.append(visibility_record(execution))
+    put: ChainPut | None = None
+    if chain is not None:
+        put = ChainPut(chain.version - 1, run_bytes(chain.current_run_id), codec.encode_chain(chain))
+    return ChainWrite(
+        key,
+        chain=put,
+        runs=tuple(runs),
+        parts=tuple(parts),
+        fragments=tuple(fragments),
+        visibility=tuple(visibility),
+        reclaim=tuple(reclaim),
+        drop_chain=dropped,
+    )
+
+
+def _is_current(transition: Transition, delta: RunDelta) -> bool:
+    chain = transition.state.chain
+    return chain is not None and chain.current_run_id == delta.execution.info.run_id
+
+
+def fragment_of(delta: RunDelta) -> Fragment | None:
+    """The events of one step as one fragment of the run's last branch."""
+    if not delta.events:
+        return None
+    execution = delta.execution
+    branch, _ = execution.branches[-1]
+    return Fragment(branch, delta.first_event_id, execution.next_event_id, b"".join(delta.events))
+
+
+def visibility_record(execution: Execution) -> VisibilityRecord:
+    """What visibility knows of a run (semantics 15.1)."""
+    info = execution.info
+    memo = common.Memo()
+    for name, body in execution.memo.items():
+        memo.fields[name].MergeFromString(body)
+    attributes = common.SearchAttributes()
+    for name, body in execution.search_attributes.items():
+        attributes.indexed_fields[name].MergeFromString(body)
+    closed = not execution.running
+    return VisibilityRecord(
+        namespace_id=info.namespace_id,
+        run_id=info.run_id,
+        workflow_id=info.workflow_id,
+        workflow_type=info.workflow_type,
+        status=execution.status,
+        start_time=info.start_time,
+        execution_time=info.execution_time,
+        close_time=execution.close_time if closed else None,
+        task_queue=info.task_queue,
+        history_length=execution.next_event_id - 1 if closed else 0,
+        history_size_bytes=execution.history_size if closed else 0,
+        execution_duration=max(0, execution.close_time - info.execution_time) if closed else 0,
+        state_transition_count=execution.transition_count if closed else 0,
+        root_workflow_id=info.root_workflow_id,
+        root_run_id=info.root_run_id,
+        memo=memo.SerializeToString(),
+        search_attributes=attributes.SerializeToString(),
+        version=execution.version,
+    )
+
+
+def chain_of(row: ChainRow) -> Chain:
+    """The chain of a stored row."""
+    return codec.decode_chain(row.core, row.version)
+
+
+def key_of(chain: Chain) -> ChainKey:
+    """The key of a stored chain."""
+    return ChainKey(chain.namespace_id, Kind.WORKFLOW, chain.workflow_id)
+
+
+def run_of(row: RunRow) -> Execution:
+    """The run of a stored row with its parts."""
+    return codec.decode_run(row.core, row.version, row.alarm_ns or 0, row.parts)
+
+
+def text_of(run_id: bytes) -> str:
+    """A stored run id as text."""
+    return uuid_text(run_id)
+
+
+def empty_state() -> ChainState:
+    """The state of a chain that has never been started."""
+    return ChainState(None, Map(), Map(), Map())

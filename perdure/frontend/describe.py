@@ -1,0 +1,97 @@
+"""A run's state as DescribeWorkflowExecution shows it (semantics 11.5). Pure: state in, message out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perdure.api import enums, workflowservice
+from perdure.api.times import duration_of, timestamp_of
+from perdure.clock import SECOND
+from perdure.machines.workflow.activity_task import pending_info
+from perdure.machines.workflow.execution import Execution
+
+_GO_ZERO_TIME: Final = -62_135_596_800 * SECOND
+"""Year 1: what the reference shows for a run that does not expire, and clients take for "none"."""
+
+
+def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflowExecutionResponse:
+    """The whole response; `now` in ns tells a backoff from a wait for a worker."""
+    response = workflowservice.DescribeWorkflowExecutionResponse()
+    _config(execution, response)
+    _info(execution, response)
+    _extended(execution, response)
+    for pending in execution.activities.values():
+        response.pending_activities.append(pending_info(pending, now))
+    response.pending_activities.sort(key=lambda one: one.activity_id)
+    task = execution.task
+    if task is not None and execution.running:
+        shown = response.pending_workflow_task
+        started = bool(task.started_event_id)
+        shown.state = (
+            enums.PENDING_WORKFLOW_TASK_STATE_STARTED if started else enums.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        )
+        shown.scheduled_time.CopyFrom(timestamp_of(task.scheduled_time))
+        shown.original_scheduled_time.CopyFrom(timestamp_of(task.original_scheduled_time))
+        if started:
+            shown.started_time.CopyFrom(timestamp_of(task.started_time))
+        shown.attempt = task.attempt
+    return response
+
+
+def _config(execution: Execution, response: workflowservice.DescribeWorkflowExecutionResponse) -> None:
+    info = execution.info
+    config = response.execution_config
+    config.task_queue.name = info.task_queue
+    config.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
+    if info.execution_timeout:
+        config.workflow_execution_timeout.CopyFrom(duration_of(info.execution_timeout))
+    if info.run_timeout:
+        config.workflow_run_timeout.CopyFrom(duration_of(info.run_timeout))
+    config.default_workflow_task_timeout.CopyFrom(duration_of(info.task_timeout))
+    if info.user_metadata:
+        config.user_metadata.MergeFromString(info.user_metadata)
+
+
+def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecutionResponse) -> None:
+    info = execution.info
+    shown = response.workflow_execution_info
+    shown.execution.workflow_id = info.workflow_id
+    shown.execution.run_id = info.run_id
+    shown.type.name = info.workflow_type
+    shown.start_time.CopyFrom(timestamp_of(info.start_time))
+    shown.execution_time.CopyFrom(timestamp_of(info.execution_time))
+    shown.status = execution.status  # type: ignore[assignment]  # wire numbers are plain ints here
+    shown.history_length = execution.next_event_id - 1
+    shown.history_size_bytes = execution.history_size
+    shown.state_transition_count = execution.transition_count
+    shown.task_queue = info.task_queue
+    shown.first_run_id = info.first_run_id
+    shown.root_execution.workflow_id = info.root_workflow_id
+    shown.root_execution.run_id = info.root_run_id
+    shown.memo.SetInParent()
+    for key, payload in sorted(execution.memo.items()):
+        shown.memo.fields[key].MergeFromString(payload)
+    shown.search_attributes.SetInParent()
+    for name, payload in sorted(execution.search_attributes.items()):
+        shown.search_attributes.indexed_fields[name].MergeFromString(payload)
+    shown.auto_reset_points.SetInParent()
+    if execution.worker_stamp:
+        shown.most_recent_worker_version_stamp.MergeFromString(execution.worker_stamp)
+    if info.priority:
+        shown.priority.MergeFromString(info.priority)
+    if execution.close_time:
+        shown.close_time.CopyFrom(timestamp_of(execution.close_time))
+        shown.execution_duration.CopyFrom(duration_of(max(0, execution.close_time - info.execution_time)))
+
+
+def _extended(execution: Execution, response: workflowservice.DescribeWorkflowExecutionResponse) -> None:
+    info = execution.info
+    extended = response.workflow_extended_info
+    if info.execution_expiration:
+        extended.execution_expiration_time.CopyFrom(timestamp_of(info.execution_expiration))
+    extended.run_expiration_time.CopyFrom(timestamp_of(info.run_expiration or _GO_ZERO_TIME))
+    extended.original_start_time.CopyFrom(timestamp_of(info.start_time))
+    extended.cancel_requested = execution.cancel_requested
+    request = extended.request_id_infos[info.create_request_id]
+    request.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+    request.event_id = 1

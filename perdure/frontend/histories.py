@@ -1,0 +1,168 @@
+"""Responses that carry history, put together from bytes: the serialized rest, then stored fragments (DESIGN 1.11).
+
+Events are never decoded here, except the one ACTIVITY_TASK_SCHEDULED event of which an activity poll shows four fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from perdure.api import common, history, workflowservice
+from perdure.api.splice import first_event_id, length_delimited, slice_events, split_entries, with_field
+from perdure.api.times import timestamp_of
+from perdure.errors import Internal
+from perdure.frontend.services import Services
+from perdure.frontend.tokens import HistoryToken
+from perdure.machines.retry import RetryPolicy, policy_message
+from perdure.machines.workflow.inputs import ActivityDelivery, WorkflowTaskDelivery
+
+if TYPE_CHECKING:
+    from perdure.store.api import Fragment
+
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A page stops after the fragment with which it reaches this size, so that a message stays small for every client."""
+
+PAGE_FRAGMENTS_MAX: Final = 256
+"""Pages count batches of events, as the reference's do (`frontend.historyMaxPageSize`)."""
+
+POLL_HISTORY_FIELD: Final = workflowservice.PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
+
+
+class Page:
+    """Events [first, `next_event_id`) as bytes of a serialized `History`."""
+
+    __slots__ = ("body", "next_event_id")
+
+    def __init__(self, body: bytes, next_event_id: int) -> None:
+        self.body = body
+        self.next_event_id = next_event_id
+
+
+async def read_page(
+    services: Services, branches: tuple[tuple[bytes, int], ...], first: int, next_event_id: int, fragments_max: int
+) -> Page:
+    """A page from `first` on: at most `fragments_max` batches and about `PAGE_BYTES_MAX` bytes, at least one batch."""
+    fragments = await services.engine.read_history(branches, first, next_event_id, PAGE_BYTES_MAX)
+    bodies: list[bytes] = []
+    position = first
+    for fragment in fragments[:fragments_max]:
+        bodies.append(_cut(fragment, position, next_event_id))
+        position = min(fragment.next_event_id, next_event_id)
+    if position == first and first < next_event_id:
+        raise Internal(f"history is missing from event {first} on")
+    return Page(b"".join(bodies), position)
+
+
+async def read_page_reverse(
+    services: Services, branches: tuple[tuple[bytes, int], ...], last: int, fragments_max: int
+) -> Page:
+    """A page of the events up to `last`, newest first.
+
+    `next_event_id` is the first event of it, where the next page ends.
+    """
+    fragments = await services.engine.read_history(branches, 1, last + 1, PAGE_BYTES_MAX, True)
+    bodies: list[bytes] = []
+    position = last + 1
+    for fragment in fragments[:fragments_max]:
+        entries = split_entries(_cut(fragment, 1, position))
+        entries.reverse()
+        bodies.extend(entries)
+        position = fragment.first_event_id
+    if position == last + 1 and last > 0:
+        raise Internal(f"history is missing up to event {last}")
+    return Page(b"".join(bodies), position)
+
+
+def _cut(fragment: Fragment, first: int, next_event_id: int) -> bytes:
+    """A fragment's events in [first, next_event_id); nearly always all of them."""
+    if fragment.first_event_id >= first and fragment.next_event_id <= next_event_id:
+        return fragment.body
+    return slice_events(fragment.body, first, next_event_id)
+
+
+async def workflow_task_response(
+    services: Services, namespace_id: str, delivery: WorkflowTaskDelivery, backlog_count_hint: int = 0
+) -> bytes:
+    """A serialized PollWorkflowTaskQueueResponse for a started workflow task (semantics 3.4).
+
+    History that does not fit the first page is fetched with `next_page_token`; the synthetic events of a transient
+    task come last.
+    """
+    token = delivery.token
+    response = workflowservice.PollWorkflowTaskQueueResponse(
+        task_token=services.tokens.workflow_task(token),
+        workflow_execution=common.WorkflowExecution(workflow_id=token.workflow_id, run_id=token.run_id),
+        workflow_type=common.WorkflowType(name=delivery.workflow_type),
+        previous_started_event_id=delivery.previous_started_event_id,
+        started_event_id=delivery.started_event_id,
+        attempt=delivery.attempt,
+        backlog_count_hint=backlog_count_hint,
+        scheduled_time=timestamp_of(delivery.scheduled_time),
+        started_time=timestamp_of(delivery.started_time),
+    )
+    response.workflow_execution_task_queue.name = delivery.task_queue
+    response.workflow_execution_task_queue.kind = 1  # type: ignore[assignment]  # TASK_QUEUE_KIND_NORMAL
+    for query_id, body in delivery.queries:
+        response.queries[query_id].MergeFromString(body)
+    first = delivery.first_event_id
+    body = b""
+    if first < delivery.next_event_id:
+        page = await read_page(services, delivery.branches, first, delivery.next_event_id, PAGE_FRAGMENTS_MAX)
+        body = page.body
+        first = page.next_event_id
+    if first < delivery.next_event_id:
+        rest = HistoryToken(token.run_id, first, delivery.next_event_id, False, delivery.branches, delivery.transient)
+        response.next_page_token = services.tokens.history_page(namespace_id, token.workflow_id, rest)
+    else:
+        body += delivery.transient
+    return with_field(response.SerializeToString(), POLL_HISTORY_FIELD, body)
+
+
+async def scheduled_event(
+    services: Services, branches: tuple[tuple[bytes, int], ...], event_id: int
+) -> history.ActivityTaskScheduledEventAttributes:
+    """The attributes of an activity's ACTIVITY_TASK_SCHEDULED event, read from history."""
+    for fragment in await services.engine.read_history(branches, event_id, event_id + 1, 1):
+        one = slice_events(fragment.body, event_id, event_id + 1)
+        if one and first_event_id(one) == event_id:
+            return history.History.FromString(one).events[0].activity_task_scheduled_event_attributes
+    raise Internal(f"scheduled event {event_id} is missing from history")
+
+
+async def activity_task_response(
+    services: Services, namespace: str, delivery: ActivityDelivery
+) -> workflowservice.PollActivityTaskQueueResponse:
+    """A PollActivityTaskQueueResponse for a started attempt (semantics 5.2)."""
+    token = delivery.token
+    scheduled = await scheduled_event(services, delivery.branches, token.scheduled_event_id)
+    response = workflowservice.PollActivityTaskQueueResponse(
+        task_token=services.tokens.activity_task(token),
+        workflow_namespace=namespace,
+        workflow_type=common.WorkflowType(name=delivery.workflow_type),
+        workflow_execution=common.WorkflowExecution(workflow_id=token.workflow_id, run_id=token.run_id),
+        activity_type=scheduled.activity_type,
+        activity_id=token.activity_id,
+        scheduled_time=timestamp_of(delivery.first_scheduled_time),
+        current_attempt_scheduled_time=timestamp_of(delivery.current_attempt_scheduled_time),
+        started_time=timestamp_of(delivery.started_time),
+        attempt=delivery.attempt,
+    )
+    if scheduled.HasField("header"):
+        response.header.CopyFrom(scheduled.header)
+    if scheduled.HasField("input"):
+        response.input.CopyFrom(scheduled.input)
+    for name in ("schedule_to_close_timeout", "start_to_close_timeout", "heartbeat_timeout"):
+        if scheduled.HasField(name):
+            getattr(response, name).CopyFrom(getattr(scheduled, name))
+    if delivery.heartbeat_details:
+        response.heartbeat_details.MergeFromString(delivery.heartbeat_details)
+    if delivery.priority:
+        response.priority.MergeFromString(delivery.priority)
+    if isinstance(delivery.retry, RetryPolicy):
+        response.retry_policy.CopyFrom(policy_message(delivery.retry))
+    return response
+
+
+def embedded(field_number: int, messages: list[bytes]) -> bytes:
+    """Serialized messages as entries of a message field."""
+    return b"".join([length_delimited(field_number, message) for message in messages])

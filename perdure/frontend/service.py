@@ -1,0 +1,258 @@
+"""From a call on the wire to a handler and back: the table of routes, and the one place where calls end.
+
+A route is a row: path, request type, interceptors, handler. The first step of a handler runs at once, inside the
+transport's read; only one that has to wait becomes a task, so a batch of requests that arrived together is submitted
+together. Every call ends in exactly one of: a response, a wire error, nothing (its caller is gone).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Final, final
+
+from perdure.api import Message, Method, method_table
+from perdure.errors import Internal, ServiceError, StatusCode, Unimplemented
+from perdure.frontend import (
+    activity_tasks,
+    health,
+    history,
+    namespaces,
+    query,
+    reflection,
+    start,
+    system,
+    task_queues,
+    visibility,
+    workflow,
+    workflow_tasks,
+)
+from perdure.frontend.interceptors import Interceptor, Leave, interceptors
+from perdure.frontend.services import Call, Services
+from perdure.frontend.status import WireError, masked, wire_error
+
+if TYPE_CHECKING:
+    from perdure.transport.calls import ServerCall
+
+_log = logging.getLogger("perdure.frontend")
+
+Handler = Callable[[Services, Call, Any], Awaitable[Message | bytes]]
+"""Answers a unary call with a message or with one that is serialized already."""
+
+StreamHandler = Callable[[Services, Call, Any], Awaitable[None]]
+"""Answers a streaming call with `call.wire.send`; the call is finished when it returns."""
+
+_WORKFLOW: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
+_OPERATOR: Final = "/temporal.api.operatorservice.v1.OperatorService/"
+_HEALTH: Final = "/grpc.health.v1.Health/"
+_REFLECTION: Final = "/grpc.reflection.v1.ServerReflection/"
+_REFLECTION_ALPHA: Final = "/grpc.reflection.v1alpha.ServerReflection/"
+_SERVED: Final = (_WORKFLOW, _OPERATOR, _HEALTH, _REFLECTION, _REFLECTION_ALPHA)
+
+HANDLERS: Final[dict[str, Handler]] = {
+    _HEALTH + "Check": health.check,
+    _WORKFLOW + "GetSystemInfo": system.get_system_info,
+    _WORKFLOW + "GetClusterInfo": system.get_cluster_info,
+    _WORKFLOW + "RegisterNamespace": namespaces.register_namespace,
+    _WORKFLOW + "DescribeNamespace": namespaces.describe_namespace,
+    _WORKFLOW + "ListNamespaces": namespaces.list_namespaces,
+    _WORKFLOW + "UpdateNamespace": namespaces.update_namespace,
+    _WORKFLOW + "DeprecateNamespace": namespaces.deprecate_namespace,
+    _WORKFLOW + "StartWorkflowExecution": start.start_workflow_execution,
+    _WORKFLOW + "SignalWithStartWorkflowExecution": start.signal_with_start_workflow_execution,
+    _WORKFLOW + "SignalWorkflowExecution": workflow.signal_workflow_execution,
+    _WORKFLOW + "RequestCancelWorkflowExecution": workflow.request_cancel_workflow_execution,
+    _WORKFLOW + "TerminateWorkflowExecution": workflow.terminate_workflow_execution,
+    _WORKFLOW + "DescribeWorkflowExecution": workflow.describe_workflow_execution,
+    _WORKFLOW + "PollWorkflowTaskQueue": workflow_tasks.poll_workflow_task_queue,
+    _WORKFLOW + "RespondWorkflowTaskCompleted": workflow_tasks.respond_workflow_task_completed,
+    _WORKFLOW + "RespondWorkflowTaskFailed": workflow_tasks.respond_workflow_task_failed,
+    _WORKFLOW + "ResetStickyTaskQueue": workflow_tasks.reset_sticky_task_queue,
+    _WORKFLOW + "ShutdownWorker": workflow_tasks.shutdown_worker,
+    _WORKFLOW + "PollActivityTaskQueue": activity_tasks.poll_activity_task_queue,
+    _WORKFLOW + "RecordActivityTaskHeartbeat": activity_tasks.record_activity_task_heartbeat,
+    _WORKFLOW + "RecordActivityTaskHeartbeatById": activity_tasks.record_activity_task_heartbeat_by_id,
+    _WORKFLOW + "RespondActivityTaskCompleted": activity_tasks.respond_activity_task_completed,
+    _WORKFLOW + "RespondActivityTaskCompletedById": activity_tasks.respond_activity_task_completed_by_id,
+    _WORKFLOW + "RespondActivityTaskFailed": activity_tasks.respond_activity_task_failed,
+    _WORKFLOW + "RespondActivityTaskFailedById": activity_tasks.respond_activity_task_failed_by_id,
+    _WORKFLOW + "RespondActivityTaskCanceled": activity_tasks.respond_activity_task_canceled,
+    _WORKFLOW + "RespondActivityTaskCanceledById": activity_tasks.respond_activity_task_canceled_by_id,
+    _WORKFLOW + "GetWorkflowExecutionHistory": history.get_workflow_execution_history,
+    _WORKFLOW + "GetWorkflowExecutionHistoryReverse": history.get_workflow_execution_history_reverse,
+    _WORKFLOW + "QueryWorkflow": query.query_workflow,
+    _WORKFLOW + "RespondQueryTaskCompleted": query.respond_query_task_completed,
+    _WORKFLOW + "ListWorkflowExecutions": visibility.list_workflow_executions,
+    _WORKFLOW + "ScanWorkflowExecutions": visibility.scan_workflow_executions,
+    _WORKFLOW + "CountWorkflowExecutions": visibility.count_workflow_executions,
+    _WORKFLOW + "ListOpenWorkflowExecutions": visibility.list_open_workflow_executions,
+    _WORKFLOW + "ListClosedWorkflowExecutions": visibility.list_closed_workflow_executions,
+    _WORKFLOW + "ListArchivedWorkflowExecutions": visibility.list_archived_workflow_executions,
+    _WORKFLOW + "GetSearchAttributes": visibility.get_search_attributes,
+    _WORKFLOW + "DescribeTaskQueue": task_queues.describe_task_queue,
+    _WORKFLOW + "ListTaskQueuePartitions": task_queues.list_task_queue_partitions,
+    _OPERATOR + "AddSearchAttributes": visibility.add_search_attributes,
+    _OPERATOR + "RemoveSearchAttributes": visibility.remove_search_attributes,
+    _OPERATOR + "ListSearchAttributes": visibility.list_search_attributes,
+}
+"""Every unary RPC that is built, by path."""
+
+STREAM_HANDLERS: Final[dict[str, StreamHandler]] = {
+    _HEALTH + "Watch": health.watch,
+    _REFLECTION + "ServerReflectionInfo": reflection.reflect,
+    _REFLECTION_ALPHA + "ServerReflectionInfo": reflection.reflect,
+}
+"""RPCs that answer with a stream."""
+
+REQUEST_STREAMS: Final = frozenset([path for path in STREAM_HANDLERS if method_table()[path].client_streaming])
+"""Paths whose requests are streams: the transport must know them."""
+
+
+@final
+class _Route:
+    """What the dispatcher knows of one path."""
+
+    __slots__ = ("handler", "interceptors", "method", "parse", "stream_handler")
+
+    def __init__(self, method: Method, interceptors: tuple[Interceptor, ...]) -> None:
+        self.method = method
+        self.parse: Callable[[bytes], Any] = method.request.FromString
+        self.handler: Handler = HANDLERS.get(method.path, _unimplemented)
+        self.stream_handler: StreamHandler | None = STREAM_HANDLERS.get(method.path)
+        built = method.path in HANDLERS or self.stream_handler is not None
+        self.interceptors = tuple([one for one in interceptors if one.applies(method)]) if built else ()
+
+
+async def _unimplemented(_: Services, call: Call, __: Any) -> Message | bytes:
+    raise Unimplemented(f"method {call.method.name} not implemented")
+
+
+@final
+class Frontend:
+    """Answers calls. `dispatch` is what a `GrpcServer` is given, together with `REQUEST_STREAMS`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        entries = interceptors(services)
+        self._routes = {
+            path: _Route(method, entries) for path, method in method_table().items() if path.startswith(_SERVED)
+        }
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def dispatch(self, wire: ServerCall) -> None:
+        """Answer a call, now or later. Never raises."""
+        route = self._routes.get(wire.path)
+        if route is None:
+            wire.fail(int(StatusCode.UNIMPLEMENTED), self._unknown(wire.path))
+            return
+        call = Call(route.method, wire)
+        running = self._run(route, call)
+        try:
+            waits_for = running.send(None)
+        except StopIteration:
+            return
+        task = self._services.loop.create_task(_Rest(running, waits_for))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        wire.on_cancel(lambda: _cancel(task))
+
+    async def close(self) -> None:
+        """Cancel what still runs: for after the transport's drain."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    @property
+    def running(self) -> int:
+        """How many calls wait for something."""
+        return len(self._tasks)
+
+    def _unknown(self, path: str) -> str:
+        service, _, method = path.removeprefix("/").rpartition("/")
+        if any(one.startswith(f"/{service}/") for one in self._routes):
+            return f"unknown method {method} for service {service}"
+        return f"unknown service {service}"
+
+    async def _run(self, route: _Route, call: Call) -> None:
+        """One call from bytes to answer. Only cancellation passes through."""
+        wire = call.wire
+        leaves: list[Leave] | None = None
+        try:
+            request = _parsed(route, wire)
+            for interceptor in route.interceptors:
+                leave = interceptor.enter(call, request)
+                if leave is not None:
+                    leaves = [leave] if leaves is None else [*leaves, leave]
+            if route.stream_handler is not None:
+                await route.stream_handler(self._services, call, request)
+                wire.finish()
+                return
+            response = await route.handler(self._services, call, request)
+            wire.respond(response if isinstance(response, bytes) else response.SerializeToString())
+        except _Malformed as malformed:
+            wire.fail(int(StatusCode.INTERNAL), str(malformed))
+        except Internal as fault:
+            _fail(wire, masked(fault, wire.path))
+        except ServiceError as error:
+            _fail(wire, wire_error(error))
+        except Exception as fault:  # noqa: BLE001 - a fault of ours fails this one call, masked and logged
+            _fail(wire, masked(fault, wire.path))
+        finally:
+            for leave in leaves or ():
+                leave()
+
+
+class _Malformed(Exception):
+    """The request is no message of its type; answered as grpc-go does."""
+
+
+def _parsed(route: _Route, wire: ServerCall) -> Any:
+    if route.stream_handler is not None and route.method.client_streaming:
+        return None
+    try:
+        return route.parse(wire.message)
+    except Exception as error:
+        raise _Malformed(f"grpc: error unmarshalling request: {error}") from error
+
+
+def _fail(wire: ServerCall, error: WireError) -> None:
+    wire.fail(error.code, error.message, error.details, error.trailing)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
+_CONSUMED: Final = object()
+
+
+@final
+class _Rest(Coroutine[Any, Any, None]):
+    """What is left of a coroutine that has run up to its first wait, as the body of a task."""
+
+    __slots__ = ("_first", "_running")
+
+    def __init__(self, running: Coroutine[Any, Any, None], first: Any) -> None:
+        self._running = running
+        self._first: Any = first
+
+    def send(self, value: Any) -> Any:
+        """The first time, what was waited for already."""
+        first = self._first
+        if first is not _CONSUMED:
+            self._first = _CONSUMED
+            return first
+        return self._running.send(value)
+
+    def throw(self, *args: Any) -> Any:
+        """A cancellation may come before the task's first step: it has to reach the coroutine all the same."""
+        self._first = _CONSUMED
+        return self._running.throw(*args)
+
+    def close(self) -> None:
+        self._running.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise AssertionError("a task drives this by send and throw")

@@ -1,0 +1,148 @@
+"""What RPC handlers are given: the services of this process, and the call they answer.
+
+Plain records. They exist so that a handler is a function of (services, call, request) and knows nothing of how the
+process was put together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, final
+
+from perdure.api import Method
+from perdure.errors import FailedPrecondition, InvalidArgument
+from perdure.ids import ChainKey, Kind
+from perdure.machines.env import NamespaceView
+from perdure.machines.workflow.inputs import TaskToken
+
+if TYPE_CHECKING:
+    from perdure.clock import Clock
+    from perdure.cluster.identity import ClusterIdentity
+    from perdure.cluster.namespaces import Namespace, NamespaceRegistry
+    from perdure.config.dynamic import DynamicConfig
+    from perdure.engine.engine import Engine
+    from perdure.frontend.tokens import QueryToken, Tokens
+    from perdure.ids import IdSource
+    from perdure.matching.service import Matching
+    from perdure.store.api import Store
+    from perdure.transport.calls import ServerCall
+
+POLL_TAIL_S = 1.0
+"""A long poll answers so long before its caller gives up."""
+POLL_DEADLINE_MIN_S = 2.0
+"""A shorter deadline makes a long poll pointless: FAILED_PRECONDITION (server_inventory 1.0)."""
+POLL_S = 60.0
+"""The longest wait for a task (`matching.longPollExpirationInterval`)."""
+
+
+@final
+class Services:
+    """The services of this process."""
+
+    __slots__ = (
+        "clock",
+        "config",
+        "engine",
+        "identity",
+        "ids",
+        "loop",
+        "matching",
+        "namespaces",
+        "store",
+        "tokens",
+        "version",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        matching: Matching,
+        namespaces: NamespaceRegistry,
+        store: Store,
+        config: DynamicConfig,
+        clock: Clock,
+        ids: IdSource,
+        identity: ClusterIdentity,
+        tokens: Tokens,
+        loop: asyncio.AbstractEventLoop,
+        version: str,
+    ) -> None:
+        self.engine = engine
+        self.matching = matching
+        self.namespaces = namespaces
+        self.store = store
+        self.config = config
+        self.clock = clock
+        self.ids = ids
+        self.identity = identity
+        self.tokens = tokens
+        self.loop = loop
+        self.version = version
+
+    def view(self, call: Call) -> NamespaceView:
+        """The limits and names of the call's namespace."""
+        view = self.namespaces.view(call.namespace.id)
+        assert view is not None, "an interceptor has found the namespace"
+        return view
+
+
+@final
+class Call:
+    """One call on its way through interceptors and handler.
+
+    The namespace and the task token are set by interceptors.
+    """
+
+    __slots__ = ("_namespace", "method", "query_token", "task_token", "wire")
+
+    def __init__(self, method: Method, wire: ServerCall) -> None:
+        self.method = method
+        self.wire = wire
+        self._namespace: Namespace | None = None
+        self.task_token: TaskToken | None = None
+        self.query_token: QueryToken | None = None
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace the call is about."""
+        assert self._namespace is not None, "this method has no namespace"
+        return self._namespace
+
+    @namespace.setter
+    def namespace(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+
+    @property
+    def has_namespace(self) -> bool:
+        """Whether the call is about a namespace."""
+        return self._namespace is not None
+
+    @property
+    def token(self) -> TaskToken:
+        """The task token of the request."""
+        assert self.task_token is not None, "this method has no task token"
+        return self.task_token
+
+    def key(self, workflow_id: str) -> ChainKey:
+        """The chain of a workflow id in the call's namespace."""
+        return ChainKey(self.namespace.id, Kind.WORKFLOW, workflow_id)
+
+    def header(self, name: str) -> str:
+        """A metadata value, "" when it was not sent."""
+        return self.wire.metadata.get(name) or ""
+
+    def remaining_s(self, now_s: float) -> float | None:
+        """Seconds until the caller gives up; None when it set no deadline. `now_s` is loop time."""
+        return None if self.wire.deadline is None else self.wire.deadline - now_s
+
+    def long_poll_s(self, now_s: float, longest_s: float = POLL_S) -> float:
+        """How long a task poll may wait; 0 or less: answer empty at once (server_inventory 4.18).
+
+        Raises InvalidArgument without a deadline, FailedPrecondition with one below 2 s.
+        """
+        remaining = self.remaining_s(now_s)
+        if remaining is None:
+            raise InvalidArgument("Context timeout is not set.")
+        if remaining < POLL_DEADLINE_MIN_S:
+            raise FailedPrecondition("Context timeout is too short.")
+        return min(longest_s, remaining - POLL_TAIL_S)

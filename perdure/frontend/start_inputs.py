@@ -1,0 +1,270 @@
+"""From a start request to the machine's input: checks in Temporal's order and defaults (semantics 2.1). No I/O.
+
+What is not built yet is refused with UNIMPLEMENTED, never ignored: cron schedules, completion callbacks, versioning
+overrides, time skipping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from perdure.api import common, enums, history, workflowservice
+from perdure.config import dynamic as settings
+from perdure.errors import InvalidArgument, Unimplemented
+from perdure.frontend import validate
+from perdure.frontend.services import Call, Services
+from perdure.machines.workflow.inputs import Signal, Start
+from perdure.visibility import attributes
+
+StartRequest = workflowservice.StartWorkflowExecutionRequest
+SignalWithStartRequest = workflowservice.SignalWithStartWorkflowExecutionRequest
+
+BLOB_EXCEEDS_LIMIT = "Blob data size exceeds limit."
+MEMO_EXCEEDS_LIMIT = "Memo size exceeds limit."
+
+
+def prepare_start(services: Services, call: Call, request: StartRequest) -> Start:
+    """StartWorkflowExecution as an input; raises `InvalidArgument` or `Unimplemented`.
+
+    Completes the request in place.
+    """
+    limits = services.view(call).limits
+    limit = limits.id_length
+    validate.default_id_policies(request, enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+    validate.workflow_id(request.workflow_id, limit)
+    _retry_policy(services, call, request)
+    delay = validate.start_delay(request)
+    if not request.workflow_type.name:
+        raise InvalidArgument("WorkflowType is not set on request.")
+    if validate.too_long(request.workflow_type.name, limit):
+        raise InvalidArgument("WorkflowType length exceeds limit.")
+    validate.user_task_queue(request.task_queue, request.HasField("task_queue"), limit)
+    validate.workflow_timeouts(request)
+    if not request.request_id:
+        request.request_id = services.ids.request_id()
+    elif validate.too_long(request.request_id, limit):
+        raise InvalidArgument("RequestId length exceeds limit.")
+    validate.id_policies(request.workflow_id_reuse_policy, request.workflow_id_conflict_policy)
+    options = request.on_conflict_options
+    if options.attach_completion_callbacks and not options.attach_request_id:
+        raise InvalidArgument("attaching request ID is required for attaching completion callbacks")
+    found = search_attributes(services, call, request)
+    validate.priority(request.priority)
+    check_links(services, call, request.links)
+    _not_built(request)
+    if request.completion_callbacks:
+        raise Unimplemented("completion callbacks are not implemented")
+    check_start_sizes(services, call, request)
+    return Start(request, found, delay)
+
+
+def prepare_signal_with_start(services: Services, call: Call, request: SignalWithStartRequest) -> Start:
+    """SignalWithStartWorkflowExecution as an input (semantics 2.6).
+
+    Its checks come in an order and with texts of their own.
+    """
+    limit = services.view(call).limits.id_length
+    validate.workflow_id(request.workflow_id, limit)
+    if not request.signal_name:
+        raise InvalidArgument("signal not set")
+    _named("signal name", request.signal_name, limit)
+    if not request.workflow_type.name:
+        raise InvalidArgument("workflow type not set")
+    _named("workflow type name", request.workflow_type.name, limit)
+    validate.user_task_queue(request.task_queue, request.HasField("task_queue"), limit)
+    if not request.request_id:
+        request.request_id = services.ids.request_id()
+    _named("Request ID", request.request_id, limit)
+    validate.workflow_timeouts(request)
+    _retry_policy(services, call, request)
+    delay = validate.start_delay(request)
+    validate.id_policies(request.workflow_id_reuse_policy, request.workflow_id_conflict_policy)
+    if request.workflow_id_conflict_policy == enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL:
+        raise InvalidArgument(
+            "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL is not supported for this operation."
+        )
+    validate.default_id_policies(request, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
+    found = search_attributes(services, call, request)
+    validate.priority(request.priority)
+    check_links(services, call, request.links)
+    _not_built(request)
+    check_size(services, call, request.signal_input)
+    check_start_sizes(services, call, request)
+    signal = Signal("", _signal_attributes(request), request.request_id, tuple(request.links))
+    return Start(_as_start(request), found, delay, signal)
+
+
+def _named(what: str, text: str, limit: int) -> None:
+    if validate.too_long(text, limit):
+        raise InvalidArgument(f"{what} exceeds maximum allowed length ({validate.byte_length(text)}/{limit})")
+
+
+def _retry_policy(services: Services, call: Call, request: Any) -> None:
+    if request.HasField("retry_policy"):
+        defaults = services.config.get(settings.HISTORY_DEFAULT_WORKFLOW_RETRY_POLICY, call.namespace.name)
+        validate.retry_policy(request.retry_policy, defaults)
+
+
+def _not_built(request: Any) -> None:
+    """Uses that a later version brings."""
+    if request.HasField("time_skipping_config"):
+        raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
+    if request.cron_schedule:
+        raise Unimplemented("CronSchedule is not implemented")
+    if request.HasField("versioning_override"):
+        raise Unimplemented("VersioningOverride is not implemented")
+
+
+def search_attributes(services: Services, call: Call, request: Any) -> dict[str, bytes]:
+    """A request's search attributes, checked, with their types in the metadata, serialized; null values are gone."""
+    fields = request.search_attributes.indexed_fields
+    if not fields:
+        return {}
+    _check_search_attributes(services, call, fields)
+    kept = attributes.merged({}, fields, call.namespace.search_attributes)
+    return {name: payload.SerializeToString() for name, payload in kept.items()}
+
+
+def _check_search_attributes(services: Services, call: Call, fields: Mapping[str, common.Payload]) -> None:
+    namespace = call.namespace
+    get = services.config.get
+    attributes.validate(
+        fields,
+        namespace.search_attributes,
+        namespace.name,
+        get(settings.SEARCH_ATTRIBUTES_NUMBER_OF_KEYS_LIMIT, namespace.name),
+        get(settings.SEARCH_ATTRIBUTES_SIZE_OF_VALUE_LIMIT, namespace.name),
+        get(settings.SEARCH_ATTRIBUTES_TOTAL_SIZE_LIMIT, namespace.name),
+    )
+
+
+_COMMANDS_WITH_SEARCH_ATTRIBUTES: Final = {
+    enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: "upsert_workflow_search_attributes_command_attributes",
+    enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: ("continue_as_new_workflow_execution_command_attributes"),
+}
+
+
+def command_search_attributes(
+    services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
+) -> dict[int, dict[str, bytes] | str]:
+    """For the index of each command with search attributes: what to set (b"" removes), or the text of what is wrong.
+
+    A wrong one fails the workflow task (semantics 4.9), so nothing is raised here.
+    """
+    found: dict[int, dict[str, bytes] | str] = {}
+    for index, command in enumerate(request.commands):
+        field = _COMMANDS_WITH_SEARCH_ATTRIBUTES.get(command.command_type)
+        if field is None:
+            continue
+        fields = getattr(command, field).search_attributes.indexed_fields
+        if not fields:
+            continue
+        try:
+            _check_search_attributes(services, call, fields)
+        except InvalidArgument as wrong:
+            found[index] = wrong.message
+            continue
+        kept = attributes.merged({}, fields, call.namespace.search_attributes)
+        found[index] = {name: kept[name].SerializeToString() if name in kept else b"" for name in fields}
+    return found
+
+
+def check_links(services: Services, call: Call, links: Any) -> None:
+    """The links of a request."""
+    if links:
+        name = call.namespace.name
+        get = services.config.get
+        validate.links(
+            links, get(settings.FRONTEND_MAX_LINKS_PER_REQUEST, name), get(settings.FRONTEND_LINK_MAX_SIZE, name)
+        )
+
+
+def check_size(services: Services, call: Call, payloads: Any) -> None:
+    """A message's payload is within `limit.blobSize.error`.
+
+    A request that is smaller as a whole need not be measured.
+    """
+    limit = services.view(call).limits.blob_size
+    if len(call.wire.message) > limit and payloads.ByteSize() > limit:
+        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
+
+
+def check_start_sizes(services: Services, call: Call, request: Any) -> None:
+    """Input and memo of a start are within their limits."""
+    check_size(services, call, request.input)
+    memo_limit = services.view(call).limits.memo_size
+    if len(call.wire.message) > memo_limit and request.memo.ByteSize() > memo_limit:
+        raise InvalidArgument(MEMO_EXCEEDS_LIMIT)
+
+
+def _signal_attributes(request: SignalWithStartRequest) -> history.WorkflowExecutionSignaledEventAttributes:
+    signaled = history.WorkflowExecutionSignaledEventAttributes(
+        signal_name=request.signal_name, identity=request.identity, request_id=request.request_id
+    )
+    if request.HasField("signal_input"):
+        signaled.input.CopyFrom(request.signal_input)
+    if request.HasField("header"):
+        signaled.header.CopyFrom(request.header)
+    return signaled
+
+
+_PLAIN_FIELDS = (
+    "namespace",
+    "workflow_id",
+    "identity",
+    "request_id",
+    "workflow_id_reuse_policy",
+    "workflow_id_conflict_policy",
+    "cron_schedule",
+)
+_MESSAGE_FIELDS = (
+    "workflow_type",
+    "task_queue",
+    "input",
+    "workflow_execution_timeout",
+    "workflow_run_timeout",
+    "workflow_task_timeout",
+    "retry_policy",
+    "memo",
+    "search_attributes",
+    "header",
+    "workflow_start_delay",
+    "user_metadata",
+    "priority",
+)
+
+
+def _as_start(request: SignalWithStartRequest) -> StartRequest:
+    start = StartRequest()
+    for name in _PLAIN_FIELDS:
+        setattr(start, name, getattr(request, name))
+    for name in _MESSAGE_FIELDS:
+        if request.HasField(name):  # type: ignore[arg-type]  # the names are the message's own
+            getattr(start, name).CopyFrom(getattr(request, name))
+    start.links.extend(request.links)
+    return start
+
+
+def started_link(namespace: str, workflow_id: str, run_id: str) -> common.Link:
+    """A link to the first event of a run."""
+    link = common.Link()
+    event = link.workflow_event
+    event.namespace = namespace
+    event.workflow_id = workflow_id
+    event.run_id = run_id
+    event.event_ref.event_id = 1
+    event.event_ref.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+    return link
+
+
+def request_id_link(namespace: str, workflow_id: str, run_id: str, request_id: str, event_type: int) -> common.Link:
+    """A link to the event that a request made, by its request id."""
+    link = common.Link()
+    event = link.workflow_event
+    event.namespace = namespace
+    event.workflow_id = workflow_id
+    event.run_id = run_id
+    event.request_id_ref.request_id = request_id
+    event.request_id_ref.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
+    return link

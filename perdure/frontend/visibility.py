@@ -1,0 +1,222 @@
+"""List, count and scan of executions, and the registry of search attributes (semantics 14.3, 15).
+
+Filters are compiled by `perdure.visibility`; what cannot be executed is refused there. Stores execute them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from perdure.api import Message, common, enums, operatorservice, workflow, workflowservice
+from perdure.api.times import duration_of, timestamp_ns, timestamp_of
+from perdure.config import dynamic as settings
+from perdure.errors import InvalidArgument
+from perdure.frontend.services import Call, Services
+from perdure.visibility import attributes
+from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.resolve import STATUS_NAMES, compile_count, compile_list
+
+
+async def list_workflow_executions(
+    services: Services, call: Call, request: workflowservice.ListWorkflowExecutionsRequest
+) -> Message | bytes:
+    """Executions that a filter holds for, open ones first."""
+    shown, token = await _list(services, call, request.query, request.page_size, request.next_page_token)
+    return workflowservice.ListWorkflowExecutionsResponse(executions=shown, next_page_token=token)
+
+
+async def scan_workflow_executions(
+    services: Services, call: Call, request: workflowservice.ScanWorkflowExecutionsRequest
+) -> Message | bytes:
+    """The same as list."""
+    shown, token = await _list(services, call, request.query, request.page_size, request.next_page_token)
+    return workflowservice.ScanWorkflowExecutionsResponse(executions=shown, next_page_token=token)
+
+
+async def _list(
+    services: Services, call: Call, query: str, page_size: int, token: bytes
+) -> tuple[list[workflow.WorkflowExecutionInfo], bytes]:
+    namespace = call.namespace
+    largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, namespace.name)
+    size = page_size if 0 < page_size <= largest else largest
+    where = compile_list(query, namespace.search_attributes)
+    page = await services.store.list_visibility(namespace.id, where, size, token)
+    return [execution_info(one) for one in page.records], page.next_page_token
+
+
+async def count_workflow_executions(
+    services: Services, call: Call, request: workflowservice.CountWorkflowExecutionsRequest
+) -> Message | bytes:
+    """How many executions a filter holds for, by group if it says GROUP BY."""
+    namespace = call.namespace
+    found = compile_count(request.query, namespace.search_attributes)
+    counts = await services.store.count_visibility(namespace.id, found.where, found.group_by)
+    response = workflowservice.CountWorkflowExecutionsResponse(count=sum([count for _, count in counts]))
+    if found.group_by is not None:
+        for value, count in counts:
+            group = response.groups.add(count=count)
+            group.group_values.append(_group_value(value))
+    return response
+
+
+def _group_value(value: object) -> common.Payload:
+    if value is None:
+        return common.Payload(metadata={"encoding": b"json/plain", "type": b"Keyword"}, data=b"null")
+    text = STATUS_NAMES.get(value, str(value)) if isinstance(value, int) else str(value)
+    return attributes.encode(text, attributes.KEYWORD)
+
+
+def execution_info(record: VisibilityRecord) -> workflow.WorkflowExecutionInfo:
+    """A record as lists show it (semantics 15.2)."""
+    info = workflow.WorkflowExecutionInfo(
+        execution=common.WorkflowExecution(workflow_id=record.workflow_id, run_id=record.run_id),
+        type=common.WorkflowType(name=record.workflow_type),
+        start_time=timestamp_of(record.start_time),
+        execution_time=timestamp_of(record.execution_time),
+        task_queue=record.task_queue,
+    )
+    info.status = record.status  # type: ignore[assignment]  # wire numbers are plain ints here
+    if record.close_time is not None:
+        info.close_time.CopyFrom(timestamp_of(record.close_time))
+        info.execution_duration.CopyFrom(duration_of(record.execution_duration))
+        info.history_length = record.history_length
+        info.history_size_bytes = record.history_size_bytes
+        info.state_transition_count = record.state_transition_count
+    if record.parent_workflow_id:
+        info.parent_execution.workflow_id = record.parent_workflow_id
+        info.parent_execution.run_id = record.parent_run_id
+    if record.root_workflow_id:
+        info.root_execution.workflow_id = record.root_workflow_id
+        info.root_execution.run_id = record.root_run_id
+    info.memo.MergeFromString(record.memo)
+    info.memo.SetInParent()
+    info.search_attributes.MergeFromString(record.search_attributes)
+    info.search_attributes.SetInParent()
+    return info
+
+
+async def list_open_workflow_executions(
+    services: Services, call: Call, request: workflowservice.ListOpenWorkflowExecutionsRequest
+) -> Message | bytes:
+    """Open executions by start time and one filter (semantics 15.5)."""
+    terms = ["ExecutionStatus = 'Running'", *_window("StartTime", request.start_time_filter), *_one_of(request)]
+    shown, token = await _list(services, call, " AND ".join(terms), request.maximum_page_size, request.next_page_token)
+    return workflowservice.ListOpenWorkflowExecutionsResponse(executions=shown, next_page_token=token)
+
+
+async def list_closed_workflow_executions(
+    services: Services, call: Call, request: workflowservice.ListClosedWorkflowExecutionsRequest
+) -> Message | bytes:
+    """Closed executions by close time and one filter (semantics 15.5)."""
+    terms = ["ExecutionStatus != 'Running'", *_window("CloseTime", request.start_time_filter), *_one_of(request)]
+    if request.HasField("status_filter"):
+        status = request.status_filter.status
+        if status in (enums.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, enums.WORKFLOW_EXECUTION_STATUS_RUNNING):
+            raise InvalidArgument("StatusFilter must be specified and must be not Running.")
+        terms.append(f"ExecutionStatus = '{STATUS_NAMES.get(status, str(int(status)))}'")
+    shown, token = await _list(services, call, " AND ".join(terms), request.maximum_page_size, request.next_page_token)
+    return workflowservice.ListClosedWorkflowExecutionsResponse(executions=shown, next_page_token=token)
+
+
+def _window(attribute: str, window: Any) -> list[str]:
+    earliest = timestamp_ns(window.earliest_time) if window.HasField("earliest_time") else 0
+    latest = timestamp_ns(window.latest_time) if window.HasField("latest_time") else 0
+    if earliest and latest and earliest > latest:
+        raise InvalidArgument("EarliestTime in StartTimeFilter should not be larger than LatestTime.")
+    terms = []
+    if earliest:
+        terms.append(f"{attribute} >= '{window.earliest_time.ToJsonString()}'")
+    if latest:
+        terms.append(f"{attribute} <= '{window.latest_time.ToJsonString()}'")
+    return terms
+
+
+def _one_of(request: Any) -> list[str]:
+    if request.HasField("execution_filter"):
+        return [f"WorkflowId = {_quoted(request.execution_filter.workflow_id)}"]
+    if request.HasField("type_filter"):
+        return [f"WorkflowType = {_quoted(request.type_filter.name)}"]
+    return []
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+async def list_archived_workflow_executions(
+    _: Services, __: Call, ___: workflowservice.ListArchivedWorkflowExecutionsRequest
+) -> Message | bytes:
+    """There is no archive."""
+    raise InvalidArgument("Cluster is not configured for reading archived visibility records.")
+
+
+async def get_search_attributes(
+    services: Services, _: Call, __: workflowservice.GetSearchAttributesRequest
+) -> Message | bytes:
+    """All names and types of the cluster; custom ones belong to namespaces, so none are here."""
+    response = workflowservice.GetSearchAttributesResponse()
+    for name, kind in {**attributes.SYSTEM, **attributes.PREDEFINED}.items():
+        response.keys[name] = kind  # type: ignore[assignment]  # wire numbers are plain ints here
+    return response
+
+
+async def list_search_attributes(
+    services: Services, call: Call, _: operatorservice.ListSearchAttributesRequest
+) -> Message | bytes:
+    """A namespace's custom attributes and those that every namespace has."""
+    response = operatorservice.ListSearchAttributesResponse()
+    for name, kind in {**attributes.SYSTEM, **attributes.PREDEFINED}.items():
+        response.system_attributes[name] = kind  # type: ignore[assignment]  # wire numbers are plain ints here
+    if call.has_namespace:
+        for name, kind in call.namespace.search_attributes.items():
+            response.custom_attributes[name] = kind  # type: ignore[assignment]
+    return response
+
+
+async def add_search_attributes(
+    services: Services, call: Call, request: operatorservice.AddSearchAttributesRequest
+) -> Message | bytes:
+    """Registers custom attributes; one that is there already is skipped, whatever its type."""
+    if not request.search_attributes:
+        raise InvalidArgument("SearchAttributes are not set on request.")
+    for name, kind in request.search_attributes.items():
+        if attributes.is_reserved(name):
+            raise InvalidArgument(f"Search attribute {name} is reserved by system.")
+        if kind not in attributes.TYPE_NAMES:
+            raise InvalidArgument(f"Unknown search attribute type: {_type_name(kind)}.")
+    before = _namespace(call)
+    fresh = {
+        name: int(kind) for name, kind in request.search_attributes.items() if name not in before.search_attributes
+    }
+    if fresh:
+        await services.namespaces.update(before, before.evolve(search_attributes={**before.search_attributes, **fresh}))
+    return operatorservice.AddSearchAttributesResponse()
+
+
+def _type_name(kind: int) -> str:
+    return "Unspecified" if kind == 0 else str(kind)
+
+
+async def remove_search_attributes(
+    services: Services, call: Call, request: operatorservice.RemoveSearchAttributesRequest
+) -> Message | bytes:
+    """Forgets custom attributes; values of executions stay where they are and are found again with the same type."""
+    if not request.search_attributes:
+        raise InvalidArgument("SearchAttributes are not set on request.")
+    for name in request.search_attributes:
+        if name in attributes.SYSTEM or name in attributes.PREDEFINED:
+            raise InvalidArgument(f"Unable to remove non-custom search attributes: {name}.")
+    before = _namespace(call)
+    left = {name: kind for name, kind in before.search_attributes.items() if name not in request.search_attributes}
+    if len(left) < len(before.search_attributes):
+        await services.namespaces.update(before, before.evolve(search_attributes=left))
+    return operatorservice.RemoveSearchAttributesResponse()
+
+
+_NAMESPACE_NEEDED: Final = "Namespace not set on request."
+
+
+def _namespace(call: Call) -> Any:
+    if not call.has_namespace:
+        raise InvalidArgument(_NAMESPACE_NEEDED)
+    return call.namespace

@@ -1,0 +1,196 @@
+"""What a workflow worker calls: poll, respond, reset stickiness, shut down (semantics 3, 12.1, 12.4)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perdure.api import Message, enums, workflowservice
+from perdure.api.splice import with_field
+from perdure.config import dynamic as settings
+from perdure.errors import InvalidArgument, NotFound
+from perdure.frontend import validate
+from perdure.frontend.histories import activity_task_response, embedded, workflow_task_response
+from perdure.frontend.query import query_task_response
+from perdure.frontend.services import Call, Services
+from perdure.frontend.start_inputs import command_search_attributes
+from perdure.machines.task_queue import WORKFLOW, Matched, PollRequest, QueueKey, Task
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import (
+    Input,
+    ResetSticky,
+    Snapshot,
+    Stale,
+    WorkflowTaskCompleted,
+    WorkflowTaskCompletion,
+    WorkflowTaskDelivery,
+    WorkflowTaskFailed,
+    WorkflowTaskStarted,
+)
+
+_EMPTY_POLL: Final = workflowservice.PollWorkflowTaskQueueResponse().SerializeToString()
+_FIELDS: Final = workflowservice.RespondWorkflowTaskCompletedResponse.DESCRIPTOR.fields_by_name
+_WORKFLOW_TASK_FIELD: Final = _FIELDS["workflow_task"].number
+_ACTIVITY_TASKS_FIELD: Final = _FIELDS["activity_tasks"].number
+
+
+async def poll_workflow_task_queue(
+    services: Services, call: Call, request: workflowservice.PollWorkflowTaskQueueRequest
+) -> Message | bytes:
+    """A workflow task or a query, or nothing when the wait is over."""
+    now_s = services.loop.time()
+    ends_at = now_s + call.long_poll_s(now_s)
+    limits = services.view(call).limits
+    validate.identity(request.identity, limits.id_length)
+    validate.worker_versioning(
+        request.worker_version_capabilities,
+        request.deployment_options if request.HasField("deployment_options") else None,
+        request.task_queue,
+        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
+        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, call.namespace.name),
+    )
+    validate.task_queue(request.task_queue, request.HasField("task_queue"), limits.id_length)
+    if request.binary_checksum and request.binary_checksum in call.namespace.bad_binaries:
+        raise InvalidArgument(f"Binary {request.binary_checksum} already marked as bad deployment.")
+    queue = request.task_queue
+    sticky = queue.kind == enums.TASK_QUEUE_KIND_STICKY
+    key = QueueKey(call.namespace.id, queue.name, WORKFLOW, sticky)
+    poll = PollRequest(
+        request.identity,
+        request.worker_instance_key,
+        capabilities=request.worker_version_capabilities.SerializeToString(),
+        deployment_options=request.deployment_options.SerializeToString(),
+    )
+    while True:
+        matched = await services.matching.poll(key, poll, ends_at - services.loop.time())
+        if matched is None:
+            return _EMPTY_POLL
+        if matched.query is not None:
+            return await query_task_response(services, call.namespace.id, queue.name, matched.query)
+        delivery = await _started(services, matched, request.identity, queue.name, sticky)
+        if delivery is not None:
+            return await workflow_task_response(services, call.namespace.id, delivery, matched.backlog_count_hint)
+
+
+async def _started(
+    services: Services, matched: Matched, identity: str, queue: str, sticky: bool
+) -> WorkflowTaskDelivery | None:
+    """The task as started for this poller; None when it is not to be delivered, and the poll goes on.
+
+    Anything but a definite answer of the start gives the task back (`perdure.matching`).
+    """
+    if matched.started is not None:
+        assert isinstance(matched.started, WorkflowTaskDelivery)
+        return matched.started
+    task = matched.task
+    assert task is not None
+    fact = WorkflowTaskStarted(
+        task.run_id,
+        task.scheduled_event_id,
+        task.attempt,
+        task.stamp,
+        services.ids.request_id(),
+        identity,
+        queue,
+        sticky,
+    )
+    outcome = await submit_start(services, task, fact)
+    return outcome if isinstance(outcome, WorkflowTaskDelivery) else None
+
+
+async def submit_start(services: Services, task: Task, fact: Input) -> object:
+    """Submit the start of a matched task and settle it with matching: the outcome, or `Stale` when its run is gone."""
+    settled = False
+    try:
+        try:
+            outcome = await services.engine.submit(task.chain, fact)
+        except NotFound:
+            outcome = Stale()
+        services.matching.settle(task, not isinstance(outcome, Stale))
+        settled = True
+        return outcome
+    finally:
+        if not settled:
+            services.matching.give_back(task)
+
+
+async def respond_workflow_task_completed(
+    services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
+) -> Message | bytes:
+    """Applies a worker's commands; may answer with the next workflow task and with activities (semantics 3.5)."""
+    name = call.namespace.name
+    validate.identity(request.identity, services.view(call).limits.id_length)
+    validate.worker_versioning(
+        request.worker_version_stamp,
+        request.deployment_options if request.HasField("deployment_options") else None,
+        request.sticky_attributes.worker_task_queue,
+        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
+        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, name),
+    )
+    token = call.token
+    fact = WorkflowTaskCompleted(token, request, command_search_attributes(services, call, request))
+    outcome = await services.engine.submit(call.key(token.workflow_id), fact)
+    assert isinstance(outcome, WorkflowTaskCompletion)
+    response = b""
+    if outcome.workflow_task is not None:
+        task = await workflow_task_response(services, call.namespace.id, outcome.workflow_task)
+        response = with_field(response, _WORKFLOW_TASK_FIELD, task)
+    if outcome.activities:
+        tasks = [(await activity_task_response(services, name, one)).SerializeToString() for one in outcome.activities]
+        response += embedded(_ACTIVITY_TASKS_FIELD, tasks)
+    return response
+
+
+async def respond_workflow_task_failed(
+    services: Services, call: Call, request: workflowservice.RespondWorkflowTaskFailedRequest
+) -> Message | bytes:
+    """A worker could not process its task; another attempt follows (semantics 3.7)."""
+    validate.identity(request.identity, services.view(call).limits.id_length)
+    token = call.token
+    await services.engine.submit(call.key(token.workflow_id), WorkflowTaskFailed(token, request))
+    return workflowservice.RespondWorkflowTaskFailedResponse()
+
+
+async def reset_sticky_task_queue(
+    services: Services, call: Call, request: workflowservice.ResetStickyTaskQueueRequest
+) -> Message | bytes:
+    """The run's next workflow task goes to its normal queue."""
+    validate.execution(request.execution, request.HasField("execution"))
+    await services.engine.submit(call.key(request.execution.workflow_id), ResetSticky(request.execution.run_id))
+    return workflowservice.ResetStickyTaskQueueResponse()
+
+
+async def shutdown_worker(
+    services: Services, call: Call, request: workflowservice.ShutdownWorkerRequest
+) -> Message | bytes:
+    """A worker stops: its sticky queue is unloaded and, where that is switched on, its polls end (semantics 12.4)."""
+    namespace = call.namespace
+    ends_polls = services.config.get(settings.FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN, namespace.name)
+    if ends_polls and request.worker_instance_key:
+        services.matching.cancel_polls(namespace.id, request.worker_instance_key, request.identity)
+    if request.sticky_task_queue:
+        queue = QueueKey(namespace.id, request.sticky_task_queue, WORKFLOW, True)
+        for task in services.matching.unload_sticky(queue):
+            await _offer_normally(services, task)
+    return workflowservice.ShutdownWorkerResponse()
+
+
+async def _offer_normally(services: Services, task: Task) -> None:
+    """A task that waited on a sticky queue whose worker is gone: any worker of the normal queue may have it at once."""
+    try:
+        execution = await services.engine.submit(task.chain, Snapshot(task.run_id))
+    except NotFound:
+        return
+    assert isinstance(execution, Execution)
+    services.matching.offer(
+        Task(
+            QueueKey(task.queue.namespace_id, execution.info.task_queue, WORKFLOW),
+            task.chain,
+            task.run_id,
+            task.scheduled_event_id,
+            task.attempt,
+            task.stamp,
+            task.priority,
+            task.created_ns,
+            task.expires_ns,
+        )
+    )

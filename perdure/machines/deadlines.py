@@ -1,0 +1,61 @@
+"""A persistent priority queue of deadlines: pushing or popping makes a new queue and leaves the old one as it was.
+
+A run with thousands of pending things finds its next deadline here instead of scanning them, and a draft forks the
+queue by copying one reference (DESIGN 1.4). Entries may be stale, and may be *earlier* than the truth, never
+later: whoever pops one looks at the state, and pushes it again with its true time if that lies in the future. So
+moving a deadline later (a heartbeat) costs nothing here. It is a leftist heap: both operations are O(log n).
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+ACTIVITY = 1
+"""Entry kinds: an activity's retry or timeout, by scheduled event id."""
+TIMER = 2
+"""A user timer, by started event id."""
+
+
+@final
+class Deadline:
+    """A heap node: the entry `(when, kind, key)` and what lies below it. Never changed once made."""
+
+    __slots__ = ("key", "kind", "left", "rank", "right", "when")
+
+    def __init__(
+        self, when: int, kind: int, key: int, rank: int, left: Deadline | None, right: Deadline | None
+    ) -> None:
+        self.when = when
+        self.kind = kind
+        self.key = key
+        self.rank = rank
+        self.left = left
+        self.right = right
+
+
+def push(heap: Deadline | None, when: int, kind: int, key: int) -> Deadline:
+    """The heap with one more entry; `when` is ns since the epoch."""
+    entry = Deadline(when, kind, key, 1, None, None)
+    return entry if heap is None else _merge(heap, entry)
+
+
+def pop(heap: Deadline) -> Deadline | None:
+    """The heap without its earliest entry."""
+    if heap.left is None:
+        return heap.right
+    if heap.right is None:
+        return heap.left
+    return _merge(heap.left, heap.right)
+
+
+def _merge(a: Deadline, b: Deadline) -> Deadline:
+    """Both heaps in one. Ties go by kind, then key, so that equal deadlines surface in the order of semantics 5.6."""
+    if (b.when, b.kind, b.key) < (a.when, a.kind, a.key):
+        a, b = b, a
+    right = b if a.right is None else _merge(a.right, b)
+    left = a.left
+    if left is None:
+        return Deadline(a.when, a.kind, a.key, 1, right, None)
+    if left.rank < right.rank:
+        left, right = right, left
+    return Deadline(a.when, a.kind, a.key, right.rank + 1, left, right)

@@ -1,0 +1,100 @@
+"""What the world gives to a step: the time, fresh ids, limits and the namespace. The only way in (DESIGN 1.1)."""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.ids import IdSource
+
+MIB = 1 << 20
+
+
+@final
+class Limits:
+    """Limits and switches of one namespace (semantics Appendix E); sizes in bytes, times in ns."""
+
+    __slots__ = (
+        "activity_failure_size",
+        "blob_size",
+        "buffered_events",
+        "buffered_events_size",
+        "buffered_queries",
+        "default_workflow_task_timeout",
+        "eager_activities",
+        "eager_workflow_start",
+        "history_count",
+        "history_count_suggest",
+        "history_size",
+        "history_size_suggest",
+        "id_length",
+        "memo_size",
+        "pending_activities",
+        "reuse_minimal_interval",
+        "signals",
+        "task_heartbeat_timeout",
+        "task_retry_max_interval",
+        "workflow_task_timeout_max",
+    )
+
+    def __init__(self) -> None:
+        self.id_length: int = 1000
+        self.blob_size: int = 2 * MIB
+        self.memo_size: int = 2 * MIB
+        self.activity_failure_size: int = 4096
+        self.history_size: int = 50 * MIB
+        self.history_count: int = 51200
+        self.history_size_suggest: int = 4 * MIB
+        self.history_count_suggest: int = 4096
+        self.pending_activities: int = 2000
+        self.buffered_events: int = 100
+        self.buffered_events_size: int = 2 * MIB
+        self.buffered_queries: int = 1
+        self.signals: int = 10_000
+        self.default_workflow_task_timeout: int = 10_000_000_000
+        self.workflow_task_timeout_max: int = 120_000_000_000
+        self.task_heartbeat_timeout: int = 1_800_000_000_000
+        self.task_retry_max_interval: int = 600_000_000_000
+        self.reuse_minimal_interval: int = 1_000_000_000
+        self.eager_activities: bool = True
+        self.eager_workflow_start: bool = True
+
+
+@final
+class NamespaceView:
+    """What a machine may know of its namespace. `search_attributes` maps custom names to `enums.IndexedValueType`
+    numbers.
+    """
+
+    __slots__ = ("id", "limits", "name", "retention", "search_attributes")
+
+    def __init__(self, id: str, name: str, retention: int, search_attributes: dict[str, int], limits: Limits) -> None:
+        self.id = id
+        self.name = name
+        self.retention = retention
+        self.search_attributes = search_attributes
+        self.limits = limits
+
+
+@final
+class Env:
+    """One step's view of the world. `now` is ns since the epoch, never before the entity's last time."""
+
+    __slots__ = ("ids", "limits", "namespace", "now")
+
+    def __init__(self, now: int, ids: IdSource, namespace: NamespaceView) -> None:
+        self.now = now
+        self.ids = ids
+        self.namespace = namespace
+        self.limits = namespace.limits
+
+    def at(self, earliest: int) -> Env:
+        """The same world, not before `earliest`."""
+        return self if self.now >= earliest else Env(earliest, self.ids, self.namespace)
+
+    def run_id(self) -> str:
+        """A fresh run id."""
+        return self.ids.run_id(self.now)
+
+    def request_id(self) -> str:
+        """A fresh request id."""
+        return self.ids.request_id()

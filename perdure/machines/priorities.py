@@ -1,0 +1,47 @@
+"""Task priorities: what a request may ask for, and how a workflow's and an activity's own combine (semantics 4.1, 5.1).
+
+Priorities travel inside as serialized `Priority` messages, b"" for none. Fairness keys are checked and carried, not
+acted on.
+"""
+
+from __future__ import annotations
+
+from perdure.api import common
+from perdure.machines.task_queue import PRIORITY_DEFAULT, PRIORITY_LEAST_URGENT
+
+FAIRNESS_KEY_BYTES_MAX = 64
+
+
+def invalid(priority: common.Priority) -> str | None:
+    """Why a request's priority is refused, or None."""
+    if priority.priority_key < 0:
+        return "priority key can't be negative"
+    if len(priority.fairness_key.encode()) > FAIRNESS_KEY_BYTES_MAX:
+        return "fairness key length exceeds limit"
+    if priority.fairness_weight < 0:
+        return "must be greater than zero"
+    return None
+
+
+def merged(base: bytes, override: bytes) -> bytes:
+    """The workflow's priority with each field that the activity sets itself replaced."""
+    if not base or not override:
+        return override or base
+    first = common.Priority.FromString(base)
+    second = common.Priority.FromString(override)
+    return common.Priority(
+        priority_key=second.priority_key or first.priority_key,
+        fairness_key=second.fairness_key or first.fairness_key,
+        fairness_weight=second.fairness_weight or first.fairness_weight,
+    ).SerializeToString()
+
+
+def priority_key(*serialized: bytes) -> int:
+    """The effective key of merged priorities, later ones winning: 1 (most urgent) to 5, 3 when nobody says."""
+    key = 0
+    for body in serialized:
+        if body:
+            key = common.Priority.FromString(body).priority_key or key
+    if key <= 0:
+        return PRIORITY_DEFAULT
+    return min(key, PRIORITY_LEAST_URGENT)

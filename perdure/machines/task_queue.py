@@ -1,0 +1,264 @@
+"""What passes between a task queue and those who use it: queue keys, tasks, polls, matches, descriptions.
+
+Machines build `Task` values (a run owes the offer of what it has not dispatched, DESIGN 1.9), the frontend builds
+`PollRequest` and `QueryTask`, and `perdure.machines.partition` decides with them. Plain values only: nothing here may
+know a clock, a future or a message.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeAlias, final
+
+from perdure.ids import ChainKey
+
+WORKFLOW = 1
+"""enums.TASK_QUEUE_TYPE_WORKFLOW"""
+ACTIVITY = 2
+"""enums.TASK_QUEUE_TYPE_ACTIVITY"""
+
+PRIORITY_MOST_URGENT = 1
+PRIORITY_DEFAULT = 3
+PRIORITY_LEAST_URGENT = 5
+
+QueueParts: TypeAlias = tuple[str, str, int, bool]
+"""(namespace id, name, type, sticky): what a queue is compared and hashed by, in C."""
+
+TaskKey: TypeAlias = tuple[str, int, int, int, QueueParts]
+"""(run id, scheduled event id, attempt, stamp, queue): the identity of one obligation to dispatch."""
+
+_SECOND = 1_000_000_000
+
+
+class Offered(IntEnum):
+    """What became of an offer."""
+
+    MATCHED = 1
+    QUEUED = 2
+    STICKY_UNAVAILABLE = 3
+
+
+class PollState(IntEnum):
+    """Where a poll is in its life; the last two are final."""
+
+    WAITING = 1
+    RESERVED = 2
+    MATCHED = 3
+    GONE = 4
+
+
+@final
+class QueueKey:
+    """The identity of a task queue: one namespace, name and type (`WORKFLOW`, `ACTIVITY`), sticky or not."""
+
+    __slots__ = ("name", "namespace_id", "parts", "sticky", "type")
+
+    def __init__(self, namespace_id: str, name: str, type: int, sticky: bool = False) -> None:
+        self.namespace_id = namespace_id
+        self.name = name
+        self.type = type
+        self.sticky = sticky
+        self.parts: QueueParts = (namespace_id, name, type, sticky)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QueueKey) and other.parts == self.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    def __repr__(self) -> str:
+        return f"QueueKey({self.namespace_id!r}, {self.name!r}, {self.type}, {self.sticky})"
+
+
+@final
+class Task:
+    """A workflow task or activity attempt that is owed to a worker.
+
+    `priority` is effective: 1 to 5, 3 when none was given. `created_ns` is when it became due, `expires_ns` its
+    schedule-to-start limit or None; both are times of the namespace's clock.
+    """
+
+    __slots__ = (
+        "attempt",
+        "chain",
+        "created_ns",
+        "expires_ns",
+        "key",
+        "priority",
+        "queue",
+        "run_id",
+        "scheduled_event_id",
+        "stamp",
+    )
+
+    def __init__(
+        self,
+        queue: QueueKey,
+        chain: ChainKey,
+        run_id: str,
+        scheduled_event_id: int,
+        attempt: int,
+        stamp: int,
+        priority: int,
+        created_ns: int,
+        expires_ns: int | None = None,
+    ) -> None:
+        assert PRIORITY_MOST_URGENT <= priority <= PRIORITY_LEAST_URGENT
+        self.queue = queue
+        self.chain = chain
+        self.run_id = run_id
+        self.scheduled_event_id = scheduled_event_id
+        self.attempt = attempt
+        self.stamp = stamp
+        self.priority = priority
+        self.created_ns = created_ns
+        self.expires_ns = expires_ns
+        self.key: TaskKey = (run_id, scheduled_event_id, attempt, stamp, queue.parts)
+
+    def __repr__(self) -> str:
+        return f"Task({self.run_id!r}, {self.scheduled_event_id}, attempt={self.attempt}, stamp={self.stamp})"
+
+
+@final
+class QueryTask:
+    """A query on its way to a worker; never stored, gone with its caller. `payload` is the frontend's own business."""
+
+    __slots__ = ("payload", "priority", "task_id")
+
+    def __init__(self, task_id: str, payload: object, priority: int = PRIORITY_DEFAULT) -> None:
+        assert PRIORITY_MOST_URGENT <= priority <= PRIORITY_LEAST_URGENT
+        self.task_id = task_id
+        self.payload = payload
+        self.priority = priority
+
+
+@final
+class PollRequest:
+    """What a poll says about its worker; the two byte fields are serialized messages that DescribeTaskQueue shows.
+
+    `max_tasks_per_second` is None when the worker named none; only polls of activity queues carry one.
+    """
+
+    __slots__ = ("capabilities", "deployment_options", "identity", "max_tasks_per_second", "worker_instance_key")
+
+    def __init__(
+        self,
+        identity: str,
+        worker_instance_key: str = "",
+        max_tasks_per_second: float | None = None,
+        capabilities: bytes = b"",
+        deployment_options: bytes = b"",
+    ) -> None:
+        self.identity = identity
+        self.worker_instance_key = worker_instance_key
+        self.max_tasks_per_second = max_tasks_per_second
+        self.capabilities = capabilities
+        self.deployment_options = deployment_options
+
+
+@final
+class Matched:
+    """What a poll got: a task or a query. `started` is the engine's outcome when the start is in the same write."""
+
+    __slots__ = ("backlog_count_hint", "query", "started", "task")
+
+    def __init__(
+        self, task: Task | None, query: QueryTask | None, started: object | None, backlog_count_hint: int
+    ) -> None:
+        self.task = task
+        self.query = query
+        self.started = started
+        self.backlog_count_hint = backlog_count_hint
+
+
+@final
+class Poll:
+    """One poll in a partition's line. `matched` is set once the state is MATCHED; `waiter` is the runtime's object."""
+
+    __slots__ = ("matched", "request", "seq", "state", "waiter")
+
+    def __init__(self, request: PollRequest) -> None:
+        self.request = request
+        self.seq = 0
+        self.state = PollState.WAITING
+        self.matched: Matched | None = None
+        self.waiter: object | None = None
+
+
+@final
+class Settings:
+    """Windows and times to live of a partition, in nanoseconds (dynamic config `matching.*`)."""
+
+    __slots__ = ("poller_history_ns", "pollers_max", "query_window_ns", "sticky_window_ns")
+
+    def __init__(
+        self,
+        sticky_window_ns: int = 10 * _SECOND,
+        query_window_ns: int = 20 * _SECOND,
+        poller_history_ns: int = 300 * _SECOND,
+        pollers_max: int = 1_000,
+    ) -> None:
+        self.sticky_window_ns = sticky_window_ns
+        self.query_window_ns = query_window_ns
+        self.poller_history_ns = poller_history_ns
+        self.pollers_max = pollers_max
+
+
+@final
+class PollerDescription:
+    """One worker seen by a queue; `last_access_ns` is wall time, and now for a worker whose poll waits."""
+
+    __slots__ = ("last_access_ns", "request")
+
+    def __init__(self, request: PollRequest, last_access_ns: int) -> None:
+        self.request = request
+        self.last_access_ns = last_access_ns
+
+
+@final
+class BacklogDescription:
+    """How many tasks of one priority wait, and since when the oldest does (0 when none); dead ones may be counted."""
+
+    __slots__ = ("age_ns", "count", "priority")
+
+    def __init__(self, priority: int, count: int, age_ns: int) -> None:
+        self.priority = priority
+        self.count = count
+        self.age_ns = age_ns
+
+
+@final
+class QueueDescription:
+    """A queue as DescribeTaskQueue shows it; rates are tasks per second over 30 s.
+
+    `rate_limit` is None when dispatch is not limited; `rate_limit_by_api` tells a configured limit from a worker's.
+    """
+
+    __slots__ = (
+        "add_rate",
+        "backlog",
+        "backlog_age_ns",
+        "backlog_count",
+        "dispatch_rate",
+        "pollers",
+        "rate_limit",
+        "rate_limit_by_api",
+    )
+
+    def __init__(
+        self,
+        pollers: tuple[PollerDescription, ...] = (),
+        backlog: tuple[BacklogDescription, ...] = (),
+        add_rate: float = 0.0,
+        dispatch_rate: float = 0.0,
+        rate_limit: float | None = None,
+        rate_limit_by_api: bool = False,
+    ) -> None:
+        self.pollers = pollers
+        self.backlog = backlog
+        self.backlog_count = sum([level.count for level in backlog])
+        self.backlog_age_ns = max([level.age_ns for level in backlog], default=0)
+        self.add_rate = add_rate
+        self.dispatch_rate = dispatch_rate
+        self.rate_limit = rate_limit
+        self.rate_limit_by_api = rate_limit_by_api

@@ -1,0 +1,525 @@
+"""The life of an activity attempt: offered, started, heartbeating, ended, retried, timed out (semantics 5).
+
+An attempt leaves no event before the activity's last one; until then everything is unrecorded state. Nobody is called
+here: an offer is an effect, a waiting attempt is an obligation (`draft.owe`), a timeout is an entry of the heap.
+
+For every pending activity the heap holds an entry no later than `next_deadline`. One early or stale costs one look.
+"""
+
+from __future__ import annotations
+
+from perdure.api import activity as activities
+from perdure.api import common, enums, failure, failures, history, taskqueue, workflow
+from perdure.api.times import duration_of, timestamp_of, timestamp_or_none
+from perdure.errors import InvalidArgument, NotFound
+from perdure.machines import priorities, retry
+from perdure.machines.deadlines import ACTIVITY, pop, push
+from perdure.machines.priorities import priority_key
+from perdure.machines.task_queue import ACTIVITY as ACTIVITY_QUEUE
+from perdure.machines.task_queue import QueueKey, Task
+from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.effects import OfferTask
+from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.inputs import (
+    ActivityDelivery,
+    ActivityHeartbeat,
+    ActivityTarget,
+    ActivityTaskCanceled,
+    ActivityTaskCompleted,
+    ActivityTaskFailed,
+    ActivityTaskStarted,
+    HeartbeatOutcome,
+    Stale,
+    TaskToken,
+)
+from perdure.machines.workflow.target import find_running
+
+ACTIVITY_NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
+CANCEL_NOT_REQUESTED = "unable to mark activity as canceled without activity being request canceled first"
+FAILURE_KIND_MISSING = "Failure must have ApplicationFailureInfo."
+FAILURE_KEPT_BYTES = 512 * 1024
+"""What is left of a failure that is over the blob limit (Temporal's `limit.blobSize.warn`)."""
+
+_TIMEOUT_NAMES: dict[int, str] = {
+    enums.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
+    enums.TIMEOUT_TYPE_SCHEDULE_TO_START: "ScheduleToStart",
+    enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "ScheduleToClose",
+    enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
+}
+
+
+# -- deadlines and offers ----------------------------------------------------------------------------------------------
+
+
+def next_deadline(pending: Activity) -> int | None:
+    """When `due` must look at this activity next (ns since the epoch): to offer it, else for its earliest timeout."""
+    timeout = _next_timeout(pending)
+    if pending.started_time or pending.offered:
+        return timeout[0] if timeout is not None else None
+    return min(pending.scheduled_time, timeout[0]) if timeout is not None else pending.scheduled_time
+
+
+def _next_timeout(pending: Activity) -> tuple[int, int] | None:
+    """(deadline, `enums.TimeoutType`) of the timeout that strikes first; equal deadlines go by type (semantics 5.6)."""
+    first: tuple[int, int] | None = None
+    if pending.schedule_to_close:
+        first = (pending.first_scheduled_time + pending.schedule_to_close, enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
+    if not pending.started_time:
+        if pending.schedule_to_start:
+            waiting = (pending.scheduled_time + pending.schedule_to_start, enums.TIMEOUT_TYPE_SCHEDULE_TO_START)
+            first = waiting if first is None else min(first, waiting)
+        return first
+    if pending.start_to_close:
+        running = (pending.started_time + pending.start_to_close, enums.TIMEOUT_TYPE_START_TO_CLOSE)
+        first = running if first is None else min(first, running)
+    if pending.heartbeat_timeout:
+        last_sign = max(pending.started_time, pending.heartbeat_time)
+        silent = (last_sign + pending.heartbeat_timeout, enums.TIMEOUT_TYPE_HEARTBEAT)
+        first = silent if first is None else min(first, silent)
+    return first
+
+
+def await_start(draft: RunDraft, pending: Activity) -> None:
+    """Owe an attempt that has just been scheduled. The caller offers it; its timeouts run from now."""
+    draft.owe(pending.scheduled_time, pending.scheduled_event_id)
+    timeout = _next_timeout(pending)
+    if timeout is not None:
+        draft.deadline(timeout[0], ACTIVITY, pending.scheduled_event_id)
+
+
+def offer(step: Step, draft: RunDraft, pending: Activity) -> None:
+    """Ask for the attempt to be offered to matching after the commit. The mark is volatile: alone it costs no write."""
+    info = draft.execution.info
+    expires = pending.scheduled_time + pending.schedule_to_start if pending.schedule_to_start else None
+    task = Task(
+        queue=QueueKey(info.namespace_id, pending.task_queue, ACTIVITY_QUEUE, False),
+        chain=step.key,
+        run_id=info.run_id,
+        scheduled_event_id=pending.scheduled_event_id,
+        attempt=pending.attempt,
+        stamp=pending.stamp,
+        priority=priority_key(info.priority, pending.priority),
+        created_ns=pending.scheduled_time,
+        expires_ns=expires,
+    )
+    step.effects.append(OfferTask(task))
+    marked = pending.copy()
+    marked.offered = True
+    execution = draft.execution
+    execution.activities = execution.activities.set(marked.scheduled_event_id, marked)
+
+
+def offer_owed(step: Step, draft: RunDraft) -> None:
+    """Offer every attempt that is due and not offered: its owner has just loaded the run (DESIGN 1.9).
+
+    Looks at the due end of `owed` only, and rids it of entries whose attempt has started or been superseded.
+    """
+    execution = draft.execution
+    if not execution.running:
+        return
+    heap = execution.owed
+    kept: list[tuple[int, int]] = []
+    while heap is not None and heap.when <= draft.env.now:
+        pending = execution.activities.get(heap.key)
+        if pending is not None and still_owed(pending, heap.when):
+            kept.append((heap.when, heap.key))
+            if not pending.offered:
+                offer(step, draft, pending)
+        heap = pop(heap)
+    for when, key in kept:
+        heap = push(heap, when, 0, key)
+    execution.owed = heap
+
+
+def still_owed(pending: Activity, when: int) -> bool:
+    """Whether an entry of `owed` at `when` still speaks of this activity's current attempt."""
+    return not pending.started_time and pending.scheduled_time == when
+
+
+def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
+    """An entry for this activity has surfaced and been taken off `execution.deadlines`: do what is due now.
+
+    Fires its earliest timeout, or offers the attempt whose time has come. A timeout that another entry precedes goes
+    back into the heap, so that all fire in the order (deadline, event id, type) of semantics 5.6. What must be looked
+    at again is in the heap afterwards, so the caller pops until the head lies in the future. True when an event was
+    recorded: the caller then schedules one workflow task for all.
+    """
+    execution = draft.execution
+    now = draft.env.now
+    heap = execution.deadlines
+    while heap is not None and heap.key == scheduled_event_id and heap.kind == ACTIVITY and heap.when <= now:
+        heap = pop(heap)
+    execution.deadlines = heap
+    pending = execution.activities.get(scheduled_event_id)
+    if pending is None or not execution.running:
+        return False
+    recorded = False
+    timeout = _next_timeout(pending)
+    if timeout is not None and timeout[0] <= now:
+        if heap is not None and (heap.when, heap.kind, heap.key) < (timeout[0], ACTIVITY, scheduled_event_id):
+            draft.deadline(timeout[0], ACTIVITY, scheduled_event_id)
+            return False
+        recorded = _time_out(draft, pending, timeout[1])
+    elif not pending.started_time and not pending.offered and pending.scheduled_time <= now:
+        offer(step, draft, pending)
+    after = execution.activities.get(scheduled_event_id)
+    following = next_deadline(after) if after is not None else None
+    if following is not None:
+        draft.deadline(following, ACTIVITY, scheduled_event_id)
+    return recorded
+
+
+def _replace(draft: RunDraft, old: Activity, new: Activity) -> None:
+    """Store the changed activity; a deadline that came nearer gets an entry, one that moved away has an early one."""
+    draft.put_activity(new)
+    before = next_deadline(old)
+    after = next_deadline(new)
+    if after is not None and (before is None or after < before):
+        draft.deadline(after, ACTIVITY, new.scheduled_event_id)
+
+
+# -- start -------------------------------------------------------------------------------------------------------------
+
+
+def started(step: Step, fact: ActivityTaskStarted) -> ActivityDelivery | Stale:
+    """A poller takes the attempt (semantics 5.2). The same request id again gets the same answer."""
+    try:
+        execution = find_running(step, fact.run_id)
+    except NotFound:
+        return Stale()
+    pending = execution.activities.get(fact.scheduled_event_id)
+    if pending is None or pending.attempt != fact.attempt or pending.stamp != fact.stamp:
+        return Stale()
+    priority = priorities.merged(execution.info.priority, pending.priority)
+    if pending.started_time:
+        return _delivery(execution, pending, priority) if pending.request_id == fact.request_id else Stale()
+    draft = step.edit(execution)
+    delivery = start_attempt(draft, pending, fact.request_id, fact.identity)
+    delivery.priority = priority
+    return delivery
+
+
+def start_attempt(draft: RunDraft, pending: Activity, request_id: str, identity: str) -> ActivityDelivery:
+    """Start the waiting attempt now; no event (semantics 5.2). Also how an eager activity starts."""
+    assert not pending.started_time, "only a waiting attempt starts"
+    running = pending.copy()
+    running.started_time = draft.env.now
+    running.request_id = request_id
+    running.identity = identity
+    running.offered = True
+    _replace(draft, pending, running)
+    return _delivery(draft.execution, running, running.priority)
+
+
+def _delivery(execution: Execution, pending: Activity, priority: bytes) -> ActivityDelivery:
+    info = execution.info
+    token = TaskToken(
+        info.namespace_id,
+        info.workflow_id,
+        info.run_id,
+        pending.scheduled_event_id,
+        0,
+        0,
+        pending.attempt,
+        pending.activity_id,
+    )
+    return ActivityDelivery(
+        token,
+        info.workflow_type,
+        execution.branches,
+        pending.attempt,
+        pending.first_scheduled_time,
+        pending.scheduled_time,
+        pending.started_time,
+        pending.heartbeat_details,
+        priority,
+        pending.retry,
+    )
+
+
+# -- what workers report -----------------------------------------------------------------------------------------------
+
+
+def completed(step: Step, report: ActivityTaskCompleted) -> None:
+    """RespondActivityTaskCompleted (semantics 5.3). By id, an attempt that nobody has started may be completed too."""
+    limits = step.env.limits
+    if report.result is not None and report.result.ByteSize() > limits.blob_size:
+        reason = failures.server_failure(failures.COMPLETE_RESULT_EXCEEDS_LIMIT, non_retryable=True)
+        _fail(step, report.run_id, report.target, reason, None, report.identity)
+        return
+    execution = find_running(step, report.run_id)
+    pending = _pending(execution, report.target)
+    if not pending.started_time and report.target.scheduled_event_id:
+        raise NotFound(ACTIVITY_NOT_FOUND)
+    draft = step.edit(execution)
+    if not pending.started_time:
+        pending = pending.copy()
+        pending.started_time = draft.env.now
+        pending.identity = report.identity
+    _record_started(draft, pending)
+    draft.record(
+        enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        history.ActivityTaskCompletedEventAttributes(
+            result=report.result,
+            scheduled_event_id=pending.scheduled_event_id,
+            identity=report.identity,
+        ),
+    )
+    workflow_task.schedule_if_needed(step, draft)
+
+
+def failed(step: Step, report: ActivityTaskFailed) -> tuple[failure.Failure, ...]:
+    """RespondActivityTaskFailed (semantics 5.3): retry, or record the end. Returns `failures` of the answer."""
+    reason = report.failure
+    if reason is not None and report.target.scheduled_event_id and not reason.HasField("application_failure_info"):
+        raise InvalidArgument(FAILURE_KIND_MISSING)
+    size_max = step.env.limits.blob_size
+    complaints: list[failure.Failure] = []
+    details = report.heartbeat_details
+    if details is not None and details.ByteSize() > size_max:
+        complaints.append(failures.server_failure(failures.HEARTBEAT_DETAILS_EXCEED_LIMIT, non_retryable=True))
+        details = None
+    if reason is not None and reason.ByteSize() > size_max:
+        kept = min(FAILURE_KEPT_BYTES, size_max)
+        reason = failures.replace_oversized(reason, size_max, kept, non_retryable=True)
+        complaints.append(reason)
+    _fail(step, report.run_id, report.target, reason, details, report.identity)
+    return tuple(complaints)
+
+
+def canceled(step: Step, report: ActivityTaskCanceled) -> None:
+    """RespondActivityTaskCanceled (semantics 5.3); only after the workflow asked for it."""
+    if report.details is not None and report.details.ByteSize() > step.env.limits.blob_size:
+        reason = failures.server_failure(failures.CANCEL_DETAILS_EXCEED_LIMIT, non_retryable=True)
+        _fail(step, report.run_id, report.target, reason, None, report.identity)
+        return
+    execution = find_running(step, report.run_id)
+    pending = _running(execution, report.target)
+    if not pending.cancel_requested:
+        raise InvalidArgument(CANCEL_NOT_REQUESTED)
+    draft = step.edit(execution)
+    _record_started(draft, pending)
+    draft.record(
+        enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+        history.ActivityTaskCanceledEventAttributes(
+            details=report.details,
+            latest_cancel_requested_event_id=pending.cancel_request_event_id,
+            scheduled_event_id=pending.scheduled_event_id,
+            identity=report.identity,
+        ),
+    )
+    workflow_task.schedule_if_needed(step, draft)
+
+
+def heartbeat(step: Step, report: ActivityHeartbeat) -> HeartbeatOutcome:
+    """RecordActivityTaskHeartbeat (semantics 5.4): keeps the details, even none, and the time. No event."""
+    if report.details is not None and report.details.ByteSize() > step.env.limits.blob_size:
+        reason = failures.server_failure(failures.HEARTBEAT_DETAILS_EXCEED_LIMIT, non_retryable=True)
+        _fail(step, report.run_id, report.target, reason, None, report.identity)
+        return HeartbeatOutcome(cancel_requested=True)
+    execution = find_running(step, report.run_id)
+    pending = _running(execution, report.target)
+    draft = step.edit(execution)
+    alive = pending.copy()
+    _note_progress(draft, alive, report.details, report.identity)
+    _replace(draft, pending, alive)
+    return HeartbeatOutcome(alive.cancel_requested)
+
+
+def _pending(execution: Execution, target: ActivityTarget) -> Activity:
+    """The pending activity that a report names: by token, whose attempt must be the current one, or by activity id."""
+    if not target.scheduled_event_id:
+        if not target.activity_id:
+            raise InvalidArgument("activityID cannot be empty")
+        scheduled_event_id = execution.activity_ids.get(target.activity_id)
+        if scheduled_event_id is None:
+            raise NotFound(
+                f"cannot find pending activity with ActivityID {target.activity_id}, "
+                "check workflow execution history for more details"
+            )
+        return execution.activities[scheduled_event_id]
+    pending = execution.activities.get(target.scheduled_event_id)
+    if pending is None or pending.attempt != target.attempt:
+        raise NotFound(ACTIVITY_NOT_FOUND)
+    return pending
+
+
+def _running(execution: Execution, target: ActivityTarget) -> Activity:
+    """The same, and its attempt must have started."""
+    pending = _pending(execution, target)
+    if not pending.started_time:
+        raise NotFound(ACTIVITY_NOT_FOUND)
+    return pending
+
+
+def _note_progress(draft: RunDraft, changed: Activity, details: common.Payloads | None, identity: str) -> None:
+    changed.heartbeat_details = details.SerializeToString() if details is not None else b""
+    changed.heartbeat_time = draft.env.now
+    if identity:
+        changed.last_worker_identity = identity
+
+
+# -- ends and retries --------------------------------------------------------------------------------------------------
+
+
+def _fail(
+    step: Step,
+    run_id: str,
+    target: ActivityTarget,
+    reason: failure.Failure | None,
+    details: common.Payloads | None,
+    identity: str,
+) -> None:
+    execution = find_running(step, run_id)
+    pending = _running(execution, target)
+    draft = step.edit(execution)
+    changed = pending.copy()
+    if details is not None:
+        _note_progress(draft, changed, details, identity)
+    changed.last_attempt_complete_time = draft.env.now
+    interval, state = _retry_state(draft, changed, reason)
+    if state == enums.RETRY_STATE_IN_PROGRESS:
+        _retry(draft, changed, interval, reason)
+        _replace(draft, pending, changed)
+        return
+    _record_started(draft, changed)
+    draft.record(
+        enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        history.ActivityTaskFailedEventAttributes(
+            failure=reason,
+            scheduled_event_id=pending.scheduled_event_id,
+            identity=identity,
+            retry_state=state,  # type: ignore[arg-type]  # plain numbers
+        ),
+    )
+    workflow_task.schedule_if_needed(step, draft)
+
+
+def _time_out(draft: RunDraft, pending: Activity, timeout_type: int) -> bool:
+    """Retry, or record the timeout; True when an event was recorded (semantics 5.6)."""
+    reason = _timeout_failure(failures.activity_timeout_message(_TIMEOUT_NAMES[timeout_type]), timeout_type)
+    interval, state = _retry_state(draft, pending, reason)
+    if state == enums.RETRY_STATE_IN_PROGRESS:
+        changed = pending.copy()
+        _retry(draft, changed, interval, reason)
+        draft.put_activity(changed)
+        return False
+    if state == enums.RETRY_STATE_TIMEOUT and timeout_type != enums.TIMEOUT_TYPE_SCHEDULE_TO_START:
+        reason = _timeout_failure(failures.RETRY_OUTLIVES_ACTIVITY, enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
+    if pending.heartbeat_details:
+        reason.timeout_failure_info.last_heartbeat_details.MergeFromString(pending.heartbeat_details)
+    if pending.last_failure:
+        reason.cause.MergeFromString(pending.last_failure)
+    _record_started(draft, pending)
+    draft.record(
+        enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+        history.ActivityTaskTimedOutEventAttributes(
+            failure=reason,
+            scheduled_event_id=pending.scheduled_event_id,
+            retry_state=state,  # type: ignore[arg-type]  # plain numbers
+        ),
+    )
+    return True
+
+
+def _timeout_failure(message: str, timeout_type: int) -> failure.Failure:
+    return failures.timeout_failure(message, timeout_type)  # type: ignore[arg-type]  # plain numbers
+
+
+def _retry_state(draft: RunDraft, pending: Activity, reason: failure.Failure | None) -> tuple[int, int]:
+    """(interval in ns, `enums.RetryState`): is the attempt that ended with `reason` followed by another (5.5)?"""
+    if pending.cancel_requested:
+        return 0, enums.RETRY_STATE_CANCEL_REQUESTED
+    if reason is not None and reason.timeout_failure_info.timeout_type in (
+        enums.TIMEOUT_TYPE_SCHEDULE_TO_START,
+        enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
+    ):
+        return 0, enums.RETRY_STATE_TIMEOUT
+    return retry.next_interval(pending.retry, pending.attempt, draft.env.now, pending.retry_expiration, reason)
+
+
+def _retry(draft: RunDraft, changed: Activity, interval: int, reason: failure.Failure | None) -> None:
+    """Turn a copy of the ended attempt into the next one, which waits to start after `interval` ns."""
+    changed.attempt += 1
+    changed.scheduled_time = draft.env.now + interval
+    changed.started_time = 0
+    changed.request_id = ""
+    changed.last_worker_identity = changed.identity
+    changed.offered = False
+    changed.last_failure = b""
+    if reason is not None:
+        size_max = draft.env.limits.activity_failure_size
+        kept = failures.replace_oversized(reason, size_max, size_max, non_retryable=False)
+        changed.last_failure = kept.SerializeToString()
+    draft.owe(changed.scheduled_time, changed.scheduled_event_id)
+
+
+def _record_started(draft: RunDraft, pending: Activity) -> None:
+    """The deferred Started event of the last attempt, with the attempt's own time; nothing if it never started."""
+    if not pending.started_time:
+        return
+    attributes = history.ActivityTaskStartedEventAttributes(
+        scheduled_event_id=pending.scheduled_event_id,
+        identity=pending.identity,
+        request_id=pending.request_id,
+        attempt=pending.attempt,
+    )
+    if pending.last_failure:
+        attributes.last_failure.MergeFromString(pending.last_failure)
+    draft.record(enums.EVENT_TYPE_ACTIVITY_TASK_STARTED, attributes, time=pending.started_time)
+
+
+# -- description -------------------------------------------------------------------------------------------------------
+
+
+def pending_info(pending: Activity, now: int) -> workflow.PendingActivityInfo:
+    """What DescribeWorkflowExecution shows of a pending activity (semantics 5.7)."""
+    state = enums.PENDING_ACTIVITY_STATE_SCHEDULED
+    if pending.cancel_requested:
+        state = enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    elif pending.started_time:
+        state = enums.PENDING_ACTIVITY_STATE_STARTED
+    info = workflow.PendingActivityInfo(
+        activity_id=pending.activity_id,
+        activity_type=common.ActivityType(name=pending.activity_type),
+        state=state,
+        last_started_time=timestamp_or_none(pending.started_time),
+        attempt=pending.attempt,
+        maximum_attempts=pending.retry.maximum_attempts,
+        scheduled_time=timestamp_of(pending.scheduled_time),
+        expiration_time=timestamp_or_none(pending.retry_expiration),
+        last_worker_identity=pending.identity or pending.last_worker_identity,
+        last_attempt_complete_time=timestamp_or_none(pending.last_attempt_complete_time),
+        activity_options=_options(pending),
+    )
+    if pending.priority:
+        info.priority.MergeFromString(pending.priority)
+    if pending.last_failure:
+        info.last_failure.MergeFromString(pending.last_failure)
+    if pending.heartbeat_time:
+        info.last_heartbeat_time.CopyFrom(timestamp_of(pending.heartbeat_time))
+        if pending.heartbeat_details:
+            info.heartbeat_details.MergeFromString(pending.heartbeat_details)
+    if state == enums.PENDING_ACTIVITY_STATE_SCHEDULED and now < pending.scheduled_time:
+        info.next_attempt_schedule_time.CopyFrom(timestamp_of(pending.scheduled_time))
+        if pending.last_attempt_complete_time:
+            interval = pending.scheduled_time - pending.last_attempt_complete_time
+            info.current_retry_interval.CopyFrom(duration_of(interval))
+    return info
+
+
+def _options(pending: Activity) -> activities.ActivityOptions:
+    policy = retry.policy_message(pending.retry)
+    del policy.non_retryable_error_types[:]
+    options = activities.ActivityOptions(
+        task_queue=taskqueue.TaskQueue(name=pending.task_queue, normal_name=pending.task_queue),
+        schedule_to_close_timeout=duration_of(pending.schedule_to_close),
+        schedule_to_start_timeout=duration_of(pending.schedule_to_start),
+        start_to_close_timeout=duration_of(pending.start_to_close),
+        heartbeat_timeout=duration_of(pending.heartbeat_timeout),
+        retry_policy=policy,
+    )
+    if pending.priority:
+        options.priority.MergeFromString(pending.priority)
+    return options

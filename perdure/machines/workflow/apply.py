@@ -1,0 +1,177 @@
+"""From an event to recorded state: the only writer of what history determines (DESIGN 3, STYLE rule 3).
+
+Folding `apply` over a run's history gives its recorded state again. What history does not show (attempts,
+heartbeats, the workflow task's attempt, stickiness) is not written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from perdure.api import enums, history
+from perdure.api.times import duration_ns, timestamp_ns
+from perdure.machines.deadlines import TIMER
+from perdure.machines.workflow.execution import (
+    CANCELED,
+    COMPLETED,
+    CONTINUED_AS_NEW,
+    FAILED,
+    TERMINATED,
+    TIMED_OUT,
+    Timer,
+)
+from perdure.machines.workflow.recorded_activity import activity_of
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.draft import RunDraft
+
+
+def apply(draft: RunDraft, event: history.HistoryEvent) -> None:
+    """Change the draft's recorded state as the event says; an event type without state is ignored."""
+    handler = _HANDLERS.get(event.event_type)
+    if handler is not None:
+        handler(draft, event)
+
+
+def link_of(event: history.HistoryEvent) -> int:
+    """The earlier event that a buffered event is about: scheduled or timer-started event id, or 0."""
+    if event.event_type == enums.EVENT_TYPE_TIMER_FIRED:
+        return event.timer_fired_event_attributes.started_event_id
+    if event.event_type in _ACTIVITY_CLOSED:
+        return _activity_link(event)
+    return 0
+
+
+def _activity_link(event: history.HistoryEvent) -> int:
+    match event.event_type:
+        case enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            return event.activity_task_completed_event_attributes.scheduled_event_id
+        case enums.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            return event.activity_task_failed_event_attributes.scheduled_event_id
+        case enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            return event.activity_task_timed_out_event_attributes.scheduled_event_id
+        case _:
+            return event.activity_task_canceled_event_attributes.scheduled_event_id
+
+
+def _activity_scheduled(draft: RunDraft, event: history.HistoryEvent) -> None:
+    activity = activity_of(event)
+    draft.put_activity(activity)
+    draft.execution.activity_ids = draft.execution.activity_ids.set(activity.activity_id, activity.scheduled_event_id)
+    draft.execution.activity_count += 1
+
+
+def _activity_closed(draft: RunDraft, event: history.HistoryEvent) -> None:
+    activity = draft.execution.activities.get(_activity_link(event))
+    if activity is not None:
+        draft.drop_activity(activity)
+
+
+def _activity_cancel_requested(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.activity_task_cancel_requested_event_attributes
+    activity = draft.execution.activities.get(attributes.scheduled_event_id)
+    if activity is not None:
+        activity = activity.copy()
+        activity.cancel_requested = True
+        activity.cancel_request_event_id = event.event_id
+        draft.put_activity(activity)
+
+
+def _timer_started(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.timer_started_event_attributes
+    expiry = timestamp_ns(event.event_time) + duration_ns(attributes.start_to_fire_timeout)
+    draft.put_timer(Timer(attributes.timer_id, event.event_id, expiry))
+    draft.deadline(expiry, TIMER, event.event_id)
+    draft.execution.timer_count += 1
+
+
+def _timer_fired(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.timer_fired_event_attributes
+    _drop_timer(draft, attributes.timer_id, attributes.started_event_id)
+
+
+def _timer_canceled(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.timer_canceled_event_attributes
+    _drop_timer(draft, attributes.timer_id, attributes.started_event_id)
+
+
+def _drop_timer(draft: RunDraft, timer_id: str, started_event_id: int) -> None:
+    """Forget this timer, but not a later one that has taken its id while the firing waited in the buffer."""
+    timer = draft.execution.timers.get(timer_id)
+    if timer is not None and timer.started_event_id == started_event_id:
+        draft.drop_timer(timer_id)
+
+
+def _signaled(draft: RunDraft, event: history.HistoryEvent) -> None:
+    draft.execution.signal_count += 1
+
+
+def _cancel_requested(draft: RunDraft, event: history.HistoryEvent) -> None:
+    draft.execution.cancel_requested = True
+
+
+def _search_attributes_upserted(draft: RunDraft, event: history.HistoryEvent) -> None:
+    fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+    for name, payload in fields.items():
+        draft.put_search_attribute(name, None if _empty(payload.data) else payload.SerializeToString())
+
+
+def _properties_modified(draft: RunDraft, event: history.HistoryEvent) -> None:
+    for key, payload in event.workflow_properties_modified_event_attributes.upserted_memo.fields.items():
+        draft.put_memo(key, payload.SerializeToString() if payload.data else None)
+
+
+def _empty(data: bytes) -> bool:
+    """A search attribute's "remove me": nothing, JSON null, or an empty list (semantics 14.3)."""
+    return data.strip() in (b"", b"null", b"[]")
+
+
+def _task_scheduled(draft: RunDraft, event: history.HistoryEvent) -> None:
+    draft.execution.task_ever_scheduled = True
+
+
+def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
+    started = event.workflow_task_completed_event_attributes.started_event_id
+    draft.execution.last_completed_started_event_id = started
+
+
+def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:
+    def close(draft: RunDraft, event: history.HistoryEvent) -> None:
+        draft.execution.status = status
+        draft.execution.close_time = timestamp_ns(event.event_time)
+        draft.visibility = True
+
+    return close
+
+
+_ACTIVITY_CLOSED = (
+    enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+    enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+    enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+)
+
+_HANDLERS: dict[int, Callable[[RunDraft, history.HistoryEvent], None]] = {
+    enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: _task_scheduled,
+    enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: _task_completed,
+    enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: _activity_scheduled,
+    enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED: _activity_cancel_requested,
+    enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: _activity_closed,
+    enums.EVENT_TYPE_ACTIVITY_TASK_FAILED: _activity_closed,
+    enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: _activity_closed,
+    enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED: _activity_closed,
+    enums.EVENT_TYPE_TIMER_STARTED: _timer_started,
+    enums.EVENT_TYPE_TIMER_FIRED: _timer_fired,
+    enums.EVENT_TYPE_TIMER_CANCELED: _timer_canceled,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: _signaled,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
+    enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _search_attributes_upserted,
+    enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: _properties_modified,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: _closed(COMPLETED),
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: _closed(FAILED),
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: _closed(CANCELED),
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: _closed(TERMINATED),
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: _closed(CONTINUED_AS_NEW),
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: _closed(TIMED_OUT),
+}

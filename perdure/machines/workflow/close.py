@@ -1,0 +1,127 @@
+"""Closing a run: by its worker, by force, or by time (semantics 4.4, 7.3, 10.4, 11)."""
+
+from __future__ import annotations
+
+from perdure.api import enums, failure, history
+from perdure.errors import NotFound, WorkflowNotReady
+from perdure.machines.retry import next_interval
+from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.effects import Answer
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import QueryDirect, RequestCancel, Terminate
+from perdure.machines.workflow.runs import continue_chain
+from perdure.machines.workflow.target import ALREADY_COMPLETED, find
+
+WORKFLOW_TIMEOUT = "workflow timeout"
+
+
+def terminated(step: Step, verb: Terminate) -> None:
+    """TerminateWorkflowExecution (semantics 7.3)."""
+    execution = find_in_chain(step, verb.run_id, verb.first_run_id)
+    if not execution.running:
+        raise NotFound(ALREADY_COMPLETED)
+    draft = step.edit(execution)
+    end_task_by_force(draft)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, verb.attributes, links=verb.links)
+    closed(step, draft)
+
+
+def cancel_requested(step: Step, verb: RequestCancel) -> None:
+    """RequestCancelWorkflowExecution (semantics 7.2): a second request, or one to a closed run, is a success without
+    effect.
+    """
+    execution = find_in_chain(step, verb.run_id, verb.first_run_id)
+    if not execution.running or execution.cancel_requested:
+        return
+    draft = step.edit(execution)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, verb.attributes, links=verb.links)
+    draft.execution.cancel_request_id = verb.request_id
+    workflow_task.schedule_if_needed(step, draft)
+
+
+def find_in_chain(step: Step, run_id: str, first_run_id: str) -> Execution:
+    """The run; with a first run id given, the current run, which must belong to that chain of runs."""
+    if not first_run_id:
+        return find(step, run_id)
+    execution = find(step, "")
+    if execution.info.first_run_id != first_run_id:
+        raise NotFound("workflow execution not found")
+    return execution
+
+
+def end_task_by_force(draft: RunDraft) -> None:
+    """A running workflow task ends without its worker; what was buffered gets its ids first."""
+    task = draft.execution.task
+    if task is not None and task.started_event_id:
+        workflow_task.fail(
+            draft, enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, None, workflow_task.SERVER_IDENTITY
+        )
+        draft.flush()
+
+
+def closed(step: Step, draft: RunDraft) -> None:
+    """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1)."""
+    execution = draft.execution
+    assert not execution.running, "a closing event was recorded"
+    execution.task = None
+    execution.deadlines = None
+    execution.owed = None
+    workflow_task.clear_sticky(execution)
+    execution.retention = draft.env.namespace.retention
+    for query in execution.queries:
+        outcome: object = QueryDirect(execution)
+        if not execution.last_completed_started_event_id:
+            outcome = WorkflowNotReady("Workflow execution closed before WorkflowTaskStarted event")
+        step.effects.append(Answer(query.waiter, outcome))
+    execution.queries = ()
+
+
+def fail_run(step: Step, draft: RunDraft, reason: failure.Failure, completed_event_id: int) -> None:
+    """FAIL_WORKFLOW_EXECUTION: retried by policy in a new run, or final (semantics 4.4, 10.2)."""
+    state, new_run_id = _retry(step, draft, reason)
+    attributes = history.WorkflowExecutionFailedEventAttributes(
+        failure=reason,
+        retry_state=state,  # type: ignore[arg-type]  # plain numbers
+        workflow_task_completed_event_id=completed_event_id,
+        new_execution_run_id=new_run_id,
+    )
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, attributes)
+    draft.execution.new_run_id = new_run_id
+    closed(step, draft)
+
+
+def time_out_run(step: Step, draft: RunDraft) -> None:
+    """The run timeout has passed (semantics 10.4)."""
+    end_task_by_force(draft)
+    info = draft.execution.info
+    if info.execution_expiration and info.execution_expiration <= draft.env.now:
+        state: int = enums.RETRY_STATE_TIMEOUT
+        new_run_id = ""
+    else:
+        reason = failure.Failure(
+            message=WORKFLOW_TIMEOUT,
+            source="Server",
+            timeout_failure_info=failure.TimeoutFailureInfo(timeout_type=enums.TIMEOUT_TYPE_START_TO_CLOSE),
+        )
+        state, new_run_id = _retry(step, draft, reason)
+    attributes = history.WorkflowExecutionTimedOutEventAttributes(
+        retry_state=state,  # type: ignore[arg-type]  # plain numbers
+        new_execution_run_id=new_run_id,
+    )
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, attributes)
+    draft.execution.new_run_id = new_run_id
+    closed(step, draft)
+
+
+def _retry(step: Step, draft: RunDraft, reason: failure.Failure) -> tuple[int, str]:
+    """(`enums.RetryState`, id of the run made to try again or "")."""
+    info = draft.execution.info
+    if info.retry is None:
+        return enums.RETRY_STATE_RETRY_POLICY_NOT_SET, ""
+    interval, state = next_interval(
+        info.retry, info.attempt, draft.env.now, info.execution_expiration, reason, delay_capped=True
+    )
+    if state != enums.RETRY_STATE_IN_PROGRESS:
+        return state, ""
+    return state, continue_chain(step, draft, interval, reason)

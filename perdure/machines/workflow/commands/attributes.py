@@ -1,0 +1,83 @@
+"""Commands that only annotate the run: markers, search attributes, memo (semantics 4.8, 4.9)."""
+
+from __future__ import annotations
+
+from perdure.api import command as commands
+from perdure.api import enums, history
+from perdure.machines.workflow.commands.batch import Batch, CommandRejected
+
+
+def record_marker(batch: Batch, command: commands.Command) -> None:
+    """RECORD_MARKER: an event without state."""
+    cause = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
+    if not command.HasField("record_marker_command_attributes"):
+        raise CommandRejected(cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand.")
+    asked = command.record_marker_command_attributes
+    if not asked.marker_name:
+        raise CommandRejected(cause, "MarkerName is not set on RecordMarkerCommand.")
+    if len(asked.marker_name) > batch.env.limits.id_length:
+        raise CommandRejected(cause, "MarkerName on RecordMarkerCommand exceeds length limit.")
+    if sum(details.ByteSize() for details in asked.details.values()) > batch.env.limits.blob_size:
+        raise CommandRejected(cause, "RecordMarkerCommandAttributes.Details exceeds size limit.", terminate=True)
+    attributes = history.MarkerRecordedEventAttributes(
+        marker_name=asked.marker_name, workflow_task_completed_event_id=batch.completed_event_id
+    )
+    for name, details in asked.details.items():
+        attributes.details[name].CopyFrom(details)
+    if asked.HasField("header"):
+        attributes.header.CopyFrom(asked.header)
+    if asked.HasField("failure"):
+        attributes.failure.CopyFrom(asked.failure)
+    batch.record(enums.EVENT_TYPE_MARKER_RECORDED, attributes, command)
+
+
+def upsert_search_attributes(batch: Batch, command: commands.Command) -> None:
+    """UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: validated by the frontend against the namespace's attributes."""
+    cause = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES
+    if not command.HasField("upsert_workflow_search_attributes_command_attributes"):
+        raise CommandRejected(
+            cause,
+            "UpsertWorkflowSearchAttributesCommandAttributes is not set on UpsertWorkflowSearchAttributesCommand.",
+        )
+    asked = command.upsert_workflow_search_attributes_command_attributes
+    if not asked.HasField("search_attributes"):
+        raise CommandRejected(cause, "SearchAttributes is not set on UpsertWorkflowSearchAttributesCommand.")
+    if not asked.search_attributes.indexed_fields:
+        raise CommandRejected(cause, "IndexedFields is not set on UpsertWorkflowSearchAttributesCommand.")
+    attributes = history.UpsertWorkflowSearchAttributesEventAttributes(
+        workflow_task_completed_event_id=batch.completed_event_id
+    )
+    validated = batch.search_attributes()
+    for name, payload in asked.search_attributes.indexed_fields.items():
+        body = validated.get(name, b"")
+        if body:
+            attributes.search_attributes.indexed_fields[name].MergeFromString(body)
+        else:
+            attributes.search_attributes.indexed_fields[name].CopyFrom(payload)
+    batch.record(enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, attributes, command)
+
+
+def modify_properties(batch: Batch, command: commands.Command) -> None:
+    """MODIFY_WORKFLOW_PROPERTIES: merges the memo; a payload without data removes its key."""
+    cause = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES
+    if not command.HasField("modify_workflow_properties_command_attributes"):
+        raise CommandRejected(
+            cause, "ModifyWorkflowPropertiesCommandAttributes is not set on ModifyWorkflowPropertiesCommand."
+        )
+    asked = command.modify_workflow_properties_command_attributes
+    if not asked.HasField("upserted_memo"):
+        raise CommandRejected(cause, "ModifyWorkflowPropertiesCommandAttributes attributes are not set.")
+    if not asked.upserted_memo.fields:
+        raise CommandRejected(cause, "UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand.")
+    size = asked.upserted_memo.ByteSize()
+    for key, body in batch.execution.memo.items():
+        if key not in asked.upserted_memo.fields:
+            size += len(key) + len(body)
+    if size > batch.env.limits.memo_size:
+        raise CommandRejected(
+            cause, "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.", terminate=True
+        )
+    attributes = history.WorkflowPropertiesModifiedEventAttributes(
+        upserted_memo=asked.upserted_memo, workflow_task_completed_event_id=batch.completed_event_id
+    )
+    batch.record(enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED, attributes, command)

@@ -1,0 +1,92 @@
+"""The commands of one workflow task completion while they are applied: what they share, and how one of them says no.
+
+A command function has the shape `def start_timer(batch: Batch, command: command.Command) -> None`. It either
+records events on `batch.draft` or raises `CommandRejected`, which fails the workflow task and drops the whole
+batch (semantics 4.0).
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.api import command as commands
+from perdure.api import enums, sdk, workflowservice
+from perdure.machines.env import Env
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import Execution
+
+
+class CommandRejected(Exception):
+    """The worker's fault: fail the workflow task with `cause` (an `enums.WorkflowTaskFailedCause` number).
+
+    `terminate` also terminates the workflow, for what no retry can mend (semantics 4.0, TERM).
+    """
+
+    def __init__(self, cause: int, message: str, terminate: bool = False) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+        self.terminate = terminate
+
+
+@final
+class Batch:
+    """Shared by the commands of one completion.
+
+    `completed_event_id` is C of semantics 4; `has_buffered` says that events wait which the worker has not seen,
+    as of the completion (a cancelled timer may clear it); `force_task` asks for a new workflow task; `eager`
+    collects activities by scheduled event id that the worker wants with the answer.
+    """
+
+    __slots__ = (
+        "_search_attributes",
+        "completed_event_id",
+        "draft",
+        "eager",
+        "force_task",
+        "has_buffered",
+        "index",
+        "request",
+        "step",
+    )
+
+    def __init__(
+        self,
+        step: Step,
+        draft: RunDraft,
+        completed_event_id: int,
+        request: workflowservice.RespondWorkflowTaskCompletedRequest,
+        search_attributes: dict[int, dict[str, bytes] | str] | None = None,
+    ) -> None:
+        self.step = step
+        self.draft = draft
+        self.completed_event_id = completed_event_id
+        self.request = request
+        self.has_buffered: bool = draft.has_buffered
+        self.force_task: bool = False
+        self.eager: list[int] = []
+        self.index: int = 0
+        """Which command is being applied."""
+        self._search_attributes = search_attributes or {}
+
+    def search_attributes(self) -> dict[str, bytes]:
+        """The validated search attributes of the current command; b"" removes one."""
+        found = self._search_attributes.get(self.index, {})
+        if isinstance(found, str):
+            raise CommandRejected(enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES, found)
+        return found
+
+    @property
+    def execution(self) -> Execution:
+        """The run's draft state."""
+        return self.draft.execution
+
+    @property
+    def env(self) -> Env:
+        """The step's world."""
+        return self.draft.env
+
+    def record(self, event_type: int, attributes: object, command: commands.Command) -> int:
+        """Record the event of a command, with the command's user metadata."""
+        metadata: sdk.UserMetadata | None = command.user_metadata if command.HasField("user_metadata") else None
+        return self.draft.record(event_type, attributes, user_metadata=metadata)

@@ -1,0 +1,109 @@
+"""CONTINUE_AS_NEW_WORKFLOW_EXECUTION: this run closes and the next begins in the same write (semantics 4.5, 10.1)."""
+
+from __future__ import annotations
+
+from perdure.api import command as commands
+from perdure.api import common, enums, history
+from perdure.api.times import duration_ns, duration_of
+from perdure.machines import retry
+from perdure.machines.workflow import close, runs, workflow_task
+from perdure.machines.workflow.commands.batch import Batch, CommandRejected
+from perdure.machines.workflow.commands.closing import check_nothing_unseen
+from perdure.machines.workflow.execution import RunInfo
+
+Asked = commands.ContinueAsNewWorkflowExecutionCommandAttributes
+_CAUSE = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
+
+
+def continue_as_new(batch: Batch, command: commands.Command) -> None:
+    """Record the closing event and make the successor; what the command leaves out is taken from this run."""
+    check_nothing_unseen(batch)
+    if not command.HasField("continue_as_new_workflow_execution_command_attributes"):
+        raise CommandRejected(
+            _CAUSE,
+            "ContinueAsNewWorkflowExecutionCommandAttributes is not set on ContinueAsNewWorkflowExecutionCommand.",
+        )
+    asked = command.continue_as_new_workflow_execution_command_attributes
+    search_attributes = {name: body for name, body in batch.search_attributes().items() if body}
+    _check(batch, asked)
+    info = _info(batch, asked)
+    closing = history.WorkflowExecutionContinuedAsNewEventAttributes(
+        new_execution_run_id=info.run_id,
+        workflow_type=common.WorkflowType(name=info.workflow_type),
+        workflow_run_timeout=duration_of(info.run_timeout),
+        workflow_task_timeout=duration_of(info.task_timeout),
+        workflow_task_completed_event_id=batch.completed_event_id,
+        backoff_start_interval=asked.backoff_start_interval,
+        initiator=asked.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
+    )
+    closing.task_queue.name = info.task_queue
+    closing.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
+    started = runs.started_attributes(info)
+    started.initiator = closing.initiator
+    started.header.SetInParent()
+    for field in ("input", "header", "last_completion_result", "memo"):
+        if asked.HasField(field):
+            getattr(closing, field).CopyFrom(getattr(asked, field))
+            getattr(started, field).CopyFrom(getattr(asked, field))
+    if asked.HasField("failure"):
+        closing.failure.CopyFrom(asked.failure)
+        started.continued_failure.CopyFrom(asked.failure)
+    if asked.HasField("retry_policy"):
+        started.retry_policy.CopyFrom(retry.policy_message(retry.policy_of(asked.retry_policy)))
+    if asked.HasField("search_attributes"):
+        for name, body in search_attributes.items():
+            closing.search_attributes.indexed_fields[name].MergeFromString(body)
+        runs.fill_maps(started, {}, search_attributes)
+    batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, closing, command)
+    batch.draft.execution.new_run_id = info.run_id
+    close.closed(batch.step, batch.draft)
+    memo = {key: payload.SerializeToString() for key, payload in asked.memo.fields.items() if payload.data}
+    draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes)
+    if info.execution_time == info.start_time:
+        workflow_task.schedule(draft)
+
+
+def _check(batch: Batch, asked: Asked) -> None:
+    limits = batch.env.limits
+    if len(asked.workflow_type.name) > limits.id_length:
+        raise CommandRejected(_CAUSE, "WorkflowType exceeds length limit.")
+    if len(asked.task_queue.name) > limits.id_length:
+        raise CommandRejected(_CAUSE, "TaskQueue exceeds length limit.")
+    for name, duration in (
+        ("WorkflowRunTimeout", asked.workflow_run_timeout),
+        ("WorkflowTaskTimeout", asked.workflow_task_timeout),
+        ("BackoffStartInterval", asked.backoff_start_interval),
+    ):
+        if duration_ns(duration) < 0:
+            raise CommandRejected(_CAUSE, f"Invalid {name}.")
+    problem = retry.validate(asked.retry_policy) if asked.HasField("retry_policy") else None
+    if problem is not None:
+        raise CommandRejected(_CAUSE, problem)
+    if asked.input.ByteSize() > limits.blob_size:
+        raise CommandRejected(
+            _CAUSE, "ContinueAsNewWorkflowExecutionCommandAttributes. Input exceeds size limit.", terminate=True
+        )
+    if asked.memo.ByteSize() > limits.memo_size:
+        raise CommandRejected(
+            _CAUSE, "ContinueAsNewWorkflowExecutionCommandAttributes. Memo exceeds size limit.", terminate=True
+        )
+
+
+def _info(batch: Batch, asked: Asked) -> RunInfo:
+    previous = batch.execution.info
+    wanted = duration_ns(asked.workflow_run_timeout) or previous.run_timeout
+    timeout_of_run = runs.run_timeout(wanted, previous.execution_timeout)
+    timeout_of_task = duration_ns(asked.workflow_task_timeout) or previous.task_timeout
+    backoff = runs.minimum_backoff(batch.execution, batch.env, duration_ns(asked.backoff_start_interval))
+    attempt = previous.attempt + 1 if asked.initiator == enums.CONTINUE_AS_NEW_INITIATOR_RETRY else 1
+    return runs.successor_info(
+        previous,
+        batch.env,
+        backoff,
+        attempt,
+        asked.retry_policy if asked.HasField("retry_policy") else None,
+        asked.workflow_type.name or previous.workflow_type,
+        asked.task_queue.name or previous.task_queue,
+        timeout_of_run,
+        runs.workflow_task_timeout(timeout_of_task, timeout_of_run, batch.env.limits),
+    )

@@ -1,0 +1,201 @@
+"""RespondWorkflowTaskCompleted: the worker's commands take effect together or not at all (semantics 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure.api import command as commands
+from perdure.api import enums, failure, history, workflowservice
+from perdure.errors import InvalidArgument, NotFound, ServiceError
+from perdure.machines.workflow import activity_task, close, queries, workflow_task
+from perdure.machines.workflow.commands import activity, attributes, closing, continue_as_new, timer
+from perdure.machines.workflow.commands.batch import Batch, CommandRejected
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import WorkflowTask
+from perdure.machines.workflow.inputs import (
+    ActivityDelivery,
+    WorkflowTaskCompleted,
+    WorkflowTaskCompletion,
+    WorkflowTaskDelivery,
+)
+from perdure.machines.workflow.target import find
+
+Request = workflowservice.RespondWorkflowTaskCompletedRequest
+
+INLINE_REQUEST_ID = "request-from-RespondWorkflowTaskCompleted"
+"""The request id of a task that is returned with the answer."""
+
+HANDLERS: dict[int, Callable[[Batch, commands.Command], None]] = {
+    enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: activity.schedule_activity,
+    enums.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: activity.request_cancel_activity,
+    enums.COMMAND_TYPE_START_TIMER: timer.start_timer,
+    enums.COMMAND_TYPE_CANCEL_TIMER: timer.cancel_timer,
+    enums.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: closing.complete_workflow,
+    enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: closing.fail_workflow,
+    enums.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: closing.cancel_workflow,
+    enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: continue_as_new.continue_as_new,
+    enums.COMMAND_TYPE_RECORD_MARKER: attributes.record_marker,
+    enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: attributes.upsert_search_attributes,
+    enums.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: attributes.modify_properties,
+}
+"""One verb, one handler. A command that is not here is not built: the whole call is refused and names it."""
+
+CLOSING = frozenset(
+    (
+        enums.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+        enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
+        enums.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION,
+        enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
+    )
+)
+
+
+def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompletion | ServiceError:
+    """Apply the commands, schedule what must follow, and answer; an error as outcome means that the task was failed
+    instead.
+    """
+    execution = find(step, report.run_id)
+    task = workflow_task.matching_task(execution, report.token)
+    request = report.request
+    check_sequence(request)
+    draft = step.edit(execution)
+    if _heartbeat_expired(draft, task, request):
+        return _end_heartbeat(step, draft)
+    results = dict(request.query_results.items())
+    _complete_task(draft, task, request)
+    queries.answer(step, draft, results)
+    batch = Batch(step, draft, draft.execution.next_event_id - 1, request, report.search_attributes)
+    try:
+        for index, command in enumerate(request.commands):
+            batch.index = index
+            HANDLERS[command.command_type](batch, command)
+    except CommandRejected as rejected:
+        return _reject(step, draft, task, request, rejected)
+    activities = _start_eager_activities(batch)
+    next_task = _schedule_next(batch, task)
+    queries.release(step, draft)
+    return WorkflowTaskCompletion(next_task, activities)
+
+
+def check_sequence(request: Request) -> None:
+    """A closing command comes last and every command is known; otherwise nothing of the call is done."""
+    last = len(request.commands) - 1
+    for index, command in enumerate(request.commands):
+        name = _command_name(command.command_type)
+        if command.command_type not in HANDLERS:
+            raise InvalidArgument(f"unknown command type: {name}")
+        if command.command_type in CLOSING and index != last:
+            names = ", ".join(_command_name(each.command_type) for each in request.commands)
+            raise InvalidArgument(f"invalid command sequence: [{names}], command {name} must be the last command.")
+
+
+def _command_name(command_type: int) -> str:
+    """A command's name as Temporal's messages write it."""
+    if command_type not in enums.CommandType.values():
+        return str(command_type)
+    name = enums.CommandType.Name(enums.CommandType.ValueType(command_type))
+    return "".join(part.capitalize() for part in name.removeprefix("COMMAND_TYPE_").split("_"))
+
+
+def _heartbeat_expired(draft: RunDraft, task: WorkflowTask, request: Request) -> bool:
+    if not request.force_create_new_workflow_task or request.commands or request.messages:
+        return False
+    return draft.env.now > task.original_scheduled_time + draft.env.limits.task_heartbeat_timeout
+
+
+def _end_heartbeat(step: Step, draft: RunDraft) -> ServiceError:
+    """Local activities may keep a task alive for so long only (semantics 3.5.2)."""
+    workflow_task.time_out(draft, enums.TIMEOUT_TYPE_START_TO_CLOSE)
+    workflow_task.clear_sticky(draft.execution)
+    workflow_task.schedule_if_needed(step, draft)
+    return NotFound("workflow task heartbeat timeout")
+
+
+def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request) -> None:
+    """Record the completion; the task's fields are cleared and the attempt starts over."""
+    execution = draft.execution
+    written = workflow_task.write_transient(draft, task)
+    execution.task = None
+    execution.task_attempt = 1
+    execution.close_attempted = False
+    completed_attributes = history.WorkflowTaskCompletedEventAttributes(
+        scheduled_event_id=written.scheduled_event_id,
+        started_event_id=written.started_event_id,
+        identity=request.identity,
+        binary_checksum=request.binary_checksum,
+        versioning_behavior=request.versioning_behavior,
+    )
+    if request.HasField("worker_version_stamp"):
+        completed_attributes.worker_version.CopyFrom(request.worker_version_stamp)
+        execution.worker_stamp = request.worker_version_stamp.SerializeToString()
+    if request.HasField("sdk_metadata"):
+        completed_attributes.sdk_metadata.CopyFrom(request.sdk_metadata)
+    if request.HasField("metering_metadata"):
+        completed_attributes.metering_metadata.CopyFrom(request.metering_metadata)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, completed_attributes)
+    workflow_task.problems_over(draft)
+    sticky = request.sticky_attributes
+    if sticky.worker_task_queue.name:
+        execution.sticky_queue = sticky.worker_task_queue.name
+        execution.sticky_timeout = (
+            sticky.schedule_to_start_timeout.seconds * 1_000_000_000 + sticky.schedule_to_start_timeout.nanos
+        )
+    else:
+        workflow_task.clear_sticky(execution)
+
+
+def _reject(
+    step: Step, draft: RunDraft, task: WorkflowTask, request: Request, rejected: CommandRejected
+) -> ServiceError:
+    """The worker's fault: the batch leaves no trace, the task fails, and is tried again (semantics 3.5.8)."""
+    short = workflow_task.cause_name(rejected.cause)
+    message = rejected.message if rejected.message == short else f"{short}: {rejected.message}"
+    if task.attempt > 1 and rejected.cause != enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
+        raise InvalidArgument(message)
+    fresh = step.discard(draft)
+    queries.answer(step, fresh, dict(request.query_results.items()))
+    reason = failure.Failure(message=message, server_failure_info=failure.ServerFailureInfo())
+    workflow_task.fail(fresh, rejected.cause, reason, request.identity, request.binary_checksum)
+    if rejected.terminate:
+        fresh.flush()
+        fresh.record(
+            enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+            history.WorkflowExecutionTerminatedEventAttributes(reason=message, identity=workflow_task.SERVER_IDENTITY),
+        )
+        close.closed(step, fresh)
+    else:
+        workflow_task.schedule_if_needed(step, fresh)
+    return InvalidArgument(message)
+
+
+def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:
+    """Activities that the worker takes with the answer, unless the batch cancelled them or closed the run."""
+    started: list[ActivityDelivery] = []
+    if not batch.execution.running:
+        return ()
+    for scheduled_event_id in batch.eager:
+        pending = batch.execution.activities.get(scheduled_event_id)
+        if pending is not None and not pending.cancel_requested:
+            started.append(
+                activity_task.start_attempt(batch.draft, pending, batch.env.request_id(), batch.request.identity)
+            )
+    return tuple(started)
+
+
+def _schedule_next(batch: Batch, task: WorkflowTask) -> WorkflowTaskDelivery | None:
+    """The next task, if one is needed; started at once when the worker wants it with the answer."""
+    draft = batch.draft
+    execution = draft.execution
+    request = batch.request
+    if not execution.running:
+        return None
+    if not (request.force_create_new_workflow_task or batch.force_task or draft.has_buffered):
+        return None
+    heartbeat = request.force_create_new_workflow_task and not request.commands and not request.messages
+    workflow_task.schedule(draft, task.original_scheduled_time if heartbeat else 0)
+    if not request.return_new_workflow_task:
+        return None
+    started = workflow_task.start(draft, INLINE_REQUEST_ID, request.identity)
+    result = workflow_task.delivery(execution, started, started.sticky)
+    queries.deliver_queries(execution)
+    return result

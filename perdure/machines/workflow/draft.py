@@ -1,0 +1,328 @@
+"""A run while a step changes it: records events, buffers them, hands out ids, and knows what was touched.
+
+Handlers decide and call `record`; `apply.py` alone turns an event into recorded state. Nothing here decides
+anything. When the step fails, the draft is dropped; nothing needs to be repaired (STYLE rule 3).
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.api import common, enums, history, sdk
+from perdure.api.splice import event_fragment
+from perdure.api.times import timestamp_of
+from perdure.ids import ChainKey, uuid_bytes
+from perdure.machines.deadlines import push
+from perdure.machines.env import Env
+from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.effects import Effect
+from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
+
+BUFFERED_EVENT_ID = -123
+"""The id of an event that waits in the buffer (semantics 0.2)."""
+
+PART_ACTIVITY = 1
+PART_TIMER = 2
+PART_BUFFERED = 3
+PART_MEMO = 4
+PART_SEARCH_ATTRIBUTE = 5
+PART_SIGNAL_ID = 128
+"""Part kinds; numbers are stored. From 128 on parts are fetched by key (`store.api.KEYED`)."""
+
+_FIELD: dict[int, str] = {
+    value: name[len("EVENT_TYPE_") :].lower() + "_event_attributes" for name, value in enums.EventType.items() if value
+}
+
+NEVER_BUFFERED = frozenset(
+    (
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+        enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        enums.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        enums.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+        enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+        enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
+        enums.EVENT_TYPE_TIMER_STARTED,
+        enums.EVENT_TYPE_TIMER_CANCELED,
+        enums.EVENT_TYPE_MARKER_RECORDED,
+        enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+        enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+    )
+)
+"""Event types that get their id at once (semantics 0.3); all others wait for a flush."""
+
+FLUSHED_LAST = frozenset(
+    (
+        enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+        enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+    )
+)
+"""Completion-type events, which a flush puts behind all others."""
+
+
+@final
+class RunDraft:
+    """One run in one step. `execution` is the fork that may be changed; `before` is None for a run that this step
+    makes.
+    """
+
+    __slots__ = (
+        "before",
+        "env",
+        "events",
+        "execution",
+        "first_event_id",
+        "pending",
+        "realarm",
+        "reclaim",
+        "stored",
+        "touched",
+        "visibility",
+    )
+
+    def __init__(self, env: Env, before: Execution | None, execution: Execution) -> None:
+        self.env = env
+        self.before = before
+        self.execution = execution
+        self.first_event_id: int = execution.next_event_id
+        self.events: list[bytes] = []
+        self.pending: list[history.HistoryEvent] = []
+        self.touched: dict[tuple[int, str | int], bool] = {}
+        self.stored: bool = before is None
+        self.visibility: bool = before is None
+        self.reclaim: bool = False
+        self.realarm: bool = False
+        """The stored alarm is moved even if it could stay early; nothing else changes."""
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        event_type: int,
+        attributes: object,
+        links: tuple[common.Link, ...] = (),
+        user_metadata: sdk.UserMetadata | None = None,
+        time: int = 0,
+    ) -> int:
+        """Add an event with these attributes and apply it; returns its id, or `BUFFERED_EVENT_ID`.
+
+        `time` is ns since the epoch, 0 for now. Event ids are dense; a buffered event gets its own at the flush.
+        """
+        event = history.HistoryEvent()
+        event.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
+        event.event_time.CopyFrom(timestamp_of(time or self.env.now))
+        getattr(event, _FIELD[event_type]).CopyFrom(attributes)
+        if event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+            event.worker_may_ignore = True
+        if links:
+            event.links.extend(links)
+        if user_metadata is not None:
+            event.user_metadata.CopyFrom(user_metadata)
+        self.stored = True
+        if event_type in NEVER_BUFFERED:
+            event.event_id = self.execution.next_event_id
+            recorded.apply(self, event)
+            self._append(event)
+            return event.event_id
+        event.event_id = BUFFERED_EVENT_ID
+        recorded.apply(self, event)
+        self.pending.append(event)
+        return BUFFERED_EVENT_ID
+
+    def _append(self, event: history.HistoryEvent) -> None:
+        fragment = event_fragment(event.SerializeToString())
+        self.events.append(fragment)
+        execution = self.execution
+        execution.next_event_id = event.event_id + 1
+        execution.history_size += len(fragment)
+
+    @property
+    def has_buffered(self) -> bool:
+        """Whether any event waits for its id."""
+        return bool(self.pending) or bool(self.execution.buffered)
+
+    def flush(self) -> None:
+        """Give all buffered events their ids: completions last, each group in order (semantics 0.3).
+
+        After the run's closing event they are dropped.
+        """
+        if not self.pending and not self.execution.buffered:
+            return
+        events = self.buffered_events()
+        self.pending = []
+        self._drop_stored_buffer()
+        if not self.execution.running:
+            return
+        started: dict[int, int] = {}
+        for event in [e for e in events if e.event_type not in FLUSHED_LAST] + [
+            e for e in events if e.event_type in FLUSHED_LAST
+        ]:
+            event.event_id = self.execution.next_event_id
+            if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
+            elif event.event_type in FLUSHED_LAST:
+                attributes = getattr(event, _FIELD[event.event_type])
+                attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
+            self._append(event)
+
+    def buffered_events(self) -> list[history.HistoryEvent]:
+        """All events that wait, oldest first."""
+        stored = [history.HistoryEvent.FromString(entry.body) for entry in self.execution.buffered]
+        return stored + self.pending
+
+    def undo_buffered(self, event_type: int, link: int) -> bool:
+        """Take back a buffered event of this type about `link` (a cancelled timer's firing); False when there is
+        none.
+        """
+        for event in self.pending:
+            if event.event_type == event_type and recorded.link_of(event) == link:
+                self.pending.remove(event)
+                return True
+        kept = tuple(e for e in self.execution.buffered if e.type != event_type or e.link != link)
+        if len(kept) == len(self.execution.buffered):
+            return False
+        self._drop_stored_buffer()
+        self.execution.buffered = kept
+        for index in range(len(kept)):
+            self.touched[(PART_BUFFERED, index)] = True
+        return True
+
+    def _drop_stored_buffer(self) -> None:
+        for index in range(len(self.execution.buffered)):
+            self.touched[(PART_BUFFERED, index)] = True
+        self.execution.buffered = ()
+        self.stored = True
+
+    def store_buffer(self) -> None:
+        """Move what still waits into stored state: the step ends while a workflow task runs."""
+        for event in self.pending:
+            entry = BufferedEvent(event.event_type, recorded.link_of(event), event.SerializeToString())
+            self.touched[(PART_BUFFERED, len(self.execution.buffered))] = True
+            self.execution.buffered = (*self.execution.buffered, entry)
+        self.pending = []
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def put_activity(self, activity: Activity) -> None:
+        """Add or replace a pending activity."""
+        execution = self.execution
+        execution.activities = execution.activities.set(activity.scheduled_event_id, activity)
+        self.touched[(PART_ACTIVITY, activity.scheduled_event_id)] = True
+        self.stored = True
+
+    def drop_activity(self, activity: Activity) -> None:
+        """Forget a pending activity."""
+        execution = self.execution
+        execution.activities = execution.activities.delete(activity.scheduled_event_id)
+        if execution.activity_ids.get(activity.activity_id) == activity.scheduled_event_id:
+            execution.activity_ids = execution.activity_ids.delete(activity.activity_id)
+        self.touched[(PART_ACTIVITY, activity.scheduled_event_id)] = True
+        self.stored = True
+
+    def put_timer(self, timer: Timer) -> None:
+        """Add a user timer."""
+        self.execution.timers = self.execution.timers.set(timer.timer_id, timer)
+        self.execution.timer_ids = self.execution.timer_ids.set(timer.started_event_id, timer.timer_id)
+        self.touched[(PART_TIMER, timer.timer_id)] = True
+        self.stored = True
+
+    def drop_timer(self, timer_id: str) -> None:
+        """Forget a user timer."""
+        self.execution.timer_ids = self.execution.timer_ids.delete(self.execution.timers[timer_id].started_event_id)
+        self.execution.timers = self.execution.timers.delete(timer_id)
+        self.touched[(PART_TIMER, timer_id)] = True
+        self.stored = True
+
+    def remember_signal(self, request_id: str) -> None:
+        """Remember a signal's request id for deduplication."""
+        self.execution.signal_ids = self.execution.signal_ids.set(request_id, True)
+        self.touched[(PART_SIGNAL_ID, request_id)] = True
+
+    def put_memo(self, key: str, payload: bytes | None) -> None:
+        """Set or, with None, remove a memo key."""
+        memo = self.execution.memo
+        if payload is not None:
+            self.execution.memo = memo.set(key, payload)
+        elif key in memo:
+            self.execution.memo = memo.delete(key)
+        self.touched[(PART_MEMO, key)] = True
+        self.visibility = True
+
+    def put_search_attribute(self, name: str, payload: bytes | None) -> None:
+        """Set or, with None, remove a search attribute."""
+        attributes = self.execution.search_attributes
+        if payload is not None:
+            self.execution.search_attributes = attributes.set(name, payload)
+        elif name in attributes:
+            self.execution.search_attributes = attributes.delete(name)
+        self.touched[(PART_SEARCH_ATTRIBUTE, name)] = True
+        self.visibility = True
+
+    # -- deadlines ---------------------------------------------------------------------------------------------------
+
+    def deadline(self, when: int, kind: int, key: int) -> None:
+        """Note that something about this activity or timer is due at `when` or later."""
+        self.execution.deadlines = push(self.execution.deadlines, when, kind, key)
+
+    def owe(self, when: int, scheduled_event_id: int) -> None:
+        """Note that an activity attempt scheduled for `when` is owed to matching until it starts."""
+        self.execution.owed = push(self.execution.owed, when, 0, scheduled_event_id)
+
+
+@final
+class Step:
+    """One step of a chain: the drafts of the runs it touches, the chain row after it, and the effects to run after
+    the commit.
+    """
+
+    __slots__ = ("chain", "drafts", "effects", "env", "key", "start_requests", "state")
+
+    def __init__(self, env: Env, state: ChainState, key: ChainKey) -> None:
+        self.env = env
+        self.state = state
+        self.key = key
+        self.chain: Chain | None = state.chain
+        self.drafts: dict[str, RunDraft] = {}
+        self.effects: list[Effect] = []
+        self.start_requests: list[tuple[str, str]] = []
+        """(request id, run id) that move from a superseded run into the chain's keyed parts."""
+
+    def edit(self, execution: Execution) -> RunDraft:
+        """The draft of a loaded run, forked on first use."""
+        draft = self.drafts.get(execution.info.run_id)
+        if draft is None:
+            draft = RunDraft(self.env.at(execution.last_update_time), execution, execution.fork())
+            self.drafts[execution.info.run_id] = draft
+        return draft
+
+    def create(self, execution: Execution, env: Env) -> RunDraft:
+        """The draft of a run that this step makes; it gets a history branch of its own, named like the run.
+
+        `env` is the draft's of the run before it, so that the chain's clock never runs backwards.
+        """
+        draft = RunDraft(env, None, execution)
+        branch = uuid_bytes(execution.info.run_id)
+        assert branch is not None, "run ids that we make are UUIDs"
+        execution.branches = ((branch, 0),)
+        self.drafts[execution.info.run_id] = draft
+        return draft
+
+    def discard(self, draft: RunDraft) -> RunDraft:
+        """Start over with this run: everything the draft did is dropped, and so is every effect and every new run of
+        the step.
+        """
+        assert draft.before is not None, "a run made in this step cannot be restored"
+        self.drafts = {}
+        self.effects = []
+        self.chain = self.state.chain
+        self.start_requests = []
+        return self.edit(draft.before)

@@ -1,0 +1,39 @@
+"""The closed union of what a step of the workflow machine asks the engine to do after its commit.
+
+Nothing here happens before the transaction has committed (DESIGN 1.6), and all of it may happen twice: receivers
+are idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.machines.task_queue import Task
+
+
+@final
+class OfferTask:
+    """Offer a workflow task or an activity attempt to matching. Owed until the run records its start.
+
+    `fallback` is the normal queue's task when `task` goes to a sticky queue that may have lost its worker.
+    """
+
+    __slots__ = ("fallback", "task")
+
+    def __init__(self, task: Task, fallback: Task | None = None) -> None:
+        self.task = task
+        self.fallback = fallback
+
+
+@final
+class Answer:
+    """Answer a caller that waits for more than its own step: `outcome` is a value, or a `ServiceError` to raise."""
+
+    __slots__ = ("outcome", "waiter")
+
+    def __init__(self, waiter: int, outcome: object) -> None:
+        self.waiter = waiter
+        self.outcome = outcome
+
+
+Effect = OfferTask | Answer

@@ -1,0 +1,542 @@
+"""The state of a workflow run and of the chain it belongs to: plain values, no behaviour beyond copying.
+
+A `RunInfo` never changes after the start. An `Execution` is forked (`fork`) for every step and changed only while
+it is a draft; what hangs on it (`Activity`, `Timer`, `WorkflowTask`) is replaced, never changed, and its
+containers are persistent maps, so a fork costs the same for one pending activity and for two thousand (DESIGN
+1.4).
+
+*Recorded* state is a fold of history and is written by `apply.py` only. *Unrecorded* state is what history does
+not show. *Volatile* state (marked so) is lost with the process and never stored. All times are int ns, 0 meaning
+"not set" or "none".
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from immutables import Map
+
+from perdure.machines.deadlines import Deadline
+from perdure.machines.retry import RetryPolicy
+
+RUNNING = 1
+"""Statuses are `enums.WorkflowExecutionStatus` numbers."""
+COMPLETED = 2
+FAILED = 3
+CANCELED = 4
+TERMINATED = 5
+CONTINUED_AS_NEW = 6
+TIMED_OUT = 7
+
+
+@final
+class RunInfo:
+    """What a run is, fixed at its start (semantics 1.1). `user_metadata`, `priority` and `links` are serialized
+    messages.
+    """
+
+    __slots__ = (
+        "attempt",
+        "continued_run_id",
+        "create_request_id",
+        "cron_schedule",
+        "encoded",
+        "execution_expiration",
+        "execution_time",
+        "execution_timeout",
+        "first_run_id",
+        "namespace",
+        "namespace_id",
+        "original_run_id",
+        "priority",
+        "retry",
+        "root_run_id",
+        "root_workflow_id",
+        "run_expiration",
+        "run_id",
+        "run_timeout",
+        "start_time",
+        "task_queue",
+        "task_timeout",
+        "user_metadata",
+        "workflow_id",
+        "workflow_type",
+    )
+
+    def __init__(
+        self,
+        namespace_id: str,
+        namespace: str,
+        workflow_id: str,
+        run_id: str,
+        first_run_id: str,
+        original_run_id: str,
+        continued_run_id: str,
+        create_request_id: str,
+        workflow_type: str,
+        task_queue: str,
+        start_time: int,
+        execution_time: int,
+        execution_timeout: int,
+        run_timeout: int,
+        task_timeout: int,
+        execution_expiration: int,
+        run_expiration: int,
+        attempt: int,
+        retry: RetryPolicy | None,
+        cron_schedule: str,
+        root_workflow_id: str,
+        root_run_id: str,
+        user_metadata: bytes,
+        priority: bytes,
+    ) -> None:
+        self.namespace_id = namespace_id
+        self.namespace = namespace
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.first_run_id = first_run_id
+        self.original_run_id = original_run_id
+        self.continued_run_id = continued_run_id
+        """The run that this one continues, or "" when a client started it."""
+        self.create_request_id = create_request_id
+        self.workflow_type = workflow_type
+        self.task_queue = task_queue
+        self.start_time = start_time
+        self.execution_time = execution_time
+        self.execution_timeout = execution_timeout
+        self.run_timeout = run_timeout
+        self.task_timeout = task_timeout
+        self.execution_expiration = execution_expiration
+        self.run_expiration = run_expiration
+        self.attempt = attempt
+        self.retry = retry
+        self.cron_schedule = cron_schedule
+        self.root_workflow_id = root_workflow_id
+        self.root_run_id = root_run_id
+        self.user_metadata = user_metadata
+        self.priority = priority
+        self.encoded: bytes = b""
+        """The stored form, kept by codec.py once made."""
+
+
+@final
+class WorkflowTask:
+    """The one pending workflow task (semantics 3.1). `started_event_id` 0 = not started; `offered` is volatile."""
+
+    __slots__ = (
+        "attempt",
+        "history_size",
+        "identity",
+        "offered",
+        "original_scheduled_time",
+        "queue",
+        "request_id",
+        "scheduled_event_id",
+        "scheduled_time",
+        "stamp",
+        "started_event_id",
+        "started_time",
+        "sticky",
+        "suggest_continue_as_new",
+        "suggest_reasons",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        scheduled_event_id: int,
+        attempt: int,
+        queue: str,
+        sticky: bool,
+        scheduled_time: int,
+        original_scheduled_time: int,
+        timeout: int,
+        stamp: int = 0,
+        started_event_id: int = 0,
+        started_time: int = 0,
+        request_id: str = "",
+        identity: str = "",
+        history_size: int = 0,
+        suggest_continue_as_new: bool = False,
+        suggest_reasons: tuple[int, ...] = (),
+        offered: bool = False,
+    ) -> None:
+        self.scheduled_event_id = scheduled_event_id
+        self.attempt = attempt
+        self.queue = queue
+        self.sticky = sticky
+        self.scheduled_time = scheduled_time
+        self.original_scheduled_time = original_scheduled_time
+        self.timeout = timeout
+        self.stamp = stamp
+        self.started_event_id = started_event_id
+        self.started_time = started_time
+        self.request_id = request_id
+        self.identity = identity
+        self.history_size = history_size
+        self.suggest_continue_as_new = suggest_continue_as_new
+        self.suggest_reasons = suggest_reasons
+        self.offered = offered
+
+    def copy(self) -> WorkflowTask:
+        """A copy to change before it replaces this one."""
+        return WorkflowTask(
+            self.scheduled_event_id,
+            self.attempt,
+            self.queue,
+            self.sticky,
+            self.scheduled_time,
+            self.original_scheduled_time,
+            self.timeout,
+            self.stamp,
+            self.started_event_id,
+            self.started_time,
+            self.request_id,
+            self.identity,
+            self.history_size,
+            self.suggest_continue_as_new,
+            self.suggest_reasons,
+            self.offered,
+        )
+
+
+@final
+class Activity:
+    """A pending activity (semantics 1.2). `started_time` 0 = this attempt has not started; `offered` is volatile.
+
+    `priority`, `last_failure` and `heartbeat_details` are serialized messages; the input stays in the scheduled event.
+    """
+
+    __slots__ = (
+        "activity_id",
+        "activity_type",
+        "attempt",
+        "cancel_request_event_id",
+        "cancel_requested",
+        "first_scheduled_time",
+        "heartbeat_details",
+        "heartbeat_time",
+        "heartbeat_timeout",
+        "identity",
+        "last_attempt_complete_time",
+        "last_failure",
+        "last_worker_identity",
+        "offered",
+        "priority",
+        "request_id",
+        "retry",
+        "retry_expiration",
+        "schedule_to_close",
+        "schedule_to_start",
+        "scheduled_event_id",
+        "scheduled_time",
+        "stamp",
+        "start_to_close",
+        "started_time",
+        "task_queue",
+    )
+
+    def __init__(
+        self,
+        scheduled_event_id: int,
+        activity_id: str,
+        activity_type: str,
+        task_queue: str,
+        scheduled_time: int,
+        schedule_to_close: int,
+        schedule_to_start: int,
+        start_to_close: int,
+        heartbeat_timeout: int,
+        retry: RetryPolicy,
+        priority: bytes,
+    ) -> None:
+        self.scheduled_event_id = scheduled_event_id
+        self.activity_id = activity_id
+        self.activity_type = activity_type
+        self.task_queue = task_queue
+        self.first_scheduled_time = scheduled_time
+        self.scheduled_time = scheduled_time
+        self.schedule_to_close = schedule_to_close
+        self.schedule_to_start = schedule_to_start
+        self.start_to_close = start_to_close
+        self.heartbeat_timeout = heartbeat_timeout
+        self.retry = retry
+        self.retry_expiration: int = scheduled_time + schedule_to_close if schedule_to_close else 0
+        self.priority = priority
+        self.attempt: int = 1
+        self.stamp: int = 0
+        self.started_time: int = 0
+        self.request_id: str = ""
+        self.identity: str = ""
+        self.last_failure: bytes = b""
+        self.last_worker_identity: str = ""
+        self.last_attempt_complete_time: int = 0
+        self.heartbeat_details: bytes = b""
+        self.heartbeat_time: int = 0
+        self.cancel_requested: bool = False
+        self.cancel_request_event_id: int = 0
+        self.offered: bool = False
+
+    def copy(self) -> Activity:
+        """A copy to change before it replaces this one."""
+        other = Activity(
+            self.scheduled_event_id,
+            self.activity_id,
+            self.activity_type,
+            self.task_queue,
+            self.scheduled_time,
+            self.schedule_to_close,
+            self.schedule_to_start,
+            self.start_to_close,
+            self.heartbeat_timeout,
+            self.retry,
+            self.priority,
+        )
+        other.first_scheduled_time = self.first_scheduled_time
+        other.retry_expiration = self.retry_expiration
+        other.attempt = self.attempt
+        other.stamp = self.stamp
+        other.started_time = self.started_time
+        other.request_id = self.request_id
+        other.identity = self.identity
+        other.last_failure = self.last_failure
+        other.last_worker_identity = self.last_worker_identity
+        other.last_attempt_complete_time = self.last_attempt_complete_time
+        other.heartbeat_details = self.heartbeat_details
+        other.heartbeat_time = self.heartbeat_time
+        other.cancel_requested = self.cancel_requested
+        other.cancel_request_event_id = self.cancel_request_event_id
+        other.offered = self.offered
+        return other
+
+
+@final
+class Timer:
+    """A pending user timer: recorded state only."""
+
+    __slots__ = ("expiry", "started_event_id", "timer_id")
+
+    def __init__(self, timer_id: str, started_event_id: int, expiry: int) -> None:
+        self.timer_id = timer_id
+        self.started_event_id = started_event_id
+        self.expiry = expiry
+
+
+@final
+class BufferedEvent:
+    """An event that waits for its id while a workflow task runs (semantics 0.3): its type, the scheduled event id (or
+    timer's started event id) it refers to, and the serialized event without an id.
+    """
+
+    __slots__ = ("body", "link", "type")
+
+    def __init__(self, type: int, link: int, body: bytes) -> None:
+        self.type = type
+        self.link = link
+        self.body = body
+
+
+@final
+class BufferedQuery:
+    """Volatile: a query that waits for a workflow task (semantics 8.1). `body` is a serialized `WorkflowQuery`."""
+
+    __slots__ = ("body", "query_id", "sent", "waiter")
+
+    def __init__(self, query_id: str, body: bytes, waiter: int, sent: bool = False) -> None:
+        self.query_id = query_id
+        self.body = body
+        self.waiter = waiter
+        self.sent = sent
+
+
+@final
+class Execution:
+    """One run. `version` counts its stored steps; `alarm` is the stored alarm (0 = none), never later than what is
+    owed.
+    """
+
+    __slots__ = (
+        "activities",
+        "activity_count",
+        "activity_ids",
+        "alarm",
+        "branches",
+        "buffered",
+        "cancel_request_id",
+        "cancel_requested",
+        "close_attempted",
+        "close_time",
+        "deadlines",
+        "history_size",
+        "info",
+        "last_completed_started_event_id",
+        "last_update_time",
+        "memo",
+        "new_run_id",
+        "next_event_id",
+        "owed",
+        "parts_spilled",
+        "queries",
+        "retention",
+        "search_attributes",
+        "signal_count",
+        "signal_ids",
+        "status",
+        "sticky_queue",
+        "sticky_timeout",
+        "task",
+        "task_attempt",
+        "task_ever_scheduled",
+        "task_problems",
+        "timer_count",
+        "timer_ids",
+        "timers",
+        "transition_count",
+        "version",
+        "worker_stamp",
+    )
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.version: int = 0
+        self.alarm: int = 0
+        self.status: int = RUNNING
+        self.next_event_id: int = 1
+        self.history_size: int = 0
+        self.branches: tuple[tuple[bytes, int], ...] = ()
+        """(branch id, up to and including event id) in order; the last one's bound is open and reads 0."""
+        self.transition_count: int = 0
+        self.last_update_time: int = 0
+        self.close_time: int = 0
+        self.new_run_id: str = ""
+        self.retention: int = 0
+        """ns after the close at which the run is reclaimed, fixed at the close."""
+        # workflow task
+        self.task: WorkflowTask | None = None
+        self.task_attempt: int = 1
+        """The attempt that the next scheduled task will have; > 1 means transient."""
+        self.task_ever_scheduled: bool = False
+        self.task_problems: int = 0
+        """Failures and timeouts of workflow tasks since the last one that succeeded."""
+        self.last_completed_started_event_id: int = 0
+        self.sticky_queue: str = ""
+        self.sticky_timeout: int = 0
+        self.worker_stamp: bytes = b""
+        """Serialized WorkerVersionStamp of the last completion that carried one."""
+        # recorded
+        self.cancel_requested: bool = False
+        self.cancel_request_id: str = ""
+        self.signal_count: int = 0
+        self.activity_count: int = 0
+        self.timer_count: int = 0
+        self.activities: Map[int, Activity] = Map()
+        self.activity_ids: Map[str, int] = Map()
+        self.timers: Map[str, Timer] = Map()
+        self.timer_ids: Map[int, str] = Map()
+        """Timer ids by started event id."""
+        self.memo: Map[str, bytes] = Map()
+        """Serialized payloads by key."""
+        self.search_attributes: Map[str, bytes] = Map()
+        # unrecorded
+        self.signal_ids: Map[str, bool] = Map()
+        """Signal request ids: True known, False known to be absent (asked of the store)."""
+        self.buffered: tuple[BufferedEvent, ...] = ()
+        self.parts_spilled: int = 0
+        """Bit set of part kinds that live in rows of their own, see codec.py."""
+        # volatile
+        self.close_attempted: bool = False
+        self.queries: tuple[BufferedQuery, ...] = ()
+        self.deadlines: Deadline | None = None
+        self.owed: Deadline | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the run is open."""
+        return self.status == RUNNING
+
+    def fork(self) -> Execution:
+        """A draft of this state: a shallow copy, since nothing below is ever changed in place."""
+        other = Execution(self.info)
+        other.version = self.version
+        other.alarm = self.alarm
+        other.status = self.status
+        other.next_event_id = self.next_event_id
+        other.history_size = self.history_size
+        other.branches = self.branches
+        other.transition_count = self.transition_count
+        other.last_update_time = self.last_update_time
+        other.close_time = self.close_time
+        other.new_run_id = self.new_run_id
+        other.retention = self.retention
+        other.task = self.task
+        other.task_attempt = self.task_attempt
+        other.task_ever_scheduled = self.task_ever_scheduled
+        other.task_problems = self.task_problems
+        other.last_completed_started_event_id = self.last_completed_started_event_id
+        other.sticky_queue = self.sticky_queue
+        other.sticky_timeout = self.sticky_timeout
+        other.worker_stamp = self.worker_stamp
+        other.cancel_requested = self.cancel_requested
+        other.cancel_request_id = self.cancel_request_id
+        other.signal_count = self.signal_count
+        other.activity_count = self.activity_count
+        other.timer_count = self.timer_count
+        other.activities = self.activities
+        other.activity_ids = self.activity_ids
+        other.timers = self.timers
+        other.timer_ids = self.timer_ids
+        other.memo = self.memo
+        other.search_attributes = self.search_attributes
+        other.signal_ids = self.signal_ids
+        other.buffered = self.buffered
+        other.parts_spilled = self.parts_spilled
+        other.close_attempted = self.close_attempted
+        other.queries = self.queries
+        other.deadlines = self.deadlines
+        other.owed = self.owed
+        return other
+
+
+@final
+class Chain:
+    """The chain's own state: which run is current, and the version of its row. Never changed once made.
+
+    The start request id of the current run stands in that run; those of earlier runs are keyed parts of the chain
+    (`codec.PART_START_REQUEST`), so that neither grows with the number of runs.
+    """
+
+    __slots__ = ("current_run_id", "namespace_id", "version", "workflow_id")
+
+    def __init__(self, namespace_id: str, workflow_id: str, current_run_id: str, version: int) -> None:
+        self.namespace_id = namespace_id
+        self.workflow_id = workflow_id
+        self.current_run_id = current_run_id
+        self.version = version
+
+
+@final
+class ChainState:
+    """What a step sees: the chain (None before its first start), its loaded runs, and what the engine looked up for
+    it.
+    """
+
+    __slots__ = ("chain", "runs", "start_events", "start_requests")
+
+    def __init__(
+        self,
+        chain: Chain | None,
+        runs: Map[str, Execution],
+        start_requests: Map[str, str],
+        start_events: Map[str, bytes],
+    ) -> None:
+        self.chain = chain
+        self.runs = runs
+        self.start_events = start_events
+        """Serialized first events by run id, where the engine was asked for them."""
+        self.start_requests = start_requests
+        """Start request ids of earlier runs that were asked for: run id, or "" when known to be absent."""
+
+    @property
+    def current(self) -> Execution | None:
+        """The current run, if it is loaded."""
+        return self.runs.get(self.chain.current_run_id) if self.chain is not None else None

@@ -1,0 +1,340 @@
+"""The workflow machine's door: `step` takes a chain and an input, and gives what changes, what is answered and what
+is owed.
+
+Pure: the same state, input and env give the same transition. Nothing of a transition may be shown, cached as truth
+or acted upon before it is stored (DESIGN 1.6). A `ServiceError` raised by `step` means that nothing changed; one
+returned as the outcome means that the state changed and the caller gets the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from perdure.api import enums, history
+from perdure.errors import InvalidArgument
+from perdure.ids import ChainKey
+from perdure.machines.env import Env
+from perdure.machines.priorities import priority_key
+from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
+from perdure.machines.workflow import (
+    activity_task,
+    alarm,
+    close,
+    codec,
+    completion,
+    queries,
+    signals,
+    start,
+    workflow_task,
+)
+from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
+from perdure.machines.workflow.effects import Effect, OfferTask
+from perdure.machines.workflow.execution import Chain, ChainState, Execution, WorkflowTask
+from perdure.machines.workflow.inputs import (
+    ActivityHeartbeat,
+    ActivityTaskCanceled,
+    ActivityTaskCompleted,
+    ActivityTaskFailed,
+    ActivityTaskStarted,
+    AlarmRang,
+    Input,
+    Query,
+    QueryAbandoned,
+    RequestCancel,
+    ResetSticky,
+    Signal,
+    Snapshot,
+    Start,
+    Terminate,
+    WorkflowTaskCompleted,
+    WorkflowTaskFailed,
+    WorkflowTaskStarted,
+)
+from perdure.machines.workflow.target import find
+
+ALARM_SLACK = 60_000_000_000
+"""A stored alarm may be early by this much before a write moves it: hot runs leave their indexed column alone (DESIGN
+1.3).
+"""
+
+
+def _snapshot(step: Step, read: Snapshot) -> Execution:
+    return find(step, read.run_id)
+
+
+HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
+    Start: start.started,
+    Signal: signals.signaled,
+    RequestCancel: close.cancel_requested,
+    Terminate: close.terminated,
+    AlarmRang: alarm.rang,
+    Snapshot: _snapshot,
+    ResetSticky: workflow_task.reset_sticky,
+    WorkflowTaskStarted: workflow_task.started,
+    WorkflowTaskCompleted: completion.completed,
+    WorkflowTaskFailed: workflow_task.failed,
+    ActivityTaskStarted: activity_task.started,
+    ActivityTaskCompleted: activity_task.completed,
+    ActivityTaskFailed: activity_task.failed,
+    ActivityTaskCanceled: activity_task.canceled,
+    ActivityHeartbeat: activity_task.heartbeat,
+    Query: queries.asked,
+    QueryAbandoned: queries.abandoned,
+}
+"""Every input and the one function that handles it."""
+
+
+@final
+class RunDelta:
+    """What a step changed in one run. `events` are `History` fragments from `first_event_id` on; `expected_version` 0
+    makes the run.
+    """
+
+    __slots__ = (
+        "alarm_changed",
+        "events",
+        "execution",
+        "expected_version",
+        "first_event_id",
+        "reclaim",
+        "rows",
+        "stored",
+        "visibility",
+    )
+
+    def __init__(self, draft: RunDraft, alarm_changed: bool, rows: list[codec.Row]) -> None:
+        self.execution = draft.execution
+        self.expected_version: int = draft.before.version if draft.before is not None else 0
+        self.events = draft.events
+        self.first_event_id = draft.first_event_id
+        self.alarm_changed = alarm_changed
+        self.rows = rows
+        self.visibility = draft.visibility
+        self.reclaim = draft.reclaim
+        self.stored = draft.stored
+
+
+@final
+class Transition:
+    """The result of one step. `chain` is the chain row after it, given when it must be written."""
+
+    __slots__ = ("chain", "deltas", "effects", "outcome", "start_requests", "state")
+
+    def __init__(
+        self,
+        state: ChainState,
+        outcome: object,
+        chain: Chain | None,
+        deltas: list[RunDelta],
+        effects: list[Effect],
+        start_requests: list[tuple[str, str]],
+    ) -> None:
+        self.state = state
+        self.outcome = outcome
+        self.chain = chain
+        self.deltas = deltas
+        self.effects = effects
+        self.start_requests = start_requests
+
+    @property
+    def stored(self) -> bool:
+        """Whether anything must be written."""
+        for delta in self.deltas:
+            if delta.stored:
+                return True
+        return self.chain is not None
+
+
+@final
+class Needs:
+    """What the engine must look up before the step (DESIGN 1.4): keyed parts and first events of runs."""
+
+    __slots__ = ("run_id", "signal_id", "start_event_of", "start_request")
+
+    def __init__(self, run_id: str, signal_id: str = "", start_request: str = "", start_event_of: str = "") -> None:
+        self.run_id = run_id
+        self.signal_id = signal_id
+        self.start_request = start_request
+        self.start_event_of = start_event_of
+
+
+def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
+    """The next thing that `step` would miss, or None when it can run."""
+    if state.chain is None:
+        return None
+    execution = state.runs.get(fact.run_id or state.chain.current_run_id)
+    if isinstance(fact, Start):
+        current = state.current
+        wanted = fact.request.request_id
+        if current is not None and wanted != current.info.create_request_id and wanted not in state.start_requests:
+            return Needs(current.info.run_id, start_request=wanted)
+        signal = fact.signal
+    else:
+        signal = fact if isinstance(fact, Signal) else None
+    if execution is None or not execution.running:
+        return None
+    if signal is not None and execution.parts_spilled & codec.SIGNAL_IDS_SPILLED and signal.request_id:
+        if signal.request_id not in execution.signal_ids:
+            return Needs(execution.info.run_id, signal_id=signal.request_id)
+        return None
+    run_id = execution.info.run_id
+    if execution.info.retry is not None and run_id not in state.start_events and _may_fail(execution, fact, now):
+        return Needs(run_id, start_event_of=run_id)
+    return None
+
+
+def _may_fail(execution: Execution, fact: Input, now: int) -> bool:
+    """Whether this input may end the run in a way that its retry policy answers with another run."""
+    if isinstance(fact, WorkflowTaskCompleted):
+        for command in fact.request.commands:
+            if command.command_type == enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+                return True
+        return False
+    expiration = execution.info.run_expiration
+    return isinstance(fact, AlarmRang) and 0 < expiration <= now + ALARM_SLACK
+
+
+def step(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Transition:
+    """One step. `env.now` is raised to each run's last time, so an entity's clock never runs backwards."""
+    current = Step(env, state, key)
+    handler = HANDLERS[type(fact)]
+    return _finish(current, handler(current, fact))
+
+
+def _finish(current: Step, outcome: object) -> Transition:
+    """Close every draft: events get their ids, offers are made, alarms are derived."""
+    for draft in list(current.drafts.values()):
+        problem = _over_limit(draft)
+        if problem:
+            outcome = _terminate_over_limit(current, draft, problem)
+            break
+    deltas: list[RunDelta] = []
+    for draft in current.drafts.values():
+        _settle_events(current, draft)
+        _offer(current, draft)
+        alarm.settle(draft.execution)
+        alarm_changed = _close_stored(draft) if draft.stored else False
+        rows = codec.rows(draft.execution, draft.touched) if draft.stored else []
+        deltas.append(RunDelta(draft, alarm_changed, rows))
+    chain = current.chain
+    changed = chain is not None and chain is not current.state.chain
+    if changed:
+        assert chain is not None
+        chain = Chain(chain.namespace_id, chain.workflow_id, chain.current_run_id, chain.version + 1)
+    runs = current.state.runs
+    for delta in deltas:
+        runs = runs.set(delta.execution.info.run_id, delta.execution)
+    state = ChainState(chain, runs, current.state.start_requests, current.state.start_events)
+    return Transition(state, outcome, chain if changed else None, deltas, current.effects, current.start_requests)
+
+
+def _settle_events(current: Step, draft: RunDraft) -> None:
+    """Buffered events get their ids now, unless a workflow task is running: then they wait for it (semantics 0.1,
+    0.3).
+    """
+    execution = draft.execution
+    task = execution.task
+    if execution.running and task is not None and task.started_event_id and draft.pending:
+        limits = draft.env.limits
+        count = len(execution.buffered) + len(draft.pending)
+        size = sum(len(entry.body) for entry in execution.buffered) + sum(e.ByteSize() for e in draft.pending)
+        if count <= limits.buffered_events and size <= limits.buffered_events_size:
+            draft.store_buffer()
+            return
+        workflow_task.fail(
+            draft, enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, None, workflow_task.SERVER_IDENTITY
+        )
+        workflow_task.schedule_if_needed(current, draft)
+    if not (execution.running and execution.task is not None and execution.task.started_event_id):
+        draft.flush()
+
+
+def _offer(current: Step, draft: RunDraft) -> None:
+    """Offer what this step made dispatchable. The `offered` marks are volatile."""
+    execution = draft.execution
+    if not execution.running:
+        return
+    task = execution.task
+    if task is not None and not task.started_event_id and not task.offered:
+        offered = task.copy()
+        offered.offered = True
+        execution.task = offered
+        current.effects.append(_offer_of(current.key, execution, offered))
+    for kind, key in list(draft.touched):
+        if kind == PART_ACTIVITY and isinstance(key, int):
+            pending = execution.activities.get(key)
+            if (
+                pending is not None
+                and not pending.started_time
+                and not pending.offered
+                and pending.scheduled_time <= draft.env.now
+            ):
+                activity_task.offer(current, draft, pending)
+
+
+def _offer_of(key: ChainKey, execution: Execution, task: WorkflowTask) -> OfferTask:
+    normal = _matching_task(key, execution, task, execution.info.task_queue, False)
+    if not task.sticky:
+        return OfferTask(normal)
+    return OfferTask(_matching_task(key, execution, task, task.queue, True), normal)
+
+
+def _matching_task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, sticky: bool) -> Task:
+    info = execution.info
+    return Task(
+        queue=QueueKey(info.namespace_id, queue, WORKFLOW, sticky),
+        chain=key,
+        run_id=info.run_id,
+        scheduled_event_id=task.scheduled_event_id,
+        attempt=task.attempt,
+        stamp=task.stamp,
+        priority=priority_key(info.priority),
+        created_ns=task.scheduled_time,
+        expires_ns=None,
+    )
+
+
+def _close_stored(draft: RunDraft) -> bool:
+    """The book-keeping of a stored step; says whether the alarm column must be written."""
+    execution = draft.execution
+    execution.version += 1
+    if not draft.realarm:
+        execution.transition_count += 1
+        execution.last_update_time = draft.env.now
+    codec.spill(execution, draft.touched)
+    due = alarm.durable_alarm(execution)
+    stored = execution.alarm
+    wanted = 0 if due >= alarm.NEVER else due
+    if draft.before is not None and not draft.realarm:
+        if wanted == stored or (stored and stored <= due and due - stored <= ALARM_SLACK):
+            return False
+        if stored and not wanted and execution.running:
+            # Nothing is due at all: an early alarm costs one look after a restart, moving it an index write now.
+            return False
+    execution.alarm = wanted
+    return True
+
+
+def _over_limit(draft: RunDraft) -> str:
+    """Why this run must be terminated, "" when it need not be (semantics 0.1)."""
+    execution = draft.execution
+    limits = draft.env.limits
+    if not execution.running or draft.before is None:
+        return ""
+    if execution.history_size > limits.history_size:
+        return "Workflow history size exceeds limit."
+    if execution.next_event_id - 1 > limits.history_count:
+        return "Workflow history count exceeds limit."
+    return ""
+
+
+def _terminate_over_limit(current: Step, draft: RunDraft, reason: str) -> InvalidArgument:
+    fresh = current.discard(draft)
+    close.end_task_by_force(fresh)
+    fresh.record(
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+        history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=workflow_task.SERVER_IDENTITY),
+    )
+    close.closed(current, fresh)
+    return InvalidArgument(reason)

@@ -1,0 +1,26 @@
+"""The pending activity that an ACTIVITY_TASK_SCHEDULED event says there is. Decides nothing."""
+
+from __future__ import annotations
+
+from perdure.api import history
+from perdure.api.times import duration_ns, timestamp_ns
+from perdure.machines.retry import policy_of
+from perdure.machines.workflow.execution import Activity
+
+
+def activity_of(event: history.HistoryEvent) -> Activity:
+    """Attempt 1 of the activity, scheduled at the event's time."""
+    attributes = event.activity_task_scheduled_event_attributes
+    return Activity(
+        event.event_id,
+        attributes.activity_id,
+        attributes.activity_type.name,
+        attributes.task_queue.name,
+        timestamp_ns(event.event_time),
+        duration_ns(attributes.schedule_to_close_timeout),
+        duration_ns(attributes.schedule_to_start_timeout),
+        duration_ns(attributes.start_to_close_timeout),
+        duration_ns(attributes.heartbeat_timeout),
+        policy_of(attributes.retry_policy),
+        attributes.priority.SerializeToString() if attributes.HasField("priority") else b"",
+    )

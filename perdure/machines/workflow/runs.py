@@ -1,0 +1,198 @@
+"""Making runs: the first of a chain, and those that continue it (semantics 2.2, 2.3, 10.1, 10.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from perdure.api import common, enums, failure, history, sdk
+from perdure.api.times import duration_of, timestamp_of
+from perdure.machines.env import Env, Limits
+from perdure.machines.retry import policy_of
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import Chain, Execution, RunInfo
+
+Started = history.WorkflowExecutionStartedEventAttributes
+
+
+def run_timeout(requested: int, execution_timeout: int) -> int:
+    """The run timeout in ns after normalisation: unset means the execution timeout, which also caps it (semantics
+    2.1).
+    """
+    if not execution_timeout:
+        return requested
+    return min(requested, execution_timeout) if requested else execution_timeout
+
+
+def workflow_task_timeout(requested: int, timeout_of_run: int, limits: Limits) -> int:
+    """The workflow task timeout in ns after normalisation."""
+    timeout = min(requested or limits.default_workflow_task_timeout, limits.workflow_task_timeout_max)
+    return min(timeout, timeout_of_run) if timeout_of_run else timeout
+
+
+def begin(
+    step: Step,
+    env: Env,
+    info: RunInfo,
+    started: Started,
+    memo: dict[str, bytes],
+    search_attributes: dict[str, bytes],
+    links: tuple[common.Link, ...] = (),
+    user_metadata: sdk.UserMetadata | None = None,
+) -> RunDraft:
+    """A new run that becomes the chain's current one, with its first event recorded. The caller decides about its
+    first task.
+    """
+    execution = Execution(info)
+    draft = step.create(execution, env)
+    _supersede(step)
+    old = step.chain
+    step.chain = Chain(info.namespace_id, info.workflow_id, info.run_id, old.version if old is not None else 0)
+    draft.record(
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        started,
+        links=links,
+        user_metadata=user_metadata,
+        time=info.start_time,
+    )
+    for key, payload in memo.items():
+        draft.put_memo(key, payload)
+    for name, payload in search_attributes.items():
+        draft.put_search_attribute(name, payload)
+    return draft
+
+
+def _supersede(step: Step) -> None:
+    """The start request id of the run that was current moves into the chain's keyed parts, if a client chose it."""
+    if step.chain is None:
+        return
+    current = step.state.runs.get(step.chain.current_run_id)
+    if current is not None and not current.info.continued_run_id:
+        step.start_requests.append((current.info.create_request_id, current.info.run_id))
+
+
+def started_attributes(info: RunInfo) -> Started:
+    """The fields of the Started event that follow from the run's info."""
+    attributes = Started(
+        workflow_type=common.WorkflowType(name=info.workflow_type),
+        workflow_execution_timeout=duration_of(info.execution_timeout),
+        workflow_run_timeout=duration_of(info.run_timeout),
+        workflow_task_timeout=duration_of(info.task_timeout),
+        original_execution_run_id=info.original_run_id,
+        first_execution_run_id=info.first_run_id,
+        continued_execution_run_id=info.continued_run_id,
+        attempt=info.attempt,
+        cron_schedule=info.cron_schedule,
+        first_workflow_task_backoff=duration_of(info.execution_time - info.start_time),
+        workflow_id=info.workflow_id,
+    )
+    attributes.task_queue.name = info.task_queue
+    attributes.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
+    if info.execution_expiration:
+        attributes.workflow_execution_expiration_time.CopyFrom(timestamp_of(info.execution_expiration))
+    if info.priority:
+        attributes.priority.MergeFromString(info.priority)
+    return attributes
+
+
+def successor_info(
+    previous: RunInfo,
+    env: Env,
+    backoff: int,
+    attempt: int,
+    retry: common.RetryPolicy | None,
+    workflow_type: str,
+    task_queue: str,
+    timeout_of_run: int,
+    timeout_of_task: int,
+) -> RunInfo:
+    """The info of the run that continues a chain; the execution's deadline is absolute and not prolonged."""
+    run_id = env.run_id()
+    execution_time = env.now + backoff
+    expiration = execution_time + timeout_of_run if timeout_of_run else 0
+    if previous.execution_expiration:
+        expiration = min(expiration or previous.execution_expiration, previous.execution_expiration)
+    return RunInfo(
+        namespace_id=previous.namespace_id,
+        namespace=previous.namespace,
+        workflow_id=previous.workflow_id,
+        run_id=run_id,
+        first_run_id=previous.first_run_id,
+        original_run_id=run_id,
+        continued_run_id=previous.run_id,
+        create_request_id=env.request_id(),
+        workflow_type=workflow_type,
+        task_queue=task_queue,
+        start_time=env.now,
+        execution_time=execution_time,
+        execution_timeout=previous.execution_timeout,
+        run_timeout=timeout_of_run,
+        task_timeout=timeout_of_task,
+        execution_expiration=previous.execution_expiration,
+        run_expiration=expiration,
+        attempt=attempt,
+        retry=policy_of(retry) if retry is not None else None,
+        cron_schedule="",
+        root_workflow_id=previous.root_workflow_id,
+        root_run_id=run_id if previous.root_run_id == previous.run_id else previous.root_run_id,
+        user_metadata=b"",
+        priority=previous.priority,
+    )
+
+
+def minimum_backoff(previous: Execution, env: Env, requested: int) -> int:
+    """A chain's runs begin at least a second apart, so a tight loop of runs cannot spin (semantics 10.1)."""
+    lifetime = env.now - previous.info.execution_time
+    minimal = env.limits.reuse_minimal_interval
+    return requested if lifetime + requested >= minimal else minimal - lifetime
+
+
+def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.Failure) -> str:
+    """The run that retries a failed one with the input of its start; returns its id (semantics 10.2)."""
+    execution = draft.execution
+    previous = execution.info
+    source = step.state.start_events.get(previous.run_id)
+    assert source is not None, "the engine loads the start event for a retry (machine.needs)"
+    event = history.HistoryEvent.FromString(source)
+    old = event.workflow_execution_started_event_attributes
+    env = draft.env
+    info = successor_info(
+        previous,
+        env,
+        minimum_backoff(execution, env, interval),
+        previous.attempt + 1,
+        old.retry_policy,
+        previous.workflow_type,
+        previous.task_queue,
+        previous.run_timeout,
+        previous.task_timeout,
+    )
+    attributes = started_attributes(info)
+    attributes.input.CopyFrom(old.input)
+    attributes.header.CopyFrom(old.header)
+    attributes.retry_policy.CopyFrom(old.retry_policy)
+    attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_RETRY
+    attributes.continued_failure.CopyFrom(reason)
+    if old.HasField("last_completion_result") and reason.HasField("timeout_failure_info"):
+        attributes.last_completion_result.CopyFrom(old.last_completion_result)
+    # Memo and search attributes start over as the failed run began, whatever it made of them since.
+    if old.HasField("memo"):
+        attributes.memo.CopyFrom(old.memo)
+    if old.HasField("search_attributes"):
+        attributes.search_attributes.CopyFrom(old.search_attributes)
+    memo = present_payloads(old.memo.fields)
+    found = present_payloads(old.search_attributes.indexed_fields)
+    begin(step, env, info, attributes, memo, found, tuple(event.links))
+    return info.run_id
+
+
+def present_payloads(fields: Mapping[str, common.Payload]) -> dict[str, bytes]:
+    """Serialized payloads by key, without those that say nothing."""
+    return {key: payload.SerializeToString() for key, payload in fields.items() if payload.data}
+
+
+def fill_maps(attributes: Started, memo: dict[str, bytes], search_attributes: dict[str, bytes]) -> None:
+    """Memo and search attributes as the Started event shows them."""
+    for key, payload in memo.items():
+        attributes.memo.fields[key].MergeFromString(payload)
+    for name, payload in search_attributes.items():
+        attributes.search_attributes.indexed_fields[name].MergeFromString(payload)

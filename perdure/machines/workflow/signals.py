@@ -1,0 +1,42 @@
+"""Signals to a run (semantics 7.1)."""
+
+from __future__ import annotations
+
+from perdure.api import enums
+from perdure.errors import InvalidArgument, ResourceExhausted
+from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.inputs import Signal
+from perdure.machines.workflow.target import find_running
+
+
+def signaled(step: Step, signal: Signal) -> None:
+    """SignalWorkflowExecution: a request id seen before is a success without effect."""
+    execution = find_running(step, signal.run_id)
+    if signal.request_id and execution.signal_ids.get(signal.request_id, False):
+        return
+    draft = step.edit(execution)
+    check(draft)
+    record(draft, signal)
+    if not workflow_task.in_backoff(draft.execution):
+        workflow_task.schedule_if_needed(step, draft)
+
+
+def check(draft: RunDraft) -> None:
+    """Whether the run takes one more signal now."""
+    execution = draft.execution
+    if execution.signal_count >= draft.env.limits.signals:
+        raise InvalidArgument("exceeded workflow execution limit for signal events")
+    task = execution.task
+    if execution.close_attempted and task is not None and task.started_event_id:
+        raise ResourceExhausted(
+            "workflow operation can not be applied because workflow is closing",
+            enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW,
+        )
+
+
+def record(draft: RunDraft, signal: Signal) -> None:
+    """Write the event and remember the request id."""
+    if signal.request_id:
+        draft.remember_signal(signal.request_id)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, signal.attributes, links=signal.links)

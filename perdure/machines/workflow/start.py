@@ -1,0 +1,219 @@
+"""StartWorkflowExecution, SignalWithStart: id policies, deduplication, the first run of a chain (semantics 2)."""
+
+from __future__ import annotations
+
+from perdure.api import common, enums, history, workflowservice
+from perdure.api.times import duration_ns
+from perdure.errors import WorkflowExecutionAlreadyStarted
+from perdure.machines.env import Env
+from perdure.machines.retry import policy_of
+from perdure.machines.workflow import close, runs, signals, workflow_task
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
+from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
+
+Request = workflowservice.StartWorkflowExecutionRequest
+_UNSUCCESSFUL = (FAILED, CANCELED, TERMINATED, TIMED_OUT)
+
+
+def started(step: Step, verb: Start) -> StartOutcome:
+    """Start a run, use the one that is there, or refuse, as the policies say (semantics 2.5, 2.6)."""
+    request = verb.request
+    current = step.state.current
+    if current is not None:
+        seen = _seen_before(step, current, request)
+        if seen is not None:
+            return seen
+        if current.running:
+            used = _meet_running(step, current, verb)
+            if used is not None:
+                return used
+        else:
+            _check_reuse(current, request)
+    return _begin(step, verb, current)
+
+
+def _seen_before(step: Step, current: Execution, request: Request) -> StartOutcome | None:
+    """The answer to a start that was made already, whatever has run since."""
+    if request.request_id == current.info.create_request_id:
+        outcome = StartOutcome(current.info.run_id, current.info.first_run_id, True, current.status)
+        outcome.eager = _eager_again(current, request)
+        return outcome
+    run_id = step.state.start_requests.get(request.request_id, "")
+    if not run_id:
+        return None
+    run = step.state.runs.get(run_id)
+    return StartOutcome(run_id, run_id, True, run.status if run is not None else 0)
+
+
+def _eager_again(current: Execution, request: Request) -> WorkflowTaskDelivery | None:
+    """A repeated start gets its eager task again as long as that is the first attempt in progress."""
+    task = current.task
+    if not request.request_eager_execution or task is None or task.started_event_id != 3 or task.attempt != 1:
+        return None
+    return workflow_task.delivery(current, task, False) if task.request_id == request.request_id else None
+
+
+def _meet_running(step: Step, current: Execution, verb: Start) -> StartOutcome | None:
+    """A run is open: refuse, use it, or terminate it (None: go on and start)."""
+    request = verb.request
+    policy = request.workflow_id_conflict_policy
+    if policy == enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING:
+        return None
+    if policy == enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING:
+        if verb.signal is not None:
+            _signal_existing(step, current, verb)
+        elif request.HasField("on_conflict_options"):
+            _attach(step, current, request)
+        return StartOutcome(current.info.run_id, current.info.first_run_id, False, RUNNING)
+    raise _already_started(current, "Workflow execution is already running. WorkflowId: {}, RunId: {}.")
+
+
+def _signal_existing(step: Step, current: Execution, verb: Start) -> None:
+    signal = verb.signal
+    assert signal is not None
+    if signal.request_id and current.signal_ids.get(signal.request_id, False):
+        return
+    draft = step.edit(current)
+    signals.check(draft)
+    signals.record(draft, signal)
+    workflow_task.schedule_if_needed(step, draft)
+
+
+def _attach(step: Step, current: Execution, request: Request) -> None:
+    """On-conflict options: an event that names the request, without a workflow task."""
+    options = request.on_conflict_options
+    if not options.attach_request_id and not options.attach_links:
+        return
+    attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes()
+    if options.attach_request_id:
+        attributes.attached_request_id = request.request_id
+    links = tuple(request.links) if options.attach_links else ()
+    step.edit(current).record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes, links=links)
+
+
+def _check_reuse(current: Execution, request: Request) -> None:
+    """The current run is closed: may its id be used again?"""
+    policy = request.workflow_id_reuse_policy
+    if policy == enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY and current.status not in _UNSUCCESSFUL:
+        raise _already_started(
+            current,
+            "Workflow execution already finished successfully. WorkflowId: {}, RunId: {}. "
+            "Workflow Id reuse policy: allow duplicate workflow Id if last run failed.",
+        )
+    if policy == enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE:
+        raise _already_started(
+            current,
+            "Workflow execution already finished. WorkflowId: {}, RunId: {}. "
+            "Workflow Id reuse policy: reject duplicate workflow Id.",
+        )
+
+
+def _already_started(current: Execution, text: str) -> WorkflowExecutionAlreadyStarted:
+    info = current.info
+    return WorkflowExecutionAlreadyStarted(
+        text.format(info.workflow_id, info.run_id), info.create_request_id, info.run_id, info.first_run_id
+    )
+
+
+def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
+    """A new run becomes the chain's current one."""
+    request = verb.request
+    env = step.env
+    info = _info(env, verb, env.run_id())
+    if current is not None and current.running:
+        _terminate_existing(step, current, info.run_id)
+    eager = request.request_eager_execution and env.limits.eager_workflow_start and not verb.first_backoff
+    attributes = _attributes(info, verb, eager)
+    memo = {key: payload.SerializeToString() for key, payload in request.memo.fields.items() if payload.data}
+    metadata = request.user_metadata if request.HasField("user_metadata") else None
+    draft = runs.begin(step, env, info, attributes, memo, verb.search_attributes, tuple(request.links), metadata)
+    if verb.signal is not None:
+        signals.record(draft, verb.signal)
+    outcome = StartOutcome(info.run_id, info.first_run_id, True, RUNNING)
+    if not verb.first_backoff:
+        workflow_task.schedule(draft)
+        if eager:
+            outcome.eager = _start_eagerly(draft, request)
+    return outcome
+
+
+def _start_eagerly(draft: RunDraft, request: Request) -> WorkflowTaskDelivery:
+    task = workflow_task.start(draft, request.request_id, request.identity)
+    return workflow_task.delivery(draft.execution, task, False)
+
+
+def _terminate_existing(step: Step, current: Execution, new_run_id: str) -> None:
+    draft = step.edit(current)
+    close.end_task_by_force(draft)
+    details = common.Payloads()
+    payload = details.payloads.add()
+    payload.metadata["encoding"] = b"json/plain"
+    payload.data = f'"terminated by new runID: {new_run_id}"'.encode()
+    attributes = history.WorkflowExecutionTerminatedEventAttributes(
+        reason="TerminateIfRunning WorkflowIdReusePolicy", details=details, identity=workflow_task.SERVER_IDENTITY
+    )
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
+    close.closed(step, draft)
+
+
+def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
+    """Derived start values (semantics 2.2)."""
+    request = verb.request
+    execution_timeout = duration_ns(request.workflow_execution_timeout)
+    timeout_of_run = runs.run_timeout(duration_ns(request.workflow_run_timeout), execution_timeout)
+    execution_time = env.now + verb.first_backoff
+    execution_expiration = env.now + execution_timeout if execution_timeout else 0
+    run_expiration = execution_time + timeout_of_run if timeout_of_run else 0
+    if execution_expiration:
+        run_expiration = min(run_expiration or execution_expiration, execution_expiration)
+    return RunInfo(
+        namespace_id=env.namespace.id,
+        namespace=env.namespace.name,
+        workflow_id=request.workflow_id,
+        run_id=run_id,
+        first_run_id=run_id,
+        original_run_id=run_id,
+        continued_run_id="",
+        create_request_id=request.request_id,
+        workflow_type=request.workflow_type.name,
+        task_queue=request.task_queue.name,
+        start_time=env.now,
+        execution_time=execution_time,
+        execution_timeout=execution_timeout,
+        run_timeout=timeout_of_run,
+        task_timeout=runs.workflow_task_timeout(duration_ns(request.workflow_task_timeout), timeout_of_run, env.limits),
+        execution_expiration=execution_expiration,
+        run_expiration=run_expiration,
+        attempt=1,
+        retry=policy_of(request.retry_policy) if request.HasField("retry_policy") else None,
+        cron_schedule=request.cron_schedule,
+        root_workflow_id=request.workflow_id,
+        root_run_id=run_id,
+        user_metadata=request.user_metadata.SerializeToString() if request.HasField("user_metadata") else b"",
+        priority=request.priority.SerializeToString() if request.HasField("priority") else b"",
+    )
+
+
+def _attributes(info: RunInfo, verb: Start, eager: bool) -> runs.Started:
+    """The Started event of a client's start (semantics 2.3)."""
+    request = verb.request
+    attributes = runs.started_attributes(info)
+    if request.HasField("input"):
+        attributes.input.CopyFrom(request.input)
+    if request.HasField("header"):
+        attributes.header.CopyFrom(request.header)
+    if request.HasField("retry_policy"):
+        attributes.retry_policy.CopyFrom(request.retry_policy)
+    if request.HasField("last_completion_result"):
+        attributes.last_completion_result.CopyFrom(request.last_completion_result)
+    if request.HasField("continued_failure"):
+        attributes.continued_failure.CopyFrom(request.continued_failure)
+    if request.HasField("memo"):
+        attributes.memo.CopyFrom(request.memo)
+    if request.HasField("search_attributes"):
+        attributes.search_attributes.SetInParent()
+        runs.fill_maps(attributes, {}, verb.search_attributes)
+    attributes.identity = request.identity
+    attributes.eager_execution_accepted = eager
+    return attributes

@@ -1,0 +1,32 @@
+"""Which run an input is about: an empty run id is resolved here, inside the step (DESIGN 1.2)."""
+
+from __future__ import annotations
+
+from perdure.errors import NotFound
+from perdure.machines.workflow.draft import Step
+from perdure.machines.workflow.execution import Execution
+
+ALREADY_COMPLETED = "workflow execution already completed"
+
+
+def find(step: Step, run_id: str) -> Execution:
+    """The run as the step has it so far (a draft if it was touched); NotFound when there is none."""
+    chain = step.chain
+    if chain is None:
+        raise NotFound("workflow not found for ID: " + step.key.id)
+    wanted = run_id or chain.current_run_id
+    draft = step.drafts.get(wanted)
+    if draft is not None:
+        return draft.execution
+    execution = step.state.runs.get(wanted)
+    if execution is None:
+        raise NotFound(f'workflow execution not found for workflow ID "{step.key.id}" and run ID "{wanted}"')
+    return execution
+
+
+def find_running(step: Step, run_id: str) -> Execution:
+    """The same, and it must be open."""
+    execution = find(step, run_id)
+    if not execution.running:
+        raise NotFound(ALREADY_COMPLETED)
+    return execution

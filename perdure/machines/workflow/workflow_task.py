@@ -1,0 +1,380 @@
+"""The life of a workflow task: scheduled, started, failed, timed out (semantics 3). Completion has a file of its own.
+
+A task with attempt > 1 is *transient*: it has ids but no events until it completes. Nobody is called here: a
+scheduled task is an obligation that the end of the step turns into an offer to matching.
+"""
+
+from __future__ import annotations
+
+from perdure.api import common, enums, history, taskqueue
+from perdure.api import failure as failures
+from perdure.api.splice import event_fragment
+from perdure.api.times import duration_of, timestamp_of
+from perdure.errors import NotFound
+from perdure.machines.env import Limits
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import Execution, WorkflowTask
+from perdure.machines.workflow.inputs import (
+    ResetSticky,
+    Stale,
+    TaskToken,
+    WorkflowTaskDelivery,
+    WorkflowTaskFailed,
+    WorkflowTaskStarted,
+)
+from perdure.machines.workflow.queries import deliver_queries
+from perdure.machines.workflow.target import find, find_running
+
+SERVER_IDENTITY = "history-service"
+TASK_NOT_FOUND = "Workflow task not found."
+BACKOFF_FROM_ATTEMPT = 4
+"""From this attempt on the start-to-close timeout grows: that is the pause between retries (semantics 3.2)."""
+BACKOFF_INITIAL = 5_000_000_000
+PROBLEMS_REPORTED_FROM = 5
+"""So many failures in a row set TemporalReportedProblems (semantics 3.7)."""
+REPORTED_PROBLEMS = "TemporalReportedProblems"
+
+
+def schedule_if_needed(step: Step, draft: RunDraft) -> None:
+    """Schedule a normal workflow task unless one is pending or the run is closed (semantics 3.2)."""
+    execution = draft.execution
+    if execution.running and execution.task is None:
+        schedule(draft)
+
+
+def in_backoff(execution: Execution) -> bool:
+    """Whether the run still waits for its first workflow task (start delay, cron, retry)."""
+    return not execution.task_ever_scheduled and execution.info.execution_time > execution.info.start_time
+
+
+def schedule(draft: RunDraft, original_scheduled_time: int = 0) -> WorkflowTask:
+    """Make a workflow task pending; `original_scheduled_time` is inherited by heartbeats, 0 for now."""
+    execution = draft.execution
+    assert execution.running and execution.task is None, "one workflow task at a time"
+    if draft.has_buffered:
+        execution.task_attempt = 1
+        draft.flush()
+    attempt = execution.task_attempt
+    sticky = bool(execution.sticky_queue)
+    timeout = task_timeout(execution.info.task_timeout, attempt, draft.env.limits)
+    event_id = execution.next_event_id
+    if attempt == 1:
+        attributes = history.WorkflowTaskScheduledEventAttributes(
+            task_queue=queue_message(execution),
+            start_to_close_timeout=duration_of(timeout),
+            attempt=attempt,
+        )
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, attributes)
+    draft.stored = True
+    execution.task = WorkflowTask(
+        event_id,
+        attempt,
+        execution.sticky_queue or execution.info.task_queue,
+        sticky,
+        draft.env.now,
+        original_scheduled_time or draft.env.now,
+        timeout,
+    )
+    return execution.task
+
+
+def queue_message(execution: Execution) -> taskqueue.TaskQueue:
+    """Where the next workflow task goes."""
+    if not execution.sticky_queue:
+        return taskqueue.TaskQueue(name=execution.info.task_queue, kind=enums.TASK_QUEUE_KIND_NORMAL)
+    return taskqueue.TaskQueue(
+        name=execution.sticky_queue, kind=enums.TASK_QUEUE_KIND_STICKY, normal_name=execution.info.task_queue
+    )
+
+
+def task_timeout(default: int, attempt: int, limits: Limits) -> int:
+    """Start-to-close timeout of an attempt in ns: growing from the fourth on (semantics 3.2)."""
+    if attempt < BACKOFF_FROM_ATTEMPT:
+        return default
+    growth = BACKOFF_INITIAL << min(attempt - BACKOFF_FROM_ATTEMPT, 20)
+    return default + min(growth, limits.task_retry_max_interval)
+
+
+def started(step: Step, fact: WorkflowTaskStarted) -> WorkflowTaskDelivery | Stale:
+    """A poller takes the task (semantics 3.3): judge staleness, record the start."""
+    try:
+        execution = find_running(step, fact.run_id)
+    except NotFound:
+        return Stale()
+    task = execution.task
+    if (
+        task is None
+        or task.scheduled_event_id != fact.scheduled_event_id
+        or task.stamp != fact.stamp
+        or task.attempt != fact.attempt
+    ):
+        return Stale()
+    if task.started_event_id:
+        return delivery(execution, task, fact.sticky) if task.request_id == fact.request_id else Stale()
+    if fact.sticky and execution.sticky_queue != fact.queue:
+        return Stale()
+    draft = step.edit(execution)
+    if not fact.sticky:
+        clear_sticky(draft.execution)
+    started_task = start(draft, fact.request_id, fact.identity)
+    result = delivery(draft.execution, started_task, fact.sticky)
+    deliver_queries(draft.execution)
+    return result
+
+
+def start(draft: RunDraft, request_id: str, identity: str) -> WorkflowTask:
+    """Record that the pending task starts now."""
+    execution = draft.execution
+    task = execution.task
+    assert task is not None and not task.started_event_id, "only a scheduled task starts"
+    task = task.copy()
+    if task.attempt > 1 and task.scheduled_event_id != execution.next_event_id:
+        task = _become_normal(draft, task)
+    limits = draft.env.limits
+    reasons: list[int] = []
+    size = draft.before.history_size if draft.before is not None else 0
+    if size >= limits.history_size_suggest:
+        reasons.append(enums.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE)
+    if execution.next_event_id >= limits.history_count_suggest:
+        reasons.append(enums.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS)
+    task.history_size = size
+    task.suggest_continue_as_new = bool(reasons)
+    task.suggest_reasons = tuple(reasons)
+    task.started_event_id = task.scheduled_event_id + 1
+    task.started_time = draft.env.now
+    task.request_id = request_id
+    task.identity = identity
+    if task.attempt == 1:
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(task))
+    draft.stored = True
+    execution.task = task
+    return task
+
+
+def _become_normal(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
+    """Events arrived since a transient task was scheduled: it gets an event after them and starts over at attempt 1."""
+    execution = draft.execution
+    execution.task_attempt = 1
+    execution.task = None
+    normal = schedule(draft, task.original_scheduled_time)
+    return normal.copy()
+
+
+def started_attributes(task: WorkflowTask) -> history.WorkflowTaskStartedEventAttributes:
+    """The Started event of a task."""
+    return history.WorkflowTaskStartedEventAttributes(
+        scheduled_event_id=task.scheduled_event_id,
+        identity=task.identity,
+        request_id=task.request_id,
+        suggest_continue_as_new=task.suggest_continue_as_new,
+        suggest_continue_as_new_reasons=task.suggest_reasons,  # type: ignore[arg-type]  # plain numbers
+        history_size_bytes=task.history_size,
+    )
+
+
+def scheduled_attributes(execution: Execution, task: WorkflowTask) -> history.WorkflowTaskScheduledEventAttributes:
+    """The Scheduled event of a transient task, which is always on the normal queue."""
+    return history.WorkflowTaskScheduledEventAttributes(
+        task_queue=taskqueue.TaskQueue(name=execution.info.task_queue, kind=enums.TASK_QUEUE_KIND_NORMAL),
+        start_to_close_timeout=duration_of(task.timeout),
+        attempt=task.attempt,
+    )
+
+
+def transient_events(execution: Execution) -> bytes:
+    """The synthetic events of a pending transient task as a `History` fragment, b"" when there are none to show."""
+    task = execution.task
+    if task is None or task.attempt == 1 or task.scheduled_event_id != execution.next_event_id:
+        return b""
+    scheduled = history.HistoryEvent(
+        event_id=task.scheduled_event_id,
+        event_time=timestamp_of(task.scheduled_time),
+        event_type=enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        workflow_task_scheduled_event_attributes=scheduled_attributes(execution, task),
+    )
+    fragment = event_fragment(scheduled.SerializeToString())
+    if not task.started_event_id:
+        return fragment
+    started_event = history.HistoryEvent(
+        event_id=task.started_event_id,
+        event_time=timestamp_of(task.started_time),
+        event_type=enums.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        workflow_task_started_event_attributes=started_attributes(task),
+    )
+    return fragment + event_fragment(started_event.SerializeToString())
+
+
+def delivery(execution: Execution, task: WorkflowTask, sticky: bool) -> WorkflowTaskDelivery:
+    """What the poller receives (semantics 3.4)."""
+    info = execution.info
+    token = TaskToken(
+        info.namespace_id,
+        info.workflow_id,
+        info.run_id,
+        task.scheduled_event_id,
+        task.started_event_id,
+        task.started_time,
+        task.attempt,
+    )
+    previous = execution.last_completed_started_event_id
+    return WorkflowTaskDelivery(
+        token,
+        info.workflow_type,
+        info.task_queue,
+        previous,
+        task.started_event_id,
+        task.attempt,
+        task.scheduled_time,
+        task.started_time,
+        sticky,
+        execution.branches,
+        previous + 1 if sticky else 1,
+        execution.next_event_id,
+        transient_events(execution),
+        tuple((query.query_id, query.body) for query in execution.queries),
+    )
+
+
+def clear_sticky(execution: Execution) -> None:
+    """The next task goes to the normal queue."""
+    execution.sticky_queue = ""
+    execution.sticky_timeout = 0
+
+
+def reset_sticky(step: Step, verb: ResetSticky) -> None:
+    """ResetStickyTaskQueue: no event."""
+    draft = step.edit(find_running(step, verb.run_id))
+    clear_sticky(draft.execution)
+    draft.stored = True
+
+
+def matching_task(execution: Execution, token: TaskToken) -> WorkflowTask:
+    """The started task that a worker's token names; NotFound when it is not the current attempt (semantics 3.5.1)."""
+    task = execution.task
+    if (
+        not execution.running
+        or task is None
+        or not task.started_event_id
+        or task.scheduled_event_id != token.scheduled_event_id
+        or task.attempt != token.attempt
+        or (token.started_event_id and task.started_event_id != token.started_event_id)
+        or (token.started_time and task.started_time != token.started_time)
+    ):
+        raise NotFound(TASK_NOT_FOUND)
+    return task
+
+
+def write_transient(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
+    """Put the events of a transient task that now completes into history, at the next free ids."""
+    if task.attempt == 1:
+        return task
+    execution = draft.execution
+    scheduled = draft.record(
+        enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, scheduled_attributes(execution, task), time=task.scheduled_time
+    )
+    written = task.copy()
+    written.scheduled_event_id = scheduled
+    written.started_event_id = scheduled + 1
+    draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(written), time=task.started_time)
+    return written
+
+
+def failed(step: Step, report: WorkflowTaskFailed) -> None:
+    """RespondWorkflowTaskFailed: the worker could not do it; try again at once (semantics 3.7)."""
+    execution = find(step, report.run_id)
+    matching_task(execution, report.token)
+    draft = step.edit(execution)
+    request = report.request
+    reason = request.failure if request.HasField("failure") else None
+    fail(draft, request.cause, reason, request.identity, request.binary_checksum)
+    schedule_if_needed(step, draft)
+
+
+def fail(
+    draft: RunDraft,
+    cause: int,
+    reason: failures.Failure | None,
+    identity: str,
+    binary_checksum: str = "",
+) -> None:
+    """End the pending task as failed. Only the first failure of a streak leaves an event."""
+    execution = draft.execution
+    task = execution.task
+    assert task is not None, "a pending task fails"
+    if task.attempt == 1:
+        attributes = history.WorkflowTaskFailedEventAttributes(
+            scheduled_event_id=task.scheduled_event_id,
+            started_event_id=task.started_event_id,
+            cause=cause,  # type: ignore[arg-type]  # plain numbers
+            failure=reason,
+            identity=identity,
+            binary_checksum=binary_checksum,
+        )
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_FAILED, attributes)
+    _ended_badly(draft, task)
+    if cause == enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
+        execution.close_attempted = True
+    if cause != enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND:
+        _report_problem(draft, "WorkflowTaskFailed", "WorkflowTaskFailedCause" + cause_name(cause))
+
+
+def time_out(draft: RunDraft, timeout_type: int) -> None:
+    """End the pending task as timed out (semantics 3.8); the caller schedules the next one."""
+    execution = draft.execution
+    task = execution.task
+    assert task is not None, "a pending task times out"
+    if task.attempt == 1:
+        attributes = history.WorkflowTaskTimedOutEventAttributes(
+            scheduled_event_id=task.scheduled_event_id,
+            started_event_id=task.started_event_id,
+            timeout_type=timeout_type,  # type: ignore[arg-type]  # plain numbers
+        )
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, attributes)
+    if timeout_type == enums.TIMEOUT_TYPE_SCHEDULE_TO_START:
+        draft.stored = True
+        execution.task = None
+        clear_sticky(execution)
+        return
+    _ended_badly(draft, task)
+    _report_problem(draft, "WorkflowTaskTimedOut", "WorkflowTaskTimedOutCauseStartToClose")
+
+
+def _ended_badly(draft: RunDraft, task: WorkflowTask) -> None:
+    """The attempt rule: leaving a sticky queue costs no attempt, anything else makes the next task transient."""
+    execution = draft.execution
+    draft.stored = True
+    execution.task = None
+    if execution.sticky_queue:
+        clear_sticky(execution)
+        execution.task_attempt = 1
+    else:
+        execution.task_attempt = task.attempt + 1
+        execution.task_problems += 1
+    if task.started_event_id:
+        execution.close_attempted = False
+
+
+def _report_problem(draft: RunDraft, category: str, cause: str) -> None:
+    execution = draft.execution
+    if execution.task_problems < PROBLEMS_REPORTED_FROM or not execution.running:
+        return
+    data = f'["category={category}","cause={cause}"]'.encode()
+    payload = common.Payload(metadata={"encoding": b"json/plain", "type": b"KeywordList"}, data=data)
+    serialized = payload.SerializeToString(deterministic=True)
+    if execution.search_attributes.get(REPORTED_PROBLEMS) != serialized:
+        draft.put_search_attribute(REPORTED_PROBLEMS, serialized)
+
+
+def problems_over(draft: RunDraft) -> None:
+    """A task succeeded: whatever was reported is no longer true."""
+    draft.execution.task_problems = 0
+    if REPORTED_PROBLEMS in draft.execution.search_attributes:
+        draft.put_search_attribute(REPORTED_PROBLEMS, None)
+
+
+def cause_name(cause: int) -> str:
+    """The short name of a failure cause, "UnhandledCommand"; a number that has none is told as it is."""
+    if cause not in enums.WorkflowTaskFailedCause.values():
+        return str(cause)
+    name = enums.WorkflowTaskFailedCause.Name(cause)  # type: ignore[arg-type]  # plain numbers
+    return "".join(word.capitalize() for word in name.removeprefix("WORKFLOW_TASK_FAILED_CAUSE_").split("_"))

@@ -1,0 +1,542 @@
+"""Runs the task-queue partitions of this process: their futures, timers and time (semantics 12, DESIGN 1.7 and 1.9).
+
+Everything is in memory and on one event loop. A backlog is durable because the runs are: each owes the offer of what
+it has not dispatched, and after a restart or a change of owner the engine offers all of it again, in the order of
+scheduled time (docs/decisions/003). So this module must never write to a store, nor judge whether a task is stale:
+the start does that.
+
+What the callers owe:
+
+* **Every match with a task and without `started` is closed by exactly one call**: `settle` after a definite answer of
+  the start (ok, stale, gone), `give_back` after any other, also when the handler is cancelled (`try`/`finally`).
+  Until then offers of that key change nothing.
+* **Every reservation is closed by exactly one call**: `deliver` after the commit, `release` when it failed.
+* Who cannot start a task for a reason that will last (the owner is changing) waits before it polls again after
+  `give_back`: the task stands first in line and would come back at once.
+* When a run closes while it has offered, undispatched tasks, `forget` frees their memory; nothing else depends on it.
+
+Beyond the interface that was agreed first: `settle` (a definite answer must end the memory of a hand-out, and give an
+unused rate token back), `give_back` says what became of the task (its sticky queue may be gone), `unload_sticky`
+returns the tasks, `lost` hears of a started task whose poller vanished in the very turn of the loop in which it got
+it, `limit` and `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import final
+
+from perdure.clock import Clock
+from perdure.errors import ResourceExhausted, Unavailable
+from perdure.machines.partition import Partition
+from perdure.machines.task_queue import (
+    Matched,
+    Offered,
+    Poll,
+    PollRequest,
+    PollState,
+    QueryTask,
+    QueueDescription,
+    QueueKey,
+    QueueParts,
+    Settings,
+    Task,
+    TaskKey,
+)
+from perdure.matching.errors import NoRecentPoller, QueryTimedOut, StickyUnavailable
+
+_NS = 1_000_000_000
+
+QUEUE_IDLE_NS = 300 * _NS
+"""A queue that holds nothing is unloaded after this long (`matching.maxTaskQueueIdleTime`)."""
+
+NO_POLLER_MARGIN_S = 1.0
+"""So long before its deadline a query with no worker in sight gives up, so that the better error still arrives."""
+
+RESERVED_GRACE_S = 0.5
+"""How long a reserved poll outlives its time while the commit runs; polls end 1 s before the worker's deadline."""
+
+SHUT_DOWN_WORKER_NS = 30 * _NS
+"""Polls that a worker had on the way when it shut down are answered empty for this long."""
+
+SHUT_DOWN_WORKERS_MAX = 10_000
+QUERIES_WAITING_MAX = 1_000
+"""Queries that may wait for a worker of one queue; the next one is refused."""
+
+_CONCURRENT_LIMIT = 2
+"""enums.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT"""
+
+
+@final
+class _Queue:
+    """A loaded queue: the machine, its namespace's clock, and the timer of its rate limit."""
+
+    __slots__ = ("clock", "key", "partition", "timer", "timer_ns")
+
+    def __init__(self, key: QueueKey, partition: Partition, clock: Clock) -> None:
+        self.key = key
+        self.partition = partition
+        self.clock = clock
+        self.timer: asyncio.TimerHandle | None = None
+        self.timer_ns = 0
+
+
+@final
+class _Waiter:
+    """What a waiting poll awaits, and what ends the wait."""
+
+    __slots__ = ("future", "overtime", "timer")
+
+    def __init__(self, future: asyncio.Future[Matched | None]) -> None:
+        self.future = future
+        self.timer: asyncio.TimerHandle | None = None
+        self.overtime = False
+
+    def end(self, matched: Matched | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.future.done():
+            self.future.set_result(matched)
+
+
+@final
+class _Asked:
+    """A query whose caller waits: for a worker first, then for the answer."""
+
+    __slots__ = ("future", "query", "queue", "timer")
+
+    def __init__(self, query: QueryTask, queue: _Queue, future: asyncio.Future[object]) -> None:
+        self.query = query
+        self.queue = queue
+        self.future = future
+        self.timer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@final
+class Reservation:
+    """A poll kept for a task that is being committed; closed by exactly one of `deliver` and `release`."""
+
+    __slots__ = ("_matching", "_poll", "_queue", "identity", "request")
+
+    def __init__(self, matching: Matching, queue: _Queue, poll: Poll) -> None:
+        self._matching = matching
+        self._queue: _Queue | None = queue
+        self._poll = poll
+        self.request = poll.request
+        self.identity = poll.request.identity
+
+    def deliver(self, task: Task, started: object) -> bool:
+        """Hand out the committed start. False when the poll has gone: the engine does what a lost delivery needs."""
+        return self._matching._deliver(self._close(), self._poll, task, started)
+
+    def release(self) -> None:
+        """The commit failed: the poll returns to its place in the line."""
+        self._matching._release(self._close(), self._poll)
+
+    def _close(self) -> _Queue:
+        queue = self._queue
+        assert queue is not None, "a reservation is closed once"
+        self._queue = None
+        return queue
+
+
+@final
+class Matching:
+    """All task queues of one process. Not thread-safe: every call is made on `loop`.
+
+    `clock_of` names a namespace's clock where namespaces have their own; it decides about expiry only. `lost(task,
+    started)` is called for a delivery that reached nobody although `deliver` said True; without it such a task waits
+    for its timeout, as after a broken connection.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        settings: Settings | None = None,
+        clock_of: Callable[[str], Clock] | None = None,
+        lost: Callable[[Task, object], None] | None = None,
+        idle_ns: int = QUEUE_IDLE_NS,
+    ) -> None:
+        self._clock = clock
+        self._loop = loop
+        self._settings = settings or Settings()
+        self._clock_of = clock_of
+        self._lost = lost
+        self._idle_ns = idle_ns
+        self._queues: dict[QueueParts, _Queue] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._limits: dict[QueueParts, float] = {}
+        self._shut_down: dict[tuple[str, str], int] = {}
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # Tasks
+
+    def offer(self, task: Task) -> Offered:
+        """Hand a task to a waiting poll, or queue it; idempotent by key, never blocks.
+
+        A sticky queue without a poller refuses: the caller offers the task on the normal queue (semantics 3.9).
+        """
+        if self._closed:
+            return Offered.QUEUED
+        now_ns = self._now_ns()
+        queue = self._queues.get(task.queue.parts)
+        if task.queue.sticky and (queue is None or not queue.partition.sticky_available(now_ns)):
+            return Offered.STICKY_UNAVAILABLE
+        if queue is None:
+            queue = self._load(task.queue, now_ns)
+        polls = queue.partition.offered(task, now_ns, queue.clock.now_ns())
+        if polls or queue.partition.bucket.limited:
+            self._hand(queue, polls)
+        return Offered.MATCHED if task.key in queue.partition.handed else Offered.QUEUED
+
+    def give_back(self, task: Task) -> Offered:
+        """The start of a matched task had no definite answer: the task returns to its place, or as for `offer`."""
+        if self._closed:
+            return Offered.QUEUED
+        now_ns = self._now_ns()
+        queue = self._queues.get(task.queue.parts)
+        if queue is None:
+            return self.offer(task)
+        partition = queue.partition
+        if task.queue.sticky and not partition.sticky_available(now_ns):
+            partition.settled(task.key, True, now_ns, 0)
+            return Offered.STICKY_UNAVAILABLE
+        self._hand(queue, partition.given_back(task, now_ns, queue.clock.now_ns()))
+        return Offered.MATCHED if task.key in partition.handed else Offered.QUEUED
+
+    def settle(self, task: Task, started: bool) -> None:
+        """The start of a matched task had a definite answer; `started` False: it was stale, its rate token is free."""
+        queue = self._queues.get(task.queue.parts)
+        if queue is not None:
+            polls = queue.partition.settled(task.key, started, self._now_ns(), queue.clock.now_ns())
+            if polls or queue.partition.bucket.limited:
+                self._hand(queue, polls)
+
+    def forget(self, key: TaskKey) -> None:
+        """Drop a queued task that is known to be stale; unknown keys are ignored."""
+        queue = self._queues.get(key[4])
+        if queue is not None:
+            queue.partition.forgotten(key, queue.clock.now_ns())
+
+    def reserve(self, queue: QueueKey, priority: int) -> Reservation | None:
+        """Take a waiting poll for a task that is about to be committed, if that task would be its next one."""
+        loaded = self._queues.get(queue.parts)
+        if loaded is None or self._closed:
+            return None
+        now_ns = self._now_ns()
+        while True:
+            poll = loaded.partition.reserved(priority, now_ns)
+            if poll is None:
+                return None
+            if not _waiter(poll).future.done():
+                return Reservation(self, loaded, poll)
+            # Its client is gone; the poll's own coroutine has not run since.
+            self._gone(loaded, poll, alive=False)
+            self._hand(loaded, loaded.partition.released(poll, now_ns, loaded.clock.now_ns()))
+
+    # Polls
+
+    async def poll(self, queue: QueueKey, request: PollRequest, timeout_s: float) -> Matched | None:
+        """Wait for work of a queue; None when the time ran out, the worker shut down or the server does.
+
+        Cancelling the caller (its client is gone) consumes nothing.
+        """
+        now_ns = self._now_ns()
+        if self._closed or (self._shut_down and self._is_shut_down(queue.namespace_id, request, now_ns)):
+            return None
+        loaded = self._queues.get(queue.parts) or self._load(queue, now_ns)
+        poll = Poll(request)
+        polls = loaded.partition.polled(poll, now_ns, loaded.clock.now_ns())
+        if polls or loaded.partition.bucket.limited:
+            self._hand(loaded, polls)
+        if poll.matched is not None:
+            return poll.matched
+        if timeout_s <= 0:
+            self._gone(loaded, poll, alive=True)
+            return None
+        future: asyncio.Future[Matched | None] = self._loop.create_future()
+        waiter = _Waiter(future)
+        poll.waiter = waiter
+        waiter.timer = self._loop.call_later(timeout_s, self._time_out, loaded, poll)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._abandon(loaded, poll)
+            raise
+        finally:
+            waiter.timer.cancel()
+
+    def cancel_polls(self, namespace_id: str, worker_instance_key: str, identity: str = "") -> int:
+        """End all polls of one worker with an empty answer, and those it still has on the way; how many ended.
+
+        `identity`, when given, is no longer shown among the pollers of the queues where it was waiting.
+        """
+        if not worker_instance_key:
+            return 0
+        now_ns = self._now_ns()
+        if len(self._shut_down) >= SHUT_DOWN_WORKERS_MAX:
+            self._shut_down.pop(next(iter(self._shut_down)))
+        self._shut_down[(namespace_id, worker_instance_key)] = now_ns + SHUT_DOWN_WORKER_NS
+        self._arm_idle()
+        count = 0
+        for queue in self._queues.values():
+            if queue.key.namespace_id != namespace_id:
+                continue
+            for poll in list(queue.partition.waiting.values()):
+                if poll.request.worker_instance_key == worker_instance_key:
+                    self._gone(queue, poll, alive=False)
+                    _waiter(poll).end(None)
+                    count += 1
+            if identity:
+                queue.partition.poller_forgotten(identity)
+        return count
+
+    def unload_sticky(self, queue: QueueKey) -> list[Task]:
+        """End a sticky queue: offers are refused at once. Returns what was queued, to be offered on the normal one."""
+        assert queue.sticky
+        loaded = self._queues.get(queue.parts)
+        if loaded is None:
+            return []
+        tasks, polls, queries = loaded.partition.emptied()
+        for poll in polls:
+            _waiter(poll).end(None)
+        for query in queries:
+            self._asked[query.task_id].fail(StickyUnavailable())
+        return tasks
+
+    # Queries
+
+    async def query(self, queue: QueueKey, query: QueryTask, timeout_s: float) -> object:
+        """Have a worker answer a query; returns what `answer_query` was given.
+
+        Raises `StickyUnavailable`, `NoRecentPoller`, `QueryTimedOut`, `ResourceExhausted` when too many wait already,
+        and `Unavailable` when the server shuts down.
+        """
+        now_ns = self._now_ns()
+        if self._closed:
+            raise Unavailable("the server is shutting down")
+        loaded = self._queues.get(queue.parts)
+        if queue.sticky and (loaded is None or not loaded.partition.sticky_available(now_ns)):
+            raise StickyUnavailable
+        if loaded is None:
+            loaded = self._load(queue, now_ns)
+        if loaded.partition.queries_waiting >= QUERIES_WAITING_MAX:
+            raise ResourceExhausted("too many queries wait for a worker of this task queue", _CONCURRENT_LIMIT)
+        assert query.task_id not in self._asked
+        asked = _Asked(query, loaded, self._loop.create_future())
+        self._asked[query.task_id] = asked
+        ends_at = self._loop.time() + timeout_s
+        early_s = timeout_s - NO_POLLER_MARGIN_S
+        asked.timer = self._loop.call_later(early_s if early_s > 0 else timeout_s, self._query_late, asked, ends_at)
+        self._hand(loaded, loaded.partition.queried(query, now_ns, loaded.clock.now_ns()))
+        try:
+            return await asked.future
+        finally:
+            asked.timer.cancel()
+            del self._asked[query.task_id]
+            loaded.partition.query_left(query)
+
+    def answer_query(self, task_id: str, outcome: object) -> bool:
+        """A worker answered; False when nobody waits for this query any more (NotFound for the worker)."""
+        asked = self._asked.get(task_id)
+        if asked is None or asked.future.done():
+            return False
+        asked.future.set_result(outcome)
+        return True
+
+    # Around
+
+    def limit(self, queue: QueueKey, tasks_per_second: float | None) -> None:
+        """Set or unset the configured rate limit of an activity queue; it overrides the workers' (semantics 12.3)."""
+        if tasks_per_second is None:
+            self._limits.pop(queue.parts, None)
+        else:
+            self._limits[queue.parts] = tasks_per_second
+        loaded = self._queues.get(queue.parts)
+        if loaded is not None:
+            now_ns = self._now_ns()
+            self._hand(loaded, loaded.partition.api_limited(tasks_per_second, now_ns, loaded.clock.now_ns()))
+
+    def describe(self, queue: QueueKey) -> QueueDescription:
+        """Pollers, backlog and rates of a queue; an empty description when it is not loaded, which it stays."""
+        loaded = self._queues.get(queue.parts)
+        if loaded is None:
+            limit = self._limits.get(queue.parts)
+            return QueueDescription(rate_limit=limit, rate_limit_by_api=limit is not None)
+        return loaded.partition.describe(self._now_ns(), loaded.clock.now_ns())
+
+    @property
+    def queues_loaded(self) -> int:
+        """How many queues are in memory."""
+        return len(self._queues)
+
+    def close(self) -> None:
+        """End all polls empty and all queries UNAVAILABLE; nothing is matched afterwards."""
+        self._closed = True
+        for queue in self._queues.values():
+            _, polls, _ = queue.partition.emptied()
+            for poll in polls:
+                _waiter(poll).end(None)
+            if queue.timer is not None:
+                queue.timer.cancel()
+        for asked in self._asked.values():
+            asked.fail(Unavailable("the server is shutting down"))
+        self._queues.clear()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    # Inside
+
+    def _now_ns(self) -> int:
+        return round(self._loop.time() * _NS)
+
+    def _load(self, key: QueueKey, now_ns: int) -> _Queue:
+        clock = self._clock if self._clock_of is None else self._clock_of(key.namespace_id)
+        partition = Partition(key, self._settings, now_ns)
+        queue = _Queue(key, partition, clock)
+        limit = self._limits.get(key.parts)
+        if limit is not None:
+            partition.api_limited(limit, now_ns, clock.now_ns())
+        self._queues[key.parts] = queue
+        self._arm_idle()
+        return queue
+
+    def _hand(self, queue: _Queue, polls: Sequence[Poll]) -> None:
+        """Wake the polls that got something; what a vanished one got goes to the next. Then set the rate timer."""
+        while polls:
+            again: list[Poll] = []
+            for poll in polls:
+                waiter = poll.waiter
+                if waiter is None:
+                    continue  # It is being made in `poll`, which looks at it next.
+                assert isinstance(waiter, _Waiter)
+                if waiter.future.done():
+                    # Its client is gone, and with a connection a thousand may go at once: hence no recursion.
+                    again.extend(self._taken_back(queue, poll))
+                else:
+                    waiter.end(poll.matched)
+            polls = again
+        if queue.partition.bucket.limited:
+            self._arm(queue)
+
+    def _taken_back(self, queue: _Queue, poll: Poll) -> Sequence[Poll]:
+        """Take back what a poll got that nobody awaits any more; returns the polls that have it now."""
+        matched = poll.matched
+        poll.matched = None
+        if matched is None:
+            return ()
+        if matched.query is not None:
+            asked = self._asked.get(matched.query.task_id)
+            if asked is None or asked.future.done():
+                return ()
+            return queue.partition.queried(matched.query, self._now_ns(), queue.clock.now_ns(), returned=True)
+        assert matched.task is not None
+        if matched.started is None:
+            return queue.partition.given_back(matched.task, self._now_ns(), queue.clock.now_ns())
+        if self._lost is not None:
+            self._lost(matched.task, matched.started)
+        return ()
+
+    def _abandon(self, queue: _Queue, poll: Poll) -> None:
+        """The coroutine of a poll was cancelled, at whatever point of the poll's life."""
+        if poll.state == PollState.WAITING or poll.state == PollState.RESERVED:
+            self._gone(queue, poll, alive=False)
+        elif poll.state == PollState.MATCHED:
+            self._hand(queue, self._taken_back(queue, poll))
+
+    def _gone(self, queue: _Queue, poll: Poll, alive: bool) -> None:
+        queue.partition.left(poll, self._now_ns(), queue.clock.now_ns(), alive)
+
+    def _time_out(self, queue: _Queue, poll: Poll) -> None:
+        waiter = _waiter(poll)
+        if poll.state == PollState.RESERVED and not waiter.overtime:
+            waiter.overtime = True
+            waiter.timer = self._loop.call_later(RESERVED_GRACE_S, self._time_out, queue, poll)
+            return
+        self._gone(queue, poll, alive=True)
+        waiter.end(None)
+
+    def _deliver(self, queue: _Queue, poll: Poll, task: Task, started: object) -> bool:
+        now_ns = self._now_ns()
+        waiter = _waiter(poll)
+        if waiter.future.done() and poll.state == PollState.RESERVED:
+            self._gone(queue, poll, alive=False)
+        if not queue.partition.delivered(poll, task, started, now_ns):
+            return False
+        waiter.end(poll.matched)
+        return True
+
+    def _release(self, queue: _Queue, poll: Poll) -> None:
+        now_ns = self._now_ns()
+        waiter = _waiter(poll)
+        ended = waiter.overtime or waiter.future.done() or self._closed
+        if ended and poll.state == PollState.RESERVED:
+            self._gone(queue, poll, alive=waiter.overtime)
+            waiter.end(None)
+        self._hand(queue, queue.partition.released(poll, now_ns, queue.clock.now_ns()))
+
+    def _query_late(self, asked: _Asked, ends_at: float) -> None:
+        now_ns = self._now_ns()
+        waits = asked.queue.partition.query_waits(asked.query)
+        if waits and not asked.queue.partition.query_worker_seen(now_ns):
+            asked.fail(NoRecentPoller())
+        elif self._loop.time() >= ends_at:
+            asked.fail(QueryTimedOut())
+        else:
+            asked.timer = self._loop.call_at(ends_at, self._query_late, asked, ends_at)
+
+    def _arm(self, queue: _Queue) -> None:
+        """Keep one timer at the moment when the rate limit lets the next task go."""
+        wake_ns = queue.partition.wake_ns
+        if queue.timer is not None:
+            if wake_ns == queue.timer_ns:
+                return
+            queue.timer.cancel()
+            queue.timer = None
+        if wake_ns is not None:
+            queue.timer_ns = wake_ns
+            queue.timer = self._loop.call_at(wake_ns / _NS, self._wake, queue)
+
+    def _wake(self, queue: _Queue) -> None:
+        queue.timer = None
+        # The loop may be early by its resolution, and float seconds by a nanosecond: the token is there by definition.
+        now_ns = max(self._now_ns(), queue.timer_ns)
+        self._hand(queue, queue.partition.woken(now_ns, queue.clock.now_ns()))
+
+    def _is_shut_down(self, namespace_id: str, request: PollRequest, now_ns: int) -> bool:
+        until_ns = self._shut_down.get((namespace_id, request.worker_instance_key))
+        return until_ns is not None and until_ns > now_ns
+
+    def _arm_idle(self) -> None:
+        if self._idle_timer is None and not self._closed:
+            self._idle_timer = self._loop.call_later(self._idle_ns / _NS, self._unload_idle)
+
+    def _unload_idle(self) -> None:
+        """Forget what nobody has touched. Runs once an idle time, and only while something is loaded."""
+        self._idle_timer = None
+        now_ns = self._now_ns()
+        for parts, queue in list(self._queues.items()):
+            queue.partition.trim(queue.clock.now_ns())
+            since_ns = queue.partition.idle_since_ns()
+            if since_ns is not None and now_ns - since_ns >= self._idle_ns:
+                if queue.timer is not None:
+                    queue.timer.cancel()
+                del self._queues[parts]
+        self._shut_down = {key: until_ns for key, until_ns in self._shut_down.items() if until_ns > now_ns}
+        if self._queues or self._shut_down:
+            self._arm_idle()
+
+
+def _waiter(poll: Poll) -> _Waiter:
+    waiter = poll.waiter
+    assert isinstance(waiter, _Waiter)
+    return waiter

@@ -1,0 +1,380 @@
+"""The store in one SQLite file: what `start-dev` and a single server run on.
+
+Division of labour (DESIGN 5, measured): a commit's statements run on the loop in one burst, only COMMIT (the sync) runs
+in a thread; reads by key run on the loop on a second connection, which under WAL sees every commit that returned and
+nothing else; reads that may touch many rows run in a reader thread and come back as one row. While idle, nothing here
+touches the file.
+
+Ownership is a lock on `<path>.lock`, held for the life of the process and let go by the operating system however it
+ends (DESIGN 1.8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TypeVar, final
+
+import msgspec
+
+from perdure.ids import SLOTS
+from perdure.store.api import (
+    ChainRow,
+    ChainWrite,
+    CommitFailed,
+    CommitUnknown,
+    Due,
+    Fence,
+    FenceLost,
+    Fragment,
+    Record,
+    RunRow,
+    StoreError,
+    Traits,
+    VisibilityPage,
+)
+from perdure.store.collapse import check_batch, collapse
+from perdure.store.file_lock import FileLock
+from perdure.store.limits import KEYS_MAX
+from perdure.store.sql import sqlite as sql
+from perdure.store.sql.migrations import SQLITE, missing
+from perdure.store.thread import CallThread
+from perdure.store.wal import Checkpointer
+from perdure.visibility import sql as visibility
+from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.resolve import Condition
+from perdure.visibility.sql import Dialect
+
+PRAGMAS = {"journal_mode": "wal", "synchronous": "full"}
+"""What a file is opened with unless the caller overrides it."""
+
+WAL_BYTES_MAX = 16 << 20
+"""How much may gather in the log between two checkpoints, in bytes."""
+
+CACHE_KIB = 32 << 10
+"""Page cache of the writing connection; the readers get a quarter each."""
+
+ROWS_ON_LOOP = 100
+"""Most rows that a read on the loop steps through before it lets others run, or moves to the reader thread."""
+
+_FULL = 2
+
+T = TypeVar("T")
+
+
+@final
+class SqliteStore:
+    """A store in the file at `path`, or for a short life in memory when it is None.
+
+    `pragmas` override `PRAGMAS` and may set any other (name to value, as SQLite spells them): the caller answers for
+    durability then.
+    """
+
+    __slots__ = (
+        "_checkpointer",
+        "_commit_thread",
+        "_file_lock",
+        "_path",
+        "_pragmas",
+        "_read",
+        "_read_thread",
+        "_scan",
+        "_write",
+        "_write_lock",
+        "traits",
+    )
+
+    def __init__(self, path: str | None, pragmas: Mapping[str, str] | None = None) -> None:
+        self.traits = Traits("sqlite", True, True, False)
+        self._path = path
+        self._pragmas = {**PRAGMAS, **(pragmas or {})}
+        self._file_lock = FileLock(f"{path}.lock") if path is not None else None
+        self._write_lock = asyncio.Lock()
+        self._write: sqlite3.Connection | None = None
+        self._read: sqlite3.Connection | None = None
+        self._scan: sqlite3.Connection | None = None
+        self._commit_thread: CallThread | None = None
+        self._read_thread: CallThread | None = None
+        self._checkpointer: Checkpointer | None = None
+
+    # Life
+
+    async def open(self) -> None:
+        assert self._write is None, "opened twice"
+        if self._file_lock is not None:
+            self._file_lock.take()
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            await self.close()
+            raise StoreError(f"{self._path or ':memory:'}: {error}") from error
+        except StoreError:
+            await self.close()
+            raise
+
+    def _open(self) -> None:
+        self._write = self._connect(CACHE_KIB)
+        self._migrate(self._write)
+        if self._path is None or not _is_wal(self._write):
+            # Without a log, readers would block the writer: one connection for all, and no await inside a transaction.
+            self._read = self._write
+            return
+        self._read = self._connect(CACHE_KIB // 4)
+        self._scan = self._connect(CACHE_KIB // 4)
+        self._read_thread = CallThread("perdure-read")
+        if self._write.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
+            self._commit_thread = CallThread("perdure-commit")
+        page_bytes = self._write.execute("PRAGMA page_size").fetchone()[0]
+        self._write.execute("PRAGMA wal_autocheckpoint = 0")
+        self._checkpointer = Checkpointer(
+            lambda: self._connect(1024), self._path, page_bytes, WAL_BYTES_MAX, self._write_lock
+        )
+
+    def _connect(self, cache_kib: int) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path or ":memory:",
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,  # it has one user at a time: the loop, or a thread that the loop waits for
+            cached_statements=256,
+        )
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+        connection.execute("PRAGMA secure_delete = OFF")  # some builds default to zeroing freed pages
+        for name, value in self._pragmas.items():
+            if self._path is not None or name != "journal_mode":
+                connection.execute(f"PRAGMA {name} = {value}")
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT"
+            )
+            applied = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchone()[0]
+            for migration in missing(SQLITE, applied, self._path or ":memory:"):
+                for statement in migration.statements:
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO migration (number, name) VALUES (?, ?)", (migration.number, migration.name)
+                )
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    async def close(self) -> None:
+        async with self._write_lock:  # behind the commit in flight
+            write, self._write = self._write, None
+            read, self._read = self._read, None
+        if self._commit_thread is not None:
+            await self._commit_thread.stop()
+        if self._read_thread is not None:
+            if self._scan is not None:
+                self._scan.interrupt()
+            await self._read_thread.stop()
+        checkpointer, self._checkpointer = self._checkpointer, None
+        if checkpointer is not None:
+            await checkpointer.close()
+        for connection in (self._scan, read, write):
+            if connection is not None:
+                connection.close()  # closing one twice is fine
+        self._scan = None
+        if checkpointer is not None:
+            checkpointer.release()
+        if self._file_lock is not None:
+            self._file_lock.release()
+
+    # Writes
+
+    async def acquire(self) -> Fence:
+        async with self._transaction() as connection:
+            epoch = int(connection.execute(sql.EPOCH).fetchone()[0]) + 1
+            connection.execute(sql.DISOWN)
+            connection.execute(sql.OWN, (0, SLOTS - 1, epoch))
+        return Fence(epoch, 0, SLOTS - 1)
+
+    async def commit(self, fence: Fence, writes: Sequence[ChainWrite]) -> None:
+        check_batch(fence, writes)
+        segments = collapse(writes)
+        async with self._transaction() as connection:
+            held = connection.execute(sql.FENCE_HOLDS, (fence.first_slot, fence.last_slot, fence.epoch)).fetchone()
+            if held is None:
+                raise FenceLost(f"epoch {fence.epoch} was succeeded")
+            for segment in segments:
+                sql.apply_segment(connection, segment)
+        if self._checkpointer is not None:
+            self._checkpointer.after_commit()
+
+    async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
+        assert body is not None or expected_version > 0, "deleting what must not exist"
+        async with self._transaction() as connection:
+            row = connection.execute(sql.RECORD_VERSION, (table, key)).fetchone()
+            version = 0 if row is None else int(row[0])
+            if version != expected_version:
+                raise CommitFailed(f"{table} {key!r}: expected version {expected_version}, found {version}")
+            if body is None:
+                connection.execute(sql.DELETE_RECORD, (table, key))
+            else:
+                connection.execute(sql.PUT_RECORD, (table, key, version + 1, body))
+        return version + 1
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[sqlite3.Connection]:
+        """A write transaction whose body must not await: it ends with COMMIT in the thread, or with nothing applied."""
+        async with self._write_lock:
+            connection = self._write
+            if connection is None:
+                raise CommitFailed("the store is not open")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+            except sqlite3.Error as error:
+                _roll_back(connection)
+                raise CommitFailed(str(error)) from error
+            except BaseException:
+                _roll_back(connection)
+                raise
+            await self._end(connection)
+
+    async def _end(self, connection: sqlite3.Connection) -> None:
+        """COMMIT. An error of the sync is ambiguous.
+
+        The log may hold the batch whole, and a crash would bring it back.
+        """
+        try:
+            if self._commit_thread is None:
+                connection.commit()
+            else:
+                await self._commit_thread.run(connection.commit)
+        except sqlite3.Error as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            _roll_back(connection)
+            if busy:
+                raise CommitFailed(str(error)) from error
+            raise CommitUnknown(str(error)) from error
+
+    # Reads
+
+    async def load(self, digest: bytes, run_id: bytes | None) -> tuple[ChainRow, RunRow | None] | None:
+        with self._reading() as connection:
+            connection.execute("BEGIN")  # one snapshot for all: a commit may end in its thread meanwhile
+            try:
+                chain_row = connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone()
+                if chain_row is None:
+                    return None
+                chain = ChainRow(*chain_row)
+                wanted = chain.current_run_id if run_id is None else run_id
+                run_row = connection.execute(sql.LOAD_RUN, (wanted, digest)).fetchone()
+                if run_row is None:
+                    return chain, None
+                version, alarm_ns, core = run_row
+                parts = connection.execute(sql.LOAD_RUN_PARTS, (wanted,)).fetchall()
+                return chain, RunRow(wanted, version, core, alarm_ns, parts)
+            finally:
+                connection.execute("COMMIT")
+
+    async def load_parts(self, run_id: bytes, kind: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        assert len(keys) <= KEYS_MAX, f"{len(keys)} keys in one load_parts"
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), ROWS_ON_LOOP):
+            if start:
+                await asyncio.sleep(0)
+            with self._reading() as connection:
+                for key in keys[start : start + ROWS_ON_LOOP]:
+                    row = connection.execute(sql.LOAD_PART, (run_id, kind, key)).fetchone()
+                    if row is not None:
+                        found[key] = row[0]
+        return found
+
+    async def read_history(
+        self, branch_id: bytes, first_event_id: int, next_event_id: int, bytes_max: int, reverse: bool = False
+    ) -> list[Fragment]:
+        statement = sql.READ_HISTORY_REVERSE if reverse else sql.READ_HISTORY
+        page: list[Fragment] = []
+        size = 0
+        while True:
+            with self._reading() as connection:
+                cursor = connection.execute(statement, (branch_id, first_event_id, next_event_id, ROWS_ON_LOOP))
+                rows = 0
+                for first, following, body in cursor:
+                    rows += 1
+                    page.append(Fragment(branch_id, first, following, body))
+                    size += len(body)
+                    if size >= bytes_max:
+                        cursor.close()
+                        return page
+            if rows < ROWS_ON_LOOP:
+                return page
+            if reverse:
+                next_event_id = page[-1].first_event_id
+            else:
+                first_event_id = page[-1].next_event_id
+            await asyncio.sleep(0)  # long pages let others run; histories are append-only, so the rest has not moved
+
+    async def due(self, fence: Fence, from_ns: int, to_ns: int, limit: int) -> list[Due]:
+        bounds = (from_ns, to_ns, fence.first_slot, fence.last_slot, limit)
+        if limit <= ROWS_ON_LOOP or self._scan is None:
+            with self._reading() as connection:
+                return [Due(*row) for row in connection.execute(sql.DUE, bounds)]
+
+        def read(scan: sqlite3.Connection) -> list[Due]:
+            rows = msgspec.json.decode(scan.execute(sql.DUE_AS_ONE_ROW, bounds).fetchone()[0])
+            return [Due(when, bytes.fromhex(digest), bytes.fromhex(run_id)) for when, digest, run_id in rows]
+
+        return await self._scanning(read)
+
+    async def list_visibility(
+        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+    ) -> VisibilityPage:
+        text, parameters = sql.list_as_one_row(namespace_id, where, page_size, token)
+
+        def read(scan: sqlite3.Connection) -> tuple[list[VisibilityRecord], bytes]:
+            return sql.page_of_one_row(scan.execute(text, parameters).fetchone()[0], page_size)
+
+        return VisibilityPage(*await self._scanning(read))
+
+    async def count_visibility(
+        self, namespace_id: str, where: Condition | None, group_by: str | None
+    ) -> list[tuple[object, int]]:
+        text, parameters = visibility.count(Dialect.SQLITE, namespace_id, where, group_by)
+        return await self._scanning(lambda scan: scan.execute(text, parameters).fetchall())
+
+    async def list_records(self, table: str) -> list[Record]:
+        with self._reading() as connection:
+            return [Record(*row) for row in connection.execute(sql.LIST_RECORDS, (table,))]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The loop's reading connection; the body must not await."""
+        if self._read is None:
+            raise StoreError("the store is not open")
+        try:
+            yield self._read
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    async def _scanning(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """A read of many rows: in the reader thread where there is one."""
+        scan = self._scan
+        if scan is None or self._read_thread is None:
+            with self._reading() as connection:
+                return read(connection)
+        try:
+            return await self._read_thread.run(lambda: read(scan))
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+
+def _is_wal(connection: sqlite3.Connection) -> bool:
+    mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    return mode == "wal"
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Ends the transaction, if SQLite has not done so itself, with nothing applied."""
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):  # the first error tells more
+            connection.rollback()

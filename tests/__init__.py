@@ -1,0 +1,1 @@
+"""Tests mirror the layers of the package; nothing here is imported by it."""

@@ -1,0 +1,1 @@
+"""Tests of `perdure.api`: classes, byte helpers, times and failures."""

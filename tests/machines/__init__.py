@@ -1,0 +1,1 @@
+"""Tests of the pure machines: no loop, no store, no clock."""

@@ -1,0 +1,1 @@
+"""Tests of the matching runtime, on a loop with virtual time."""

@@ -1,0 +1,1 @@
+"""Tests of the store port: one contract for every backend, and what is particular to each."""

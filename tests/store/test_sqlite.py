@@ -1,0 +1,245 @@
+"""What is particular to the SQLite store.
+
+Its lock, its migrations, its checkpoints, its thread, and death at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perdure.store.api import CommitFailed, CommitUnknown, Fence, StoreBusy, StoreError
+from perdure.store.sql.migrations import SQLITE
+from perdure.store.sqlite import SqliteStore
+from tests.store.rows import event, key, loaded, missing, start, step
+
+ROOT = Path(__file__).parents[2]
+
+
+async def opened(path: Path, pragmas: dict[str, str] | None = None) -> tuple[SqliteStore, Fence]:
+    """A store on the file and its fence."""
+    store = SqliteStore(str(path), pragmas)
+    await store.open()
+    return store, await store.acquire()
+
+
+async def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    """`StoreBusy` while another holds it, in this process or another; free once it has closed."""
+    store, _ = await opened(tmp_path / "p.db")
+    with pytest.raises(StoreBusy, match=str(os.getpid())):
+        await SqliteStore(str(tmp_path / "p.db")).open()
+    program = "import asyncio, sys; from perdure.store.sqlite import SqliteStore; asyncio.run(SqliteStore(sys.argv[1]).open())"
+    other = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program, tmp_path / "p.db"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "StoreBusy" in other.stderr
+    await store.close()
+    store, _ = await opened(tmp_path / "p.db")
+    await store.close()
+
+
+async def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """A file made by a newer server names both versions; the lock is let go."""
+    path = tmp_path / "p.db"
+    store, _ = await opened(path)
+    await store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO migration (number, name) VALUES (99, 'from the future')")
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"version 99, made by a newer Perdure.*up to {SQLITE[-1].number}"):
+            await SqliteStore(str(path)).open()
+
+
+async def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_clear_errors(tmp_path: Path) -> None:
+    """`StoreError`, not a trace of sqlite3."""
+    (tmp_path / "text.db").write_text("this is no database, however long it is made to be" * 100)
+    for path in (tmp_path / "text.db", tmp_path / "nowhere" / "p.db"):
+        with pytest.raises(StoreError):
+            await SqliteStore(str(path)).open()
+
+
+async def test_a_file_syncs_every_commit_unless_told_otherwise(tmp_path: Path) -> None:
+    """WAL and synchronous FULL; `pragmas` override both."""
+    store, _ = await opened(tmp_path / "p.db")
+    assert _pragma(store, "journal_mode") == "wal"
+    assert _pragma(store, "synchronous") == 2
+    assert _pragma(store, "wal_autocheckpoint") == 0
+    await store.close()
+    for pragmas in ({"journal_mode": "delete"}, {"synchronous": "off"}, {"journal_mode": "memory", "synchronous": "0"}):
+        store, fence = await opened(tmp_path / f"{len(os.listdir(tmp_path))}.db", pragmas)
+        assert _pragma(store, "journal_mode") == pragmas.get("journal_mode", "wal")
+        await store.commit(fence, [start("a", 1)])
+        assert (await loaded(store, "a"))[1].core == b"core"
+        assert len((await store.list_visibility("namespace", None, 5, b"")).records) == 0
+        await store.close()
+
+
+def _pragma(store: SqliteStore, name: str) -> object:
+    connection = store._write
+    assert connection is not None
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+async def test_reads_during_a_commit_see_all_of_it_or_nothing(tmp_path: Path) -> None:
+    """The sync runs in a thread and reads go on meanwhile, on what was committed."""
+    store, fence = await opened(tmp_path / "p.db")
+    await store.commit(fence, [start("a", 1)])
+    commit = asyncio.ensure_future(store.commit(fence, [step("a", 1, 1, b"new"), start("b", 2)]))
+    seen = set()
+    while not commit.done():
+        await asyncio.sleep(0)
+        new = (await loaded(store, "a"))[1].version == 2
+        seen.add(new)
+        assert new != await missing(store, "b") or not commit.done()
+    await commit
+    assert (await loaded(store, "a"))[1].core == b"new"
+    assert False in seen
+    await store.close()
+
+
+async def test_a_cancelled_commit_ends_before_the_next_begins(tmp_path: Path) -> None:
+    """Cancelling the waiter does not leave a transaction open behind its back."""
+    store, fence = await opened(tmp_path / "p.db")
+    commit = asyncio.ensure_future(store.commit(fence, [start("a", 1)]))
+    await asyncio.sleep(0)
+    commit.cancel()
+    await asyncio.gather(commit, return_exceptions=True)
+    assert commit.cancelled()
+    assert not await missing(store, "a")
+    await store.commit(fence, [step("a", 1, 1, b"next")])
+    await store.close()
+
+
+async def test_close_waits_for_the_commit_in_flight(tmp_path: Path) -> None:
+    """`close` finishes it, and what comes after is refused."""
+    store, fence = await opened(tmp_path / "p.db")
+    commit = asyncio.ensure_future(store.commit(fence, [start("a", 1)]))
+    await asyncio.sleep(0)
+    await store.close()
+    await commit
+    with pytest.raises(CommitFailed):
+        await store.commit(fence, [start("b", 2)])
+    store, _ = await opened(tmp_path / "p.db")
+    assert not await missing(store, "a")
+    await store.close()
+
+
+async def test_an_error_of_the_sync_is_ambiguous_and_the_store_goes_on(tmp_path: Path) -> None:
+    """An I/O error at COMMIT gives `CommitUnknown`; a busy file, which SQLite names before writing, `CommitFailed`."""
+    store, fence = await opened(tmp_path / "p.db")
+    outsider = sqlite3.connect(tmp_path / "p.db", isolation_level=None)
+    outsider.execute("BEGIN IMMEDIATE")
+    with pytest.raises(CommitFailed, match="locked"):
+        await store.commit(fence, [start("a", 1)])
+    outsider.execute("ROLLBACK")
+    outsider.close()
+    await store.commit(fence, [start("a", 1)])
+    assert store._write is not None
+    # Deferred foreign keys make COMMIT itself fail, with the transaction still open.
+    store._write.execute("PRAGMA foreign_keys = ON")
+    store._write.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    store._write.execute("CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+    store._write.execute("CREATE TRIGGER orphan AFTER UPDATE ON run BEGIN INSERT INTO child VALUES (1); END")
+    with pytest.raises(CommitUnknown):
+        await store.commit(fence, [step("a", 1, 1, b"x")])
+    assert (await loaded(store, "a"))[1].core == b"core"
+    store._write.execute("DROP TRIGGER orphan")
+    fence = await store.acquire()
+    await store.commit(fence, [step("a", 1, 1, b"y")])
+    await store.close()
+
+
+async def test_the_log_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints begin when the bound is passed, and under steady writes the log begins anew instead of growing."""
+    monkeypatch.setattr("perdure.store.sqlite.WAL_BYTES_MAX", 200_000)
+    store, fence = await opened(tmp_path / "p.db", {"synchronous": "off"})
+    checkpointer = store._checkpointer
+    assert checkpointer is not None
+    await store.commit(fence, [start("a", 1)])
+    largest = 0
+    for number in range(1, 400):
+        await store.commit(fence, [step("a", 1, number, b"x" * 20_000)])
+        await asyncio.sleep(0)
+        largest = max(largest, checkpointer.log_frames())
+    assert checkpointer.runs > 3
+    assert largest * 4096 < 400 * 20_000 / 2
+    await store.close()
+    assert not (tmp_path / "p.db-wal").exists()
+
+
+async def test_an_idle_store_touches_nothing(tmp_path: Path) -> None:
+    """No task, no timer and no read while nobody asks: opening leaves no work behind."""
+    store, fence = await opened(tmp_path / "p.db")
+    await store.commit(fence, [start("a", 1)])
+    statements: list[str] = []
+    for connection in (store._write, store._read, store._scan):
+        assert connection is not None
+        connection.set_trace_callback(statements.append)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert statements == []
+    await store.close()
+
+
+_VICTIM = """
+import asyncio, sys
+from perdure.store.sqlite import SqliteStore
+from tests.store.rows import start
+async def main():
+    store = SqliteStore(sys.argv[1])
+    await store.open()
+    fence = await store.acquire()
+    first = int(sys.argv[2])
+    for base in range(first, first + 100_000, 3):
+        await store.commit(fence, [start(f"w{n}", n) for n in range(base, base + 3)])
+        print(base, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_nothing_it_had_reported(tmp_path: Path) -> None:
+    """SIGKILL at any time: every batch reported is there whole, no batch is there in part, and the lock is free."""
+    path = tmp_path / "p.db"
+    reported: list[int] = []
+    for life in range(3):
+        first = life * 1_000_000 + 3
+        with subprocess.Popen(
+            [sys.executable, "-c", _VICTIM, path, str(first)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as victim:
+            assert victim.stdout is not None
+            for line in victim.stdout:
+                reported.append(int(line))
+                if len(reported) % 40 == 7 * life:
+                    break
+            victim.kill()
+            reported += [int(line) for line in victim.stdout if line.endswith("\n")]
+    assert len(reported) > 50
+
+    async def check() -> None:
+        store, fence = await opened(path)
+        assert fence.epoch == 4
+        for base in reported:
+            for number in range(base, base + 3):
+                assert (await loaded(store, f"w{number}"))[1].core == b"core"
+                page = await store.read_history(event(number, 1).branch_id, 1, 2, 10)
+                assert [fragment.body for fragment in page] == [b"<1>"]
+        for base in (max(number for number in reported if number < life * 1_000_000) + 3 for life in (1, 2, 3)):
+            there = {await missing(store, f"w{number}") for number in range(base, base + 3)}
+            assert len(there) == 1, "a batch was torn"
+        await store.close()
+
+    asyncio.run(check())
+
+
+def test_keys_are_what_they_were() -> None:
+    """Digests and slots are on disk for ever: a change of their arithmetic would lose every chain."""
+    assert (key("a").digest.hex(), key("a").slot) == ("bff16c6d53d8d448f19ef798b5ea34a1", 3071)

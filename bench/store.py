@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator
 from typing import final
 
-from perdure.ids import ChainKey, uuid7, uuid_bytes
+from perdure.ids import ChainKey, uuid7, uuid_bytes, uuid_text
 from perdure.store.api import ChainPut, ChainWrite, Fence, Fragment, PartPut, RunPut, Store
 from perdure.store.memory import MemoryStore
 from perdure.store.sqlite import SqliteStore
+from perdure.visibility.record import VisibilityRecord
 
 TARGETS = {"sqlite": 8_900.0, "postgresql": 15_000.0}
 """Transitions per second in batches of 50 (DESIGN 5)."""
@@ -37,7 +38,8 @@ SMALL = os.urandom(60)
 class Load:
     """Makes transitions of a few hundred runs that live in turn, each for `STEPS` writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, visibility: bool = False) -> None:
+        self._visibility = visibility
         self._transitions = self._make()
         self._made = 0
 
@@ -55,11 +57,16 @@ class Load:
                 runs.append((ChainKey("bench", 1, f"order-{self._made}-{os.getpid()}"), run_id))
             for step in range(STEPS):
                 for key, run_id in runs:
-                    yield _transition(key, run_id, step)
+                    yield _transition(key, run_id, step, self._visibility)
 
 
-def _transition(key: ChainKey, run_id: bytes, step: int) -> ChainWrite:
+def _transition(key: ChainKey, run_id: bytes, step: int, visibility: bool) -> ChainWrite:
     first = 1 + 3 * step
+    shown: tuple[VisibilityRecord, ...] = ()
+    if visibility and step in (0, STEPS - 1):
+        closed = time.time_ns() if step else None
+        status = 2 if step else 1
+        shown = (VisibilityRecord("bench", uuid_text(run_id), key.id, "Order", status, 1, 1, closed, "queue"),)
     alarm_ns = time.time_ns() + 10**10 if step < STEPS - 1 else None
     return ChainWrite(
         key,
@@ -67,6 +74,7 @@ def _transition(key: ChainKey, run_id: bytes, step: int) -> ChainWrite:
         (RunPut(run_id, step, CORE, alarm_ns, step in (0, STEPS - 1)),),
         (PartPut(run_id, 1, b"activity-%d" % step, SMALL), PartPut(run_id, 2, b"memo", SMALL)),
         (Fragment(run_id, first, first + 3, EVENTS),),
+        shown,
     )
 
 
@@ -126,11 +134,26 @@ def _print(name: str, size: int, busy: bool, times: list[float], wall: float, cp
     print(line + (f"  {rate / target:5.2f} of target" if target else ""))
 
 
-async def run(store: Store, seconds: float) -> None:
+def sync_ms(folder: str | None, size: int) -> float:
+    """The middle one of 30 syncs of `size` bytes, written over old ones: what the disk alone takes, in milliseconds."""
+    times = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for number in range(31):
+            file.seek(0)
+            file.write(os.urandom(size))
+            file.flush()
+            start = time.perf_counter()
+            os.fdatasync(file.fileno())
+            if number:
+                times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+async def run(store: Store, seconds: float, visibility: bool = False) -> None:
     """All measurements of one store."""
     await store.open()
     fence = await store.acquire()
-    load = Load()
+    load = Load(visibility)
     for busy in (False, True):
         for size in (1, 50):
             await measure(store, fence, load, size, seconds, busy)
@@ -145,9 +168,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--switch-interval", type=float, default=0.0005)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--visibility", action="store_true", help="the first and the last write of a run show it")
     parser.add_argument("--folder", default=None, help="where the SQLite file goes; on a disk that syncs")
     arguments = parser.parse_args()
     sys.setswitchinterval(arguments.switch_interval)
+    alone, batch = sync_ms(arguments.folder, 28 << 10), sync_ms(arguments.folder, 200 << 10)
+    print(f"the disk alone: {alone:.2f} ms to sync what 1 transition writes, {batch:.2f} ms for 50")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         store: Store
         if arguments.store == "memory":
@@ -161,9 +187,9 @@ def main() -> None:
         if arguments.uvloop:
             import uvloop
 
-            uvloop.run(run(store, arguments.seconds))
+            uvloop.run(run(store, arguments.seconds, arguments.visibility))
         else:
-            asyncio.run(run(store, arguments.seconds))
+            asyncio.run(run(store, arguments.seconds, arguments.visibility))
 
 
 if __name__ == "__main__":

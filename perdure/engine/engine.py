@@ -200,10 +200,13 @@ class Engine:
             try:
                 execution = await self.submit(key, Snapshot(run_id))
                 assert isinstance(execution, Execution)
-                left = deadline - loop.time()
-                if execution.next_event_id > next_event_id or not execution.running or left <= 0:
+                if execution.next_event_id > next_event_id or not execution.running or loop.time() >= deadline:
                     return execution
-                await asyncio.wait((news,), timeout=left)
+                alarm = loop.call_at(deadline, _resolve, news)
+                try:
+                    await news
+                finally:
+                    alarm.cancel()
             finally:
                 self._unwatch(run_id, news)
 
@@ -403,8 +406,7 @@ class Engine:
             self._deliver(effects)
         for run_id in news:
             for future in self._watchers.pop(run_id, ()):
-                if not future.done():
-                    future.set_result(None)
+                _resolve(future)
         self._cache.settle(entity)
 
     def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
@@ -507,6 +509,11 @@ class Engine:
         entity.mailbox.append(Letter(AlarmRang(run_id), None))
         if not entity.busy:
             self._drain(entity)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _start_of(task: Task, request_id: str, identity: str) -> Input:

@@ -91,7 +91,7 @@ def _by_id(services: Services, call: Call, request: Any) -> tuple[ChainKey, str,
     if not request.workflow_id:
         raise InvalidArgument("WorkflowId is not set on request.")
     if request.run_id and not validate.is_uuid(request.run_id):
-        raise InvalidArgument("Invalid RunId.")
+        raise InvalidArgument("RunId is not valid UUID.")
     validate.identity(request.identity, services.view(call).limits.id_length)
     return call.key(request.workflow_id), request.run_id, ActivityTarget(request.activity_id)
 

@@ -24,7 +24,7 @@ def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflow
         response.pending_activities.append(pending_info(pending, now))
     response.pending_activities.sort(key=lambda one: one.activity_id)
     task = execution.task
-    if task is not None and execution.running:
+    if task is not None:
         shown = response.pending_workflow_task
         started = bool(task.started_event_id)
         shown.state = (
@@ -94,4 +94,5 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
     extended.cancel_requested = execution.cancel_requested
     request = extended.request_id_infos[info.create_request_id]
     request.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-    request.event_id = 1
+    # A start with a signal is found under the signal's event: both have the one request id.
+    request.event_id = 2 if execution.signal_ids.get(info.create_request_id, False) else 1

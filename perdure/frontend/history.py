@@ -8,7 +8,6 @@ from perdure.api import Message, enums, history, workflowservice
 from perdure.api.splice import with_field
 from perdure.clock import SECOND
 from perdure.config import dynamic as settings
-from perdure.errors import InvalidArgument
 from perdure.frontend import validate
 from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, read_page, read_page_reverse
 from perdure.frontend.services import POLL_TAIL_S, Call, Services
@@ -79,10 +78,8 @@ class _Reading:
             self._at(execution, 1)
             return
         token = self._services.tokens.open_history_page(
-            self._call.namespace.id, target.workflow_id, request.next_page_token
+            self._call.namespace.id, target.workflow_id, target.run_id, request.next_page_token
         )
-        if target.run_id and target.run_id != token.run_id:
-            raise InvalidArgument("RunId in the request does not match the NextPageToken.")
         self._token = token
         if closes:
             execution = (
@@ -180,9 +177,9 @@ async def get_workflow_execution_history_reverse(
     validate.execution(target, request.HasField("execution"))
     size = _page_size(services, call, request.maximum_page_size)
     if request.next_page_token:
-        token = services.tokens.open_reverse_page(call.namespace.id, target.workflow_id, request.next_page_token)
-        if target.run_id and target.run_id != token.run_id:
-            raise InvalidArgument("RunId in the request does not match the NextPageToken.")
+        token = services.tokens.open_reverse_page(
+            call.namespace.id, target.workflow_id, target.run_id, request.next_page_token
+        )
     else:
         execution = await services.engine.submit(call.key(target.workflow_id), Snapshot(target.run_id))
         assert isinstance(execution, Execution)

@@ -26,6 +26,8 @@ _WORKFLOW_SERVICE: Final = "temporal.api.workflowservice.v1.WorkflowService"
 _OPERATOR_SERVICE: Final = "temporal.api.operatorservice.v1.OperatorService"
 
 NAMESPACE_NOT_SET: Final = "Namespace not set on request."
+NAMESPACE_IS_EMPTY: Final = "Namespace is empty."
+"""Two texts for one fault: the reference's methods about namespaces have the first, all others the second."""
 
 _WORKFLOW_TASK_TOKEN: Final = frozenset({"RespondWorkflowTaskCompleted", "RespondWorkflowTaskFailed"})
 _ACTIVITY_TASK_TOKEN: Final = frozenset(
@@ -38,8 +40,17 @@ _ACTIVITY_TASK_TOKEN: Final = frozenset(
 )
 _QUERY_TASK_TOKEN: Final = frozenset({"RespondQueryTaskCompleted"})
 
+_WRONG_KIND: Final = {
+    "open_workflow_task": "Workflow task not found.",
+    "open_activity_task": "invalid activityID or activity already timed out or invoking workflow is completed",
+    "open_query_task": "query task not found, or already expired",
+}
+"""What a token of ours answers where one of another kind is wanted."""
+
 _OWN_RESOLUTION: Final = frozenset({"DescribeNamespace", "RegisterNamespace", "DeleteNamespace"})
 """Their namespace need not exist, or may be named by id: the handlers resolve it."""
+
+_ABOUT_NAMESPACES: Final = frozenset({"UpdateNamespace", "DeprecateNamespace"})
 
 _NAMESPACE_OPTIONAL: Final = frozenset({"AddSearchAttributes", "RemoveSearchAttributes", "ListSearchAttributes"})
 
@@ -90,18 +101,18 @@ class ResolveNamespace:
             if not name and not getattr(request, "id", "") and not getattr(request, "namespace_id", ""):
                 raise errors.InvalidArgument(NAMESPACE_NOT_SET)
             return None
+        named = services.namespaces.by_name(name) if name else None
         owner = self._owner_of_token(call, request)
         if owner is not None:
-            named = services.namespaces.find(name) if name else None
             if named is not None and named is not owner and self._enforced():
                 raise errors.InvalidArgument("Operation requested with a token from a different namespace.")
             namespace = owner
-        elif name:
-            namespace = services.namespaces.by_name(name)
+        elif named is not None:
+            namespace = named
         elif method in _NAMESPACE_OPTIONAL:
             return None
         else:
-            raise errors.InvalidArgument(NAMESPACE_NOT_SET)
+            raise errors.InvalidArgument(NAMESPACE_NOT_SET if method in _ABOUT_NAMESPACES else NAMESPACE_IS_EMPTY)
         _check_state(namespace, method)
         call.namespace = namespace
         return None
@@ -125,6 +136,8 @@ class ResolveNamespace:
         try:
             token = opener(request.task_token)
         except ForgedToken:
+            if tokens.is_task_token(request.task_token):
+                raise errors.NotFound(_WRONG_KIND[opener.__name__]) from None
             raise errors.InvalidArgument("Error deserializing task token.") from None
         if method in _QUERY_TASK_TOKEN:
             call.query_token = token

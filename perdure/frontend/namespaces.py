@@ -5,6 +5,7 @@ Judges requests and shows namespaces; `cluster.namespaces` stores them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from perdure.api import Message, enums, namespace, replication, workflowservice
@@ -17,6 +18,8 @@ from perdure.frontend.system import CLUSTER_NAME
 
 PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1000
+COMPLETION_SIZE_LIMIT: Final = 40 * 1024 * 1024
+"""Bytes of one completion in pages, as the reference shows it; pages are not built, and not among the capabilities."""
 
 _NEXT_STATES: Final = {REGISTERED: (DEPRECATED, DELETED), DEPRECATED: (DELETED,)}
 """Legal changes of state; all others are refused."""
@@ -151,12 +154,25 @@ def _changed_config(services: Services, request: workflowservice.UpdateNamespace
         if len(bad) > limit:
             raise InvalidArgument(f"Total resetBinaries cannot exceed the max limit: {limit}")
         now = now.evolve(bad_binaries=bad)
+    if config.custom_search_attribute_aliases:
+        now = now.evolve(search_attributes=_without_aliases(config.custom_search_attribute_aliases, now))
     if request.delete_bad_binary:
         bad = dict(now.bad_binaries)
         if bad.pop(request.delete_bad_binary, None) is None:
             raise InvalidArgument(f"Bad binary checksum {request.delete_bad_binary} doesn't exists.")
         now = now.evolve(bad_binaries=bad)
     return now
+
+
+def _without_aliases(aliases: Mapping[str, str], now: Namespace) -> dict[str, int]:
+    """A field whose alias is emptied goes, one that has its alias stays; names are fields here, so none is renamed."""
+    left = dict(now.search_attributes)
+    for field, alias in aliases.items():
+        if not alias:
+            left.pop(field, None)
+        elif alias not in left:
+            raise InvalidArgument("Custom search attributes are registered with AddSearchAttributes.")
+    return left
 
 
 async def deprecate_namespace(
@@ -188,6 +204,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     )
     info.limits.blob_size_limit_error = limits.blob_size
     info.limits.memo_size_limit_error = limits.memo_size
+    info.limits.workflow_task_completion_size_limit_error = COMPLETION_SIZE_LIMIT
     config = namespace.NamespaceConfig(
         workflow_execution_retention_ttl=duration_of(found.retention),
         history_archival_state=enums.ARCHIVAL_STATE_DISABLED,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, final
 
 from perdure.api import Message, Method, method_table
+from perdure.config import dynamic as settings
 from perdure.errors import Internal, ServiceError, StatusCode, Unimplemented
 from perdure.frontend import (
     activity_tasks,
@@ -133,7 +134,7 @@ class Frontend:
     """Answers calls. `dispatch` is what a `GrpcServer` is given, together with `REQUEST_STREAMS`."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self.services = services
         entries = interceptors(services)
         self._routes = {
             path: _Route(method, entries) for path, method in method_table().items() if path.startswith(_SERVED)
@@ -152,7 +153,7 @@ class Frontend:
             waits_for = running.send(None)
         except StopIteration:
             return
-        task = self._services.loop.create_task(_Rest(running, waits_for))
+        task = self.services.loop.create_task(_Rest(running, waits_for))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         wire.on_cancel(lambda: _cancel(task))
@@ -175,6 +176,10 @@ class Frontend:
             return f"unknown method {method} for service {service}"
         return f"unknown service {service}"
 
+    def _masks(self, call: Call) -> bool:
+        name = call.namespace.name if call.has_namespace else ""
+        return self.services.config.get(settings.FRONTEND_MASK_INTERNAL_ERROR_DETAILS, name)
+
     async def _run(self, route: _Route, call: Call) -> None:
         """One call from bytes to answer. Only cancellation passes through."""
         wire = call.wire
@@ -186,15 +191,15 @@ class Frontend:
                 if leave is not None:
                     leaves = [leave] if leaves is None else [*leaves, leave]
             if route.stream_handler is not None:
-                await route.stream_handler(self._services, call, request)
+                await route.stream_handler(self.services, call, request)
                 wire.finish()
                 return
-            response = await route.handler(self._services, call, request)
+            response = await route.handler(self.services, call, request)
             wire.respond(response if isinstance(response, bytes) else response.SerializeToString())
         except _Malformed as malformed:
             wire.fail(int(StatusCode.INTERNAL), str(malformed))
         except Internal as fault:
-            _fail(wire, masked(fault, wire.path))
+            _fail(wire, masked(fault, wire.path) if self._masks(call) else wire_error(fault))
         except ServiceError as error:
             _fail(wire, wire_error(error))
         except Exception as fault:  # noqa: BLE001 - a fault of ours fails this one call, masked and logged

@@ -6,6 +6,7 @@ overrides, time skipping.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ def prepare_start(services: Services, call: Call, request: StartRequest) -> Star
     validate.workflow_id(request.workflow_id, limit)
     _retry_policy(services, call, request)
     delay = validate.start_delay(request)
+    _cron(request)
     if not request.workflow_type.name:
         raise InvalidArgument("WorkflowType is not set on request.")
     if validate.too_long(request.workflow_type.name, limit):
@@ -46,17 +48,42 @@ def prepare_start(services: Services, call: Call, request: StartRequest) -> Star
     elif validate.too_long(request.request_id, limit):
         raise InvalidArgument("RequestId length exceeds limit.")
     validate.id_policies(request.workflow_id_reuse_policy, request.workflow_id_conflict_policy)
-    options = request.on_conflict_options
-    if options.attach_completion_callbacks and not options.attach_request_id:
-        raise InvalidArgument("attaching request ID is required for attaching completion callbacks")
+    if request.HasField("on_conflict_options"):
+        options = request.on_conflict_options
+        if options.attach_completion_callbacks and not options.attach_request_id:
+            raise InvalidArgument("attaching request ID is required for attaching completion callbacks")
     found = search_attributes(services, call, request)
-    validate.priority(request.priority)
+    if request.HasField("priority"):
+        validate.priority(request.priority)
     check_links(services, call, request.links)
     _not_built(request)
-    if request.completion_callbacks:
-        raise Unimplemented("completion callbacks are not implemented")
+    _callbacks(services, call, request)
     check_start_sizes(services, call, request)
     return Start(request, found, delay)
+
+
+def _callbacks(services: Services, call: Call, request: StartRequest) -> None:
+    """Completion callbacks: refused for now, each in the words that fit."""
+    for callback in request.completion_callbacks:
+        if not callback.HasField("nexus"):
+            raise Unimplemented("unknown callback variant: <nil>")
+        if not services.config.get(settings.CALLBACK_ALLOWED_ADDRESSES, call.namespace.name):
+            raise InvalidArgument(
+                f"invalid url: url does not match any configured callback address: {callback.nexus.url}"
+            )
+        raise Unimplemented("completion callbacks are not implemented")
+
+
+_CRON: Final = re.compile(
+    r"(?:(?:CRON_)?TZ=\S+\s+)?"
+    r"(?:@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|@every \S+|[\w*/,?-]+(?:\s+[\w*/,?-]+){4})"
+)
+
+
+def _cron(request: Any) -> None:
+    """A cron schedule that is none is an error of the caller, what is one is not built (`_not_built`)."""
+    if request.cron_schedule and _CRON.fullmatch(request.cron_schedule) is None:
+        raise InvalidArgument("invalid CronSchedule.")
 
 
 def prepare_signal_with_start(services: Services, call: Call, request: SignalWithStartRequest) -> Start:
@@ -65,6 +92,7 @@ def prepare_signal_with_start(services: Services, call: Call, request: SignalWit
     Its checks come in an order and with texts of their own.
     """
     limit = services.view(call).limits.id_length
+    _cron(request)
     validate.workflow_id(request.workflow_id, limit)
     if not request.signal_name:
         raise InvalidArgument("signal not set")
@@ -118,6 +146,8 @@ def _not_built(request: Any) -> None:
 
 def search_attributes(services: Services, call: Call, request: Any) -> dict[str, bytes]:
     """A request's search attributes, checked, with their types in the metadata, serialized; null values are gone."""
+    if not request.HasField("search_attributes"):
+        return {}
     fields = request.search_attributes.indexed_fields
     if not fields:
         return {}
@@ -165,7 +195,13 @@ def command_search_attributes(
         except InvalidArgument as wrong:
             found[index] = wrong.message
             continue
-        kept = attributes.merged({}, fields, call.namespace.search_attributes)
+        custom = call.namespace.search_attributes
+        kept = attributes.merged({}, fields, custom)
+        for name in fields:
+            kind = attributes.type_of(name, custom)
+            if name not in kept and kind is not None and "type" not in fields[name].metadata:
+                # The event shows what was asked, with types, also where it removes.
+                fields[name].metadata["type"] = attributes.TYPE_NAMES[kind].encode()
         found[index] = {name: kept[name].SerializeToString() if name in kept else b"" for name in fields}
     return found
 
@@ -192,9 +228,11 @@ def check_size(services: Services, call: Call, payloads: Any) -> None:
 
 def check_start_sizes(services: Services, call: Call, request: Any) -> None:
     """Input and memo of a start are within their limits."""
-    check_size(services, call, request.input)
-    memo_limit = services.view(call).limits.memo_size
-    if len(call.wire.message) > memo_limit and request.memo.ByteSize() > memo_limit:
+    size = len(call.wire.message)
+    limits = services.view(call).limits
+    if size > limits.blob_size and request.input.ByteSize() > limits.blob_size:
+        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
+    if size > limits.memo_size and request.memo.ByteSize() > limits.memo_size:
         raise InvalidArgument(MEMO_EXCEEDS_LIMIT)
 
 

@@ -137,27 +137,41 @@ class Tokens:
         """Raises `ForgedToken`."""
         return QueryToken(*self._open(_QUERY_TASK, token))
 
+    def is_task_token(self, token: bytes) -> bool:
+        """Whether a token is of one of the three kinds that workers are given."""
+        for purpose in (_WORKFLOW_TASK, _ACTIVITY_TASK, _QUERY_TASK):
+            try:
+                self._open(purpose, token)
+            except ForgedToken:
+                continue
+            return True
+        return False
+
     def history_page(self, namespace_id: str, workflow_id: str, token: HistoryToken) -> bytes:
         """The page token of a history; good for this workflow only."""
         return self._seal(_HISTORY_PAGE, _history_fields(namespace_id, workflow_id, token))
 
-    def open_history_page(self, namespace_id: str, workflow_id: str, token: bytes) -> HistoryToken:
-        """Raises InvalidArgument."""
-        return self._open_history(_HISTORY_PAGE, namespace_id, workflow_id, token)
+    def open_history_page(self, namespace_id: str, workflow_id: str, run_id: str, token: bytes) -> HistoryToken:
+        """Raises InvalidArgument; a `run_id` that is not "" must be the token's."""
+        return self._open_history(_HISTORY_PAGE, namespace_id, workflow_id, run_id, token)
 
     def reverse_page(self, namespace_id: str, workflow_id: str, token: HistoryToken) -> bytes:
         """The page token of a history read backwards."""
         return self._seal(_REVERSE_PAGE, _history_fields(namespace_id, workflow_id, token))
 
-    def open_reverse_page(self, namespace_id: str, workflow_id: str, token: bytes) -> HistoryToken:
-        """Raises InvalidArgument."""
-        return self._open_history(_REVERSE_PAGE, namespace_id, workflow_id, token)
+    def open_reverse_page(self, namespace_id: str, workflow_id: str, run_id: str, token: bytes) -> HistoryToken:
+        """As `open_history_page`."""
+        return self._open_history(_REVERSE_PAGE, namespace_id, workflow_id, run_id, token)
 
-    def _open_history(self, purpose: bytes, namespace_id: str, workflow_id: str, token: bytes) -> HistoryToken:
+    def _open_history(
+        self, purpose: bytes, namespace_id: str, workflow_id: str, run_id: str, token: bytes
+    ) -> HistoryToken:
         try:
             fields = self._open(purpose, token)
         except ForgedToken:
             raise InvalidArgument("Invalid NextPageToken.") from None
+        if run_id and run_id != fields[2]:
+            raise InvalidArgument("RunId in the request does not match the NextPageToken.")
         if fields[0] != namespace_id or fields[1] != workflow_id:
             raise InvalidArgument("Invalid NextPageToken.")
         branches = tuple([(bytes(branch), end) for branch, end in fields[6]])

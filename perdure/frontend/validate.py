@@ -15,7 +15,8 @@ from perdure.config.values import RetrySettings
 from perdure.errors import InvalidArgument, PermissionDenied
 
 RESERVED_QUEUE_PREFIX: Final = "/_sys/"
-INTERNAL_QUEUES: Final = frozenset({"temporal-sys-per-ns-tq"})
+INTERNAL_QUEUE_PREFIX: Final = "temporal-sys-per-ns-"
+INTERNAL_QUEUE: Final = "temporal-sys-worker-controller-per-ns-tq"
 """Queues of server-side workers: users may not put workflows there."""
 
 FAIRNESS_KEY_BYTES_MAX: Final = 64
@@ -94,8 +95,8 @@ def task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int, root_only
 def user_task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int) -> None:
     """A task queue that a user may start workflows on."""
     task_queue(message, is_set, limit)
-    if message.name in INTERNAL_QUEUES:
-        raise InvalidArgument(f"cannot use internal per-namespace task queue {message.name}")
+    if message.name.startswith(INTERNAL_QUEUE_PREFIX) or message.name == INTERNAL_QUEUE:
+        raise InvalidArgument(f"cannot use internal per-namespace task queue:{message.name}")
 
 
 def _queue_name(name: str, limit: int, root_only: bool) -> None:

@@ -54,6 +54,8 @@ FRAGMENTS_A_CALL = 100
 
 _SESSION = {
     "application_name": "perdure",
+    # `acquire` and the fence rely on statements that see what was committed while they waited for a lock.
+    "default_transaction_isolation": "read committed",
     # A connection whose owner is gone must not keep the fence's row locked.
     "idle_in_transaction_session_timeout": "10000",
     "jit": "off",
@@ -65,6 +67,7 @@ _COMMIT_SESSION = {**_SESSION, "enable_hashjoin": "off", "enable_mergejoin": "of
 _MIGRATION_LOCK = 0x50657264
 """The advisory lock under which one server at a time migrates."""
 
+_LOST = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError)
 _GONE = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, TimeoutError)
 
 
@@ -250,22 +253,25 @@ class PostgresStore:
         return [Record(*row) for row in await self._rows(sql.LIST_RECORDS, table)]
 
     async def _rows(self, text: str, *parameters: object) -> list[Any]:
-        rows: list[Any] = await self._reading(self._readers().fetch(text, *parameters))
+        rows: list[Any] = await self._reading("fetch", text, parameters)
         return rows
 
     async def _row(self, text: str, *parameters: object) -> Any:
-        return await self._reading(self._readers().fetchrow(text, *parameters))
+        return await self._reading("fetchrow", text, parameters)
 
-    async def _reading(self, call: Awaitable[Any]) -> Any:
-        try:
-            return await call
-        except _GONE as error:
-            raise StoreError(f"PostgreSQL: {error}") from error
-
-    def _readers(self) -> asyncpg.Pool[asyncpg.Record]:
-        if self._pool is None:
-            raise StoreError("the store is not open")
-        return self._pool
+    async def _reading(self, method: str, text: str, parameters: Sequence[object]) -> Any:
+        """A read on any connection of the pool; once more for each of them that turns out to be gone."""
+        for attempt in range(READERS_MAX + 1):
+            if self._pool is None:
+                raise StoreError("the store is not open")
+            try:
+                return await getattr(self._pool, method)(text, *parameters)
+            except _LOST as error:
+                if attempt == READERS_MAX:
+                    raise StoreError(f"PostgreSQL: {error}") from error
+            except _GONE as error:
+                raise StoreError(f"PostgreSQL: {error}") from error
+        raise AssertionError("unreachable")
 
 
 async def _apply(connection: asyncpg.Connection[asyncpg.Record], fence: Fence, segments: list[Segment]) -> None:

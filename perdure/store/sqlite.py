@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TypeVar, final
 
@@ -40,6 +41,7 @@ from perdure.store.file_lock import FileLock
 from perdure.store.limits import KEYS_MAX
 from perdure.store.sql import sqlite as sql
 from perdure.store.sql.migrations import SQLITE, missing
+from perdure.store.sync_place import SyncPlace
 from perdure.store.thread import CallThread
 from perdure.store.wal import Checkpointer
 from perdure.visibility import sql as visibility
@@ -77,6 +79,7 @@ class SqliteStore:
         "_commit_thread",
         "_file_lock",
         "_path",
+        "_place",
         "_pragmas",
         "_read",
         "_read_thread",
@@ -96,6 +99,7 @@ class SqliteStore:
         self._read: sqlite3.Connection | None = None
         self._scan: sqlite3.Connection | None = None
         self._commit_thread: CallThread | None = None
+        self._place = SyncPlace()
         self._read_thread: CallThread | None = None
         self._checkpointer: Checkpointer | None = None
 
@@ -247,8 +251,13 @@ class SqliteStore:
         try:
             if self._commit_thread is None:
                 connection.commit()
+            elif self._place.on_loop:
+                began = time.perf_counter_ns()
+                connection.commit()
+                self._place.synced_on_loop(time.perf_counter_ns() - began)
             else:
                 await self._commit_thread.run(connection.commit)
+                self._place.synced_in_thread()
         except sqlite3.Error as error:
             busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             _roll_back(connection)

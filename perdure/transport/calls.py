@@ -68,33 +68,20 @@ class RequestHead:
     __slots__ = ("authority", "encoding", "is_head", "metadata", "path", "refusal", "timeout_s")
 
     def __init__(self, block: HeaderBlock) -> None:
-        method = b""
-        self.path = ""
-        self.authority = ""
+        values = {field[0]: field[1] for field in block.fields}
+        self.path: str = values[b":path"].decode("latin-1") if b":path" in values else ""
+        self.authority: str = values.get(b":authority", b"").decode("latin-1")
         self.timeout_s = -1.0
         """Seconds of grpc-timeout; negative without one."""
         self.encoding = IDENTITY
         self.metadata = Metadata(block.fields)
         self.refusal: Refusal | None = None
-        content_type = timeout = encoding = b""
-        for field in block.fields:
-            name: bytes = field[0]
-            if name == b":path":
-                self.path = field[1].decode("latin-1")
-            elif name == b":method":
-                method = field[1]
-            elif name == b"content-type":
-                content_type = field[1]
-            elif name == b"grpc-timeout":
-                timeout = field[1]
-            elif name == b"grpc-encoding":
-                encoding = field[1]
-            elif name == b":authority":
-                self.authority = field[1].decode("latin-1")
+        method = values.get(b":method", b"")
         self.is_head = method == b"HEAD"
-        self._judge(method, content_type, timeout, encoding.decode("latin-1"))
+        timeout = values.get(b"grpc-timeout", b"")
+        self._judge(method, values.get(b"content-type", b""), timeout, values.get(b"grpc-encoding", b""))
 
-    def _judge(self, method: bytes, content_type: bytes, timeout: bytes, encoding: str) -> None:
+    def _judge(self, method: bytes, content_type: bytes, timeout: bytes, encoding: bytes) -> None:
         if method != b"POST":
             self.refusal = Refusal(405, StatusCode.INTERNAL, "gRPC requires the POST method")
         elif not content_type.startswith(CONTENT_TYPE) or content_type[16:17] not in (b"", b"+", b";"):
@@ -102,16 +89,19 @@ class RequestHead:
             self.refusal = Refusal(415, StatusCode.INTERNAL, f'invalid gRPC request content-type "{shown}"')
         elif not self.path.startswith("/"):
             self.refusal = Refusal(200, StatusCode.UNIMPLEMENTED, f'malformed method name: "{self.path}"')
-        elif encoding not in ("", "identity") and encoding not in WBITS:
+        else:
+            if encoding and encoding != b"identity":
+                self._judge_encoding(encoding.decode("latin-1"))
+            if timeout:
+                self._judge_timeout(timeout)
+
+    def _judge_encoding(self, encoding: str) -> None:
+        self.encoding = encoding
+        if encoding not in WBITS:
             message = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
             self.refusal = Refusal(200, StatusCode.UNIMPLEMENTED, message)
-        else:
-            self.encoding = IDENTITY if encoding == "identity" else encoding
-            self._judge_timeout(timeout)
 
     def _judge_timeout(self, timeout: bytes) -> None:
-        if not timeout:
-            return
         try:
             self.timeout_s = parse_timeout(timeout)
         except BadTimeout:

@@ -12,7 +12,7 @@ import itertools
 import ssl as ssl_module
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, cast, final
 
 from perdure.errors import StatusCode
 from perdure.transport import frames
@@ -133,7 +133,8 @@ class ClientConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        # Not asyncio's class with uvloop, but of its interface.
+        self._transport = cast(asyncio.Transport, transport)
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None and ssl_object.selected_alpn_protocol() != "h2":
             self._lose("server does not speak HTTP/2")

@@ -27,6 +27,7 @@ from perdure.transport.limits import (
     RESET_POINTS,
     RESET_YOUNG_S,
     RESETS_PER_SECOND,
+    SENT_BYTES_PER_POINT,
     Http2Limits,
 )
 from perdure.transport.sending import Sender
@@ -70,6 +71,7 @@ class Connection:
         "_recv_taken",
         "_recv_window",
         "_resets",
+        "_sent_seen",
         "_settings_due",
         "closing_above",
         "failed",
@@ -114,6 +116,7 @@ class Connection:
         self._last_ping = now - limits.ping_interval_min_s
         self._ping_work = 0
         self._ping_strikes = 0
+        self._sent_seen = 0
         self._start()
 
     def _start(self) -> None:
@@ -170,6 +173,11 @@ class Connection:
     def earn(self, points: float) -> None:
         """The layer above found that the peer did something useful; see the budgets."""
         self._controls.earn(points)
+
+    def spend(self, points: float, why: str) -> None:
+        """The layer above found that the peer made it work for nothing; an empty budget fails the connection."""
+        if not self._controls.spend(points, self._now):
+            self.fail(frames.ENHANCE_YOUR_CALM, why)
 
     def _frames(self, data: bytes) -> bytes:
         """Cut frames from `data`; the rest is returned."""
@@ -287,10 +295,11 @@ class Connection:
     def _header_block(self, stream_id: int, encoded: bytes, ended: bool) -> None:
         try:
             block = self._decoder.decode(encoded)
-        except HpackFailed as error:
-            raise ConnectionBroken(frames.COMPRESSION_ERROR, str(error)) from error
-        except HeaderListTooLarge as error:
-            raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, str(error)) from error
+        except HpackFailed as failed:
+            raise ConnectionBroken(frames.COMPRESSION_ERROR, str(failed)) from failed
+        except HeaderListTooLarge as large:
+            # Another name than above: mypyc gives a name one type.
+            raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, str(large)) from large
         stream = self.streams.get(stream_id)
         if stream is None:
             if self.is_client:
@@ -301,7 +310,7 @@ class Connection:
             self._break_stream(stream, frames.STREAM_CLOSED)
         elif self.is_client and not stream.head_received:
             self._response(stream, block, ended)
-        elif not ended or headers.check_trailers(block) or self._body_is_short(stream):
+        elif not ended or headers.check_trailers(block) or stream.body_is_short():
             self._break_stream(stream, frames.PROTOCOL_ERROR)
         else:
             self._events.append(TrailersReceived(stream, block))
@@ -329,10 +338,7 @@ class Connection:
         if len(self.streams) >= self._limits.streams_max:
             self._refuse(stream_id, frames.REFUSED_STREAM)
             return
-        if headers.check_request(block):
-            self._refuse(stream_id, frames.PROTOCOL_ERROR)
-            return
-        if ended and block.content_length > 0:
+        if headers.check_request(block) or (ended and block.content_length > 0):
             self._refuse(stream_id, frames.PROTOCOL_ERROR)
             return
         stream = Stream(stream_id, self.sender.initial_window, self._limits.stream_window_bytes, self._now)
@@ -353,12 +359,10 @@ class Connection:
                 self._break_stream(stream, frames.PROTOCOL_ERROR)
             return
         stream.head_received = True
+        self._controls.earn(CONTROLS_EARNED_BY_REQUEST)
         self._events.append(HeadersReceived(stream, block, ended))
         if ended:
             self.sender.peer_ended(stream)
-
-    def _body_is_short(self, stream: Stream) -> bool:
-        return stream.content_length >= 0 and stream.received != stream.content_length
 
     def _refuse(self, stream_id: int, code: int) -> None:
         """Reset a stream that never came to be."""
@@ -417,6 +421,10 @@ class Connection:
             self._spend(1)
 
     def _window_update(self, stream_id: int, payload: bytes) -> None:
+        sent_bytes = self.sender.sent_bytes
+        # A peer may answer each frame of ours with an update of the stream's window and one of the connection's.
+        self._controls.earn((sent_bytes - self._sent_seen) / SENT_BYTES_PER_POINT)
+        self._sent_seen = sent_bytes
         self._spend(1)
         if len(payload) != 4:
             raise ConnectionBroken(frames.FRAME_SIZE_ERROR, "WINDOW_UPDATE is not 4 bytes")

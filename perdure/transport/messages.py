@@ -24,6 +24,10 @@ GZIP_MEMBERS_MAX: Final = 16
 """Members of one gzip message: a stream of tiny members costs more to open than to send."""
 
 
+INFLATED_RATIO_FAIR: Final = 32
+"""Output bytes for each compressed one that cost nothing; text and JSON of payloads stay below it."""
+
+
 class BadMessage(Exception):
     """A message that ends its call with `code`."""
 
@@ -69,7 +73,7 @@ def inflate(data: bytes, encoding: str, size_max: int) -> bytes:
 class MessageReader:
     """Collects the messages of one direction of a call."""
 
-    __slots__ = ("_encoding", "_parts", "_size", "_size_max", "_wanted")
+    __slots__ = ("_encoding", "_parts", "_size", "_size_max", "_wanted", "inflated_excess_bytes")
 
     def __init__(self, encoding: str, size_max: int) -> None:
         self._encoding = encoding
@@ -77,6 +81,8 @@ class MessageReader:
         self._parts: list[bytes] = []
         self._size = 0
         self._wanted = PREFIX_BYTES
+        self.inflated_excess_bytes = 0
+        """What was inflated beyond `INFLATED_RATIO_FAIR`, ever: the caller decides how much of that is too much."""
 
     @property
     def held_bytes(self) -> int:
@@ -104,7 +110,7 @@ class MessageReader:
                 self._wanted = PREFIX_BYTES + length
                 break
             body = data[position + PREFIX_BYTES : stop]
-            messages.append(inflate(body, self._encoding, self._size_max) if flag else body)
+            messages.append(self._inflate(body) if flag else body)
             position = stop
         else:
             self._wanted = PREFIX_BYTES
@@ -112,6 +118,17 @@ class MessageReader:
             self._parts = [data[position:]]
             self._size = end - position
         return messages
+
+    def _inflate(self, data: bytes) -> bytes:
+        fair = len(data) * INFLATED_RATIO_FAIR
+        produced = self._size_max
+        try:
+            text = inflate(data, self._encoding, self._size_max)
+            produced = len(text)
+        finally:
+            if produced > fair:
+                self.inflated_excess_bytes += produced - fair
+        return text
 
     def _check(self, flag: int, length: int) -> None:
         if flag > 1:

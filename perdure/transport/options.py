@@ -18,7 +18,7 @@ class ServerOptions:
     """Unfinished and unread messages of one connection; the call that passes it gets RESOURCE_EXHAUSTED."""
 
     output_bytes_max: int = 64 * 1024 * 1024
-    """Answers that a connection's peer has not read; beyond it, the connection is closed."""
+    """Responses that a connection's peer has not taken; the call that passes it gets RESOURCE_EXHAUSTED."""
 
     write_buffer_bytes: int = 1024 * 1024
     """Bytes in the transport before output waits in the streams and nothing more is read from the peer."""

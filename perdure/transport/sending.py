@@ -55,7 +55,7 @@ class Sender:
         self.queued_bytes = 0
         """Bytes in the queues of all streams."""
         self.sent_bytes = 0
-        """DATA bytes that left a queue, ever: whether a slow reader makes progress."""
+        """DATA bytes sent, ever: whether a slow reader makes progress, and what WINDOW_UPDATEs are due."""
         self.ready: dict[int, Stream] = {}
         """Streams with queued data and an open window of their own, in the order of their turns."""
         self.writable = True
@@ -124,6 +124,7 @@ class Sender:
             )
         )
         self.window -= length
+        self.sent_bytes += length
         stream.send_window -= length
         self.work += 1
         self._ended(stream)

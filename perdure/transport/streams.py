@@ -55,6 +55,10 @@ class Stream:
         self.owner: Any = None
         """Whatever the layer above hangs here, to find its call without a table."""
 
+    def body_is_short(self) -> bool:
+        """Less has come than content-length promised."""
+        return self.content_length >= 0 and self.received != self.content_length
+
 
 @final
 class HeadersReceived:

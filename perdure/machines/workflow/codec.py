@@ -37,6 +37,7 @@ from perdure.machines.workflow.execution import (
     Timer,
     WorkflowTask,
 )
+from perdure.machines.workflow.sections import decode_sections, encode_sections
 
 FORMAT = 1
 
@@ -92,23 +93,30 @@ def decode_chain(core: bytes, version: int) -> Chain:
 # -- run: writing ------------------------------------------------------------------------------------------------------
 
 
-def spill(execution: Execution, touched: dict[tuple[int, str | int], bool]) -> None:
-    """Decide for each collection whether it lives in rows; a collection that moves gets all its entries touched."""
+def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool]) -> list[Row]:
+    """Decide where each collection lives from now on; returns the part rows that the step writes or deletes.
+
+    A collection that moves into rows gets all its entries touched. One that is empty has no rows left but those that
+    this step deletes.
+    """
+    spilled: set[int] = set()
     for collection in COLLECTIONS:
+        if execution.parts_spilled & collection.bit:
+            spilled.add(collection.kind)
+            if collection.kind != PART_SIGNAL_ID and _measure(execution, collection)[0] == 0:
+                execution.parts_spilled &= ~collection.bit
+            continue
         count, size = _measure(execution, collection)
-        spilled = bool(execution.parts_spilled & collection.bit)
-        if not spilled and (count > INLINE_ENTRIES_MAX or size > INLINE_BYTES_MAX):
+        if count > INLINE_ENTRIES_MAX or size > INLINE_BYTES_MAX:
             execution.parts_spilled |= collection.bit
+            spilled.add(collection.kind)
             for key in _keys(execution, collection):
                 touched[(collection.kind, key)] = True
+    return _rows(execution, touched, spilled) if spilled else []
 
 
-def rows(execution: Execution, touched: dict[tuple[int, str | int], bool]) -> list[Row]:
-    """The part rows that a step writes or deletes."""
-    if not execution.parts_spilled:
-        return []
+def _rows(execution: Execution, touched: dict[tuple[int, str | int], bool], spilled: set[int]) -> list[Row]:
     result: list[Row] = []
-    spilled = {c.kind for c in COLLECTIONS if execution.parts_spilled & c.bit}
     for kind, key in touched:
         if kind in spilled:
             result.append((kind, part_key(kind, key), _part_body(execution, kind, key)))
@@ -161,6 +169,7 @@ def encode_run(execution: Execution) -> bytes:
             () if spilled & 8 else dict(execution.memo.items()),
             () if spilled & 16 else dict(execution.search_attributes.items()),
             () if spilled & 32 else [name for name, known in execution.signal_ids.items() if known],
+            encode_sections(execution),
         )
     )
 
@@ -286,8 +295,8 @@ def decode_run(core: bytes, version: int, alarm: int, parts: list[tuple[int, byt
     execution.buffered = tuple(buffered)
     execution.memo = Map(memo)
     execution.search_attributes = Map(search_attributes)
-    if execution.running:
-        _index(execution, activities, timers)
+    decode_sections(execution, fields[32])
+    _index(execution, activities, timers)
     return execution
 
 
@@ -297,6 +306,8 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     execution.activity_ids = Map({a.activity_id: a.scheduled_event_id for a in activities})
     execution.timers = Map({t.timer_id: t for t in timers})
     execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
+    if not execution.running:
+        return
     for activity in activities:
         due = activity_task.next_deadline(activity)
         if due is not None:

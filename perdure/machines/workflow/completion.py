@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perdure.api import command as commands
-from perdure.api import enums, failure, history, workflowservice
+from perdure.api import enums, failure, failures, history, workflowservice
 from perdure.errors import InvalidArgument, NotFound, ServiceError
+from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, workflow_task
 from perdure.machines.workflow.commands import activity, attributes, closing, continue_as_new, timer
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
@@ -17,6 +18,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
+    WorkflowTaskFailed,
 )
 from perdure.machines.workflow.target import find
 
@@ -75,6 +77,25 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     next_task = _schedule_next(batch, task)
     queries.release(step, draft)
     return WorkflowTaskCompletion(next_task, activities)
+
+
+def failed(step: Step, report: WorkflowTaskFailed) -> None:
+    """RespondWorkflowTaskFailed: the worker could not do it; try again at once, unless it never can (semantics 3.7)."""
+    execution = find(step, report.run_id)
+    workflow_task.matching_task(execution, report.token)
+    draft = step.edit(execution)
+    request = report.request
+    if request.cause == enums.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE:
+        close.end_task_by_force(draft)
+        _terminate(step, draft, workflow_task.cause_name(request.cause))
+        return
+    reason: failure.Failure | None = None
+    if request.HasField("failure"):
+        size_max = draft.env.limits.blob_size
+        kept = min(activity_task.FAILURE_KEPT_BYTES, size_max)
+        reason = failures.replace_oversized(request.failure, size_max, kept, non_retryable=True)
+    workflow_task.fail(draft, request.cause, reason, request.identity, request.binary_checksum)
+    workflow_task.schedule_if_needed(step, draft)
 
 
 def check_sequence(request: Request) -> None:
@@ -158,14 +179,18 @@ def _reject(
     workflow_task.fail(fresh, rejected.cause, reason, request.identity, request.binary_checksum)
     if rejected.terminate:
         fresh.flush()
-        fresh.record(
-            enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-            history.WorkflowExecutionTerminatedEventAttributes(reason=message, identity=workflow_task.SERVER_IDENTITY),
-        )
-        close.closed(step, fresh)
+        _terminate(step, fresh, message)
     else:
         workflow_task.schedule_if_needed(step, fresh)
     return InvalidArgument(message)
+
+
+def _terminate(step: Step, draft: RunDraft, reason: str) -> None:
+    draft.record(
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+        history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=workflow_task.SERVER_IDENTITY),
+    )
+    close.closed(step, draft)
 
 
 def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:
@@ -175,10 +200,14 @@ def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:
         return ()
     for scheduled_event_id in batch.eager:
         pending = batch.execution.activities.get(scheduled_event_id)
-        if pending is not None and not pending.cancel_requested:
-            started.append(
-                activity_task.start_attempt(batch.draft, pending, batch.env.request_id(), batch.request.identity)
-            )
+        if pending is None or pending.cancel_requested:
+            continue
+        identity = batch.request.identity
+        started.append(activity_task.start_attempt(batch.draft, pending, batch.env.request_id(), identity))
+        # It was never offered, so no entry stands for its timeouts from the start yet.
+        due = activity_task.next_deadline(batch.execution.activities[scheduled_event_id])
+        if due is not None:
+            batch.draft.deadline(due, ACTIVITY, scheduled_event_id)
     return tuple(started)
 
 

@@ -443,8 +443,9 @@ class Execution:
         self.buffered: tuple[BufferedEvent, ...] = ()
         self.parts_spilled: int = 0
         """Bit set of part kinds that live in rows of their own, see codec.py."""
-        # volatile
         self.close_attempted: bool = False
+        """The worker tried to close the run over events it had not seen; its next task shuts signals out."""
+        # volatile
         self.queries: tuple[BufferedQuery, ...] = ()
         self.deadlines: Deadline | None = None
         self.owed: Deadline | None = None

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+from immutables import Map
+
 from perdure.api import enums, history
 from perdure.errors import InvalidArgument
 from perdure.ids import ChainKey
@@ -73,7 +75,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ResetSticky: workflow_task.reset_sticky,
     WorkflowTaskStarted: workflow_task.started,
     WorkflowTaskCompleted: completion.completed,
-    WorkflowTaskFailed: workflow_task.failed,
+    WorkflowTaskFailed: completion.failed,
     ActivityTaskStarted: activity_task.started,
     ActivityTaskCompleted: activity_task.completed,
     ActivityTaskFailed: activity_task.failed,
@@ -215,7 +217,7 @@ def _finish(current: Step, outcome: object) -> Transition:
         _offer(current, draft)
         alarm.settle(draft.execution)
         alarm_changed = _close_stored(draft) if draft.stored else False
-        rows = codec.rows(draft.execution, draft.touched) if draft.stored else []
+        rows = codec.settle_parts(draft.execution, draft.touched) if draft.stored else []
         deltas.append(RunDelta(draft, alarm_changed, rows))
     chain = current.chain
     changed = chain is not None and chain is not current.state.chain
@@ -225,8 +227,20 @@ def _finish(current: Step, outcome: object) -> Transition:
     runs = current.state.runs
     for delta in deltas:
         runs = runs.set(delta.execution.info.run_id, delta.execution)
-    state = ChainState(chain, runs, current.state.start_requests, current.state.start_events)
+    state = ChainState(chain, runs, _known_requests(current, deltas), current.state.start_events)
     return Transition(state, outcome, chain if changed else None, deltas, current.effects, current.start_requests)
+
+
+def _known_requests(current: Step, deltas: list[RunDelta]) -> Map[str, str]:
+    """Start request ids after the step: the store must not be asked for what may still be in flight."""
+    known = current.state.start_requests
+    for delta in deltas:
+        made_by = delta.execution.info.create_request_id
+        if not delta.expected_version and made_by in known:
+            known = known.delete(made_by)
+    for request_id, run_id in current.start_requests:
+        known = known.set(request_id, run_id)
+    return known
 
 
 def _settle_events(current: Step, draft: RunDraft) -> None:
@@ -302,7 +316,6 @@ def _close_stored(draft: RunDraft) -> bool:
     if not draft.realarm:
         execution.transition_count += 1
         execution.last_update_time = draft.env.now
-    codec.spill(execution, draft.touched)
     due = alarm.durable_alarm(execution)
     stored = execution.alarm
     wanted = 0 if due >= alarm.NEVER else due

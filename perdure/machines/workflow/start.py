@@ -21,9 +21,12 @@ def started(step: Step, verb: Start) -> StartOutcome:
     request = verb.request
     current = step.state.current
     if current is not None:
-        seen = _seen_before(step, current, request)
-        if seen is not None:
-            return seen
+        if verb.signal is None or not current.running:
+            seen = _seen_before(step, current, request)
+            if seen is not None:
+                # A repeated SignalWithStart says that it started nothing (semantics 2.6).
+                seen.started = seen.started and verb.signal is None
+                return seen
         if current.running:
             used = _meet_running(step, current, verb)
             if used is not None:
@@ -43,7 +46,11 @@ def _seen_before(step: Step, current: Execution, request: Request) -> StartOutco
     if not run_id:
         return None
     run = step.state.runs.get(run_id)
-    return StartOutcome(run_id, run_id, True, run.status if run is not None else 0)
+    if run is None:
+        return StartOutcome(run_id, run_id, True, 0)
+    # A request that was only attached to the run did not start it.
+    made = request.request_id == run.info.create_request_id
+    return StartOutcome(run_id, run.info.first_run_id, made, run.status)
 
 
 def _eager_again(current: Execution, request: Request) -> WorkflowTaskDelivery | None:
@@ -88,6 +95,7 @@ def _attach(step: Step, current: Execution, request: Request) -> None:
     attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes()
     if options.attach_request_id:
         attributes.attached_request_id = request.request_id
+        step.start_requests.append((request.request_id, current.info.run_id))
     links = tuple(request.links) if options.attach_links else ()
     step.edit(current).record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes, links=links)
 
@@ -119,7 +127,7 @@ def _already_started(current: Execution, text: str) -> WorkflowExecutionAlreadyS
 def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     """A new run becomes the chain's current one."""
     request = verb.request
-    env = step.env
+    env = step.env if current is None else step.env.at(current.last_update_time)
     info = _info(env, verb, env.run_id())
     if current is not None and current.running:
         _terminate_existing(step, current, info.run_id)

@@ -19,11 +19,10 @@ from perdure.machines.workflow.inputs import (
     Stale,
     TaskToken,
     WorkflowTaskDelivery,
-    WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
 from perdure.machines.workflow.queries import deliver_queries
-from perdure.machines.workflow.target import find, find_running
+from perdure.machines.workflow.target import find_running
 
 SERVER_IDENTITY = "history-service"
 TASK_NOT_FOUND = "Workflow task not found."
@@ -277,17 +276,6 @@ def write_transient(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
     written.started_event_id = scheduled + 1
     draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(written), time=task.started_time)
     return written
-
-
-def failed(step: Step, report: WorkflowTaskFailed) -> None:
-    """RespondWorkflowTaskFailed: the worker could not do it; try again at once (semantics 3.7)."""
-    execution = find(step, report.run_id)
-    matching_task(execution, report.token)
-    draft = step.edit(execution)
-    request = report.request
-    reason = request.failure if request.HasField("failure") else None
-    fail(draft, request.cause, reason, request.identity, request.binary_checksum)
-    schedule_if_needed(step, draft)
 
 
 def fail(

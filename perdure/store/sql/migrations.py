@@ -82,7 +82,7 @@ POSTGRESQL = (
                  version bigint NOT NULL, alarm_ns bigint, core bytea NOT NULL) WITH (fillfactor = 50)""",
             "ALTER TABLE chain ALTER COLUMN core SET STORAGE EXTERNAL",
             "ALTER TABLE run ALTER COLUMN core SET STORAGE EXTERNAL",
-            "CREATE INDEX run_alarm ON run (clock, alarm_ns) WHERE alarm_ns IS NOT NULL",
+            "CREATE INDEX run_alarm ON run (clock, alarm_ns, slot) WHERE alarm_ns IS NOT NULL",
             """CREATE TABLE part (
                  run_id bytea NOT NULL, kind smallint NOT NULL, key bytea NOT NULL, body bytea NOT NULL,
                  PRIMARY KEY (run_id, kind, key)) WITH (fillfactor = 80)""",

@@ -15,8 +15,14 @@ def record_marker(batch: Batch, command: commands.Command) -> None:
     asked = command.record_marker_command_attributes
     if not asked.marker_name:
         raise CommandRejected(cause, "MarkerName is not set on RecordMarkerCommand.")
-    if len(asked.marker_name) > batch.env.limits.id_length:
-        raise CommandRejected(cause, "MarkerName on RecordMarkerCommand exceeds length limit.")
+    size = len(asked.marker_name.encode())
+    limit = batch.env.limits.id_length
+    if size > limit:
+        raise CommandRejected(
+            cause,
+            "MarkerName on RecordMarkerCommand exceeds length limit. "
+            f"MarkerName={asked.marker_name} Length={size} Limit={limit}",
+        )
     if sum(details.ByteSize() for details in asked.details.values()) > batch.env.limits.blob_size:
         raise CommandRejected(cause, "RecordMarkerCommandAttributes.Details exceeds size limit.", terminate=True)
     attributes = history.MarkerRecordedEventAttributes(

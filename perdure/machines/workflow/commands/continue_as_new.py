@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from perdure.api import command as commands
 from perdure.api import common, enums, history
-from perdure.api.times import duration_ns, duration_of
-from perdure.machines import retry
+from perdure.api.times import BadDuration, checked_duration_ns, duration_of
+from perdure.machines import queue_names, retry
 from perdure.machines.workflow import close, runs, workflow_task
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.commands.closing import check_nothing_unseen
@@ -65,20 +65,43 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
 
 def _check(batch: Batch, asked: Asked) -> None:
     limits = batch.env.limits
-    if len(asked.workflow_type.name) > limits.id_length:
-        raise CommandRejected(_CAUSE, "WorkflowType exceeds length limit.")
-    if len(asked.task_queue.name) > limits.id_length:
-        raise CommandRejected(_CAUSE, "TaskQueue exceeds length limit.")
-    for name, duration in (
+    name = asked.workflow_type.name or batch.execution.info.workflow_type
+    size = len(name.encode())
+    if size > limits.id_length:
+        raise CommandRejected(
+            _CAUSE,
+            "WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length limit. "
+            f"WorkflowType={name} Length={size} Limit={limits.id_length}",
+        )
+    own_queue = batch.execution.info.task_queue
+    if asked.task_queue.name:
+        bad = queue_names.invalid_queue(asked.task_queue, limits.id_length, own_queue)
+        if bad is not None:
+            raise CommandRejected(
+                _CAUSE,
+                f"error validating ContinueAsNewWorkflowExecutionCommand TaskQueue: {bad}. "
+                f"WorkflowType={name} TaskQueue={asked.task_queue.name}",
+            )
+    for field, duration in (
         ("WorkflowRunTimeout", asked.workflow_run_timeout),
         ("WorkflowTaskTimeout", asked.workflow_task_timeout),
         ("BackoffStartInterval", asked.backoff_start_interval),
     ):
-        if duration_ns(duration) < 0:
-            raise CommandRejected(_CAUSE, f"Invalid {name}.")
+        try:
+            checked_duration_ns(duration)
+        except BadDuration as bad_duration:
+            raise CommandRejected(
+                _CAUSE,
+                f"Invalid {field} on ContinueAsNewWorkflowExecutionCommand: {bad_duration}. "
+                f"WorkflowType={name} TaskQueue={asked.task_queue.name or own_queue}",
+            ) from bad_duration
     problem = retry.validate(asked.retry_policy) if asked.HasField("retry_policy") else None
     if problem is not None:
-        raise CommandRejected(_CAUSE, problem)
+        raise CommandRejected(
+            _CAUSE,
+            f"invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: {problem}. "
+            f"WorkflowType={name} TaskQueue={asked.task_queue.name or own_queue}",
+        )
     if asked.input.ByteSize() > limits.blob_size:
         raise CommandRejected(
             _CAUSE, "ContinueAsNewWorkflowExecutionCommandAttributes. Input exceeds size limit.", terminate=True
@@ -91,10 +114,10 @@ def _check(batch: Batch, asked: Asked) -> None:
 
 def _info(batch: Batch, asked: Asked) -> RunInfo:
     previous = batch.execution.info
-    wanted = duration_ns(asked.workflow_run_timeout) or previous.run_timeout
+    wanted = checked_duration_ns(asked.workflow_run_timeout) or previous.run_timeout
     timeout_of_run = runs.run_timeout(wanted, previous.execution_timeout)
-    timeout_of_task = duration_ns(asked.workflow_task_timeout) or previous.task_timeout
-    backoff = runs.minimum_backoff(batch.execution, batch.env, duration_ns(asked.backoff_start_interval))
+    timeout_of_task = checked_duration_ns(asked.workflow_task_timeout) or previous.task_timeout
+    backoff = runs.minimum_backoff(batch.execution, batch.env, checked_duration_ns(asked.backoff_start_interval))
     attempt = previous.attempt + 1 if asked.initiator == enums.CONTINUE_AS_NEW_INITIATOR_RETRY else 1
     return runs.successor_info(
         previous,

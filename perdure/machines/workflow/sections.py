@@ -1,0 +1,47 @@
+"""Stored state that most runs do not have: each feature keeps its own section of the core, absent when it is empty.
+
+A section is a number (stored, never reused), what a run has of it as plain values that msgpack knows, and the way back.
+A run that never used a feature pays nothing for it: neither bytes nor time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from perdure.machines.workflow.execution import Execution
+
+
+@final
+class Section:
+    """One feature's part of a run's core; `encode` gives None when the run has nothing of it."""
+
+    __slots__ = ("decode", "encode", "number")
+
+    def __init__(
+        self, number: int, encode: Callable[[Execution], object | None], decode: Callable[[Execution, Any], None]
+    ) -> None:
+        self.number = number
+        self.encode = encode
+        self.decode = decode
+
+
+SECTIONS: tuple[Section, ...] = ()
+"""Every section there is. Numbers taken: none yet."""
+
+
+def encode_sections(execution: Execution) -> dict[int, object]:
+    """The sections that this run has."""
+    found: dict[int, object] = {}
+    for section in SECTIONS:
+        value = section.encode(execution)
+        if value is not None:
+            found[section.number] = value
+    return found
+
+
+def decode_sections(execution: Execution, stored: dict[int, Any]) -> None:
+    """Restore the sections of a stored run. An unknown number is from a later version: refuse rather than lose it."""
+    known = {section.number: section for section in SECTIONS}
+    for number, value in stored.items():
+        known[number].decode(execution, value)

@@ -1,0 +1,199 @@
+"""Workflows as data: a list of steps, and the pure function from a history to the next commands.
+
+What an SDK does by replaying code, `decide` does by reading events: the same history always gives the same commands,
+so a server that shows a worker a wrong history is found out by the result. It must stay a function of its arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+from perdure.api import command as commands
+from perdure.api import common, enums, history
+from perdure.api.times import duration_of
+from perdure.clock import SECOND
+
+
+@final
+class Do:
+    """Run an activity to its end; its result, or "failed: ..." is one of the workflow's results."""
+
+    __slots__ = ("activity_type", "attempts_max", "heartbeat_s", "id", "timeout_s")
+
+    def __init__(
+        self, id: str, activity_type: str, timeout_s: float = 10.0, heartbeat_s: float = 0.0, attempts_max: int = 0
+    ) -> None:
+        self.id = id
+        self.activity_type = activity_type
+        self.timeout_s = timeout_s
+        self.heartbeat_s = heartbeat_s
+        self.attempts_max = attempts_max
+
+
+@final
+class Sleep:
+    """A durable timer."""
+
+    __slots__ = ("id", "seconds")
+
+    def __init__(self, id: str, seconds: float) -> None:
+        self.id = id
+        self.seconds = seconds
+
+
+@final
+class AwaitSignals:
+    """Go on once so many signals have come in all."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+@final
+class Both:
+    """Everything in it at the same time."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, *steps: Do | Sleep) -> None:
+        self.steps = steps
+
+
+Step = Do | Sleep | AwaitSignals | Both
+
+
+@final
+class Program:
+    """What a workflow type does. `runs` above 1: it continues as new until it has run so often."""
+
+    __slots__ = ("runs", "steps")
+
+    def __init__(self, *steps: Step, runs: int = 1) -> None:
+        self.steps = steps
+        self.runs = runs
+
+
+def payloads(value: object) -> common.Payloads:
+    """A value as JSON."""
+    data = json.dumps(value).encode()
+    return common.Payloads(payloads=[common.Payload(metadata={"encoding": b"json/plain"}, data=data)])
+
+
+def value_of(message: common.Payloads) -> Any:
+    """The value in `payloads(value)`; None of nothing."""
+    return json.loads(message.payloads[0].data) if message.payloads else None
+
+
+@final
+class Told:
+    """What a history tells: outcomes of activities by id, timers fired, signals in order, ids already asked for."""
+
+    def __init__(self, events: Sequence[history.HistoryEvent]) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.fired: set[str] = set()
+        self.asked: set[str] = set()
+        self.signals: list[str] = []
+        self.run = 1
+        self._ids: dict[int, str] = {}
+        for event in events:
+            self._hear(event)
+
+    def _hear(self, event: history.HistoryEvent) -> None:
+        kind = event.event_type
+        if kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            self.run = value_of(event.workflow_execution_started_event_attributes.input) or 1
+        elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            self._ids[event.event_id] = event.activity_task_scheduled_event_attributes.activity_id
+            self.asked.add(self._ids[event.event_id])
+        elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            done = event.activity_task_completed_event_attributes
+            self.outcomes[self._ids[done.scheduled_event_id]] = value_of(done.result)
+        elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            failed = event.activity_task_failed_event_attributes
+            self.outcomes[self._ids[failed.scheduled_event_id]] = f"failed: {failed.failure.message}"
+        elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            late = event.activity_task_timed_out_event_attributes
+            self.outcomes[self._ids[late.scheduled_event_id]] = f"failed: {late.failure.message}"
+        elif kind == enums.EVENT_TYPE_TIMER_STARTED:
+            self.asked.add(event.timer_started_event_attributes.timer_id)
+        elif kind == enums.EVENT_TYPE_TIMER_FIRED:
+            self.fired.add(event.timer_fired_event_attributes.timer_id)
+        elif kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+            self.signals.append(value_of(event.workflow_execution_signaled_event_attributes.input))
+
+
+def decide(program: Program, events: Sequence[history.HistoryEvent]) -> list[commands.Command]:
+    """The commands of one workflow task that was shown these events."""
+    told = Told(events)
+    found: list[commands.Command] = []
+    for step in program.steps:
+        if not _passed(step, told, found):
+            return found
+    if told.run < program.runs:
+        found.append(_again(told.run + 1, events[0]))
+    else:
+        outcome = {"activities": told.outcomes, "signals": told.signals, "run": told.run}
+        done = commands.CompleteWorkflowExecutionCommandAttributes(result=payloads(outcome))
+        found.append(
+            commands.Command(
+                command_type=enums.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+                complete_workflow_execution_command_attributes=done,
+            )
+        )
+    return found
+
+
+def _passed(step: Step, told: Told, found: list[commands.Command]) -> bool:
+    """Whether the step is over; what it needs for that and has not asked for is asked for."""
+    if isinstance(step, Both):
+        over = [_passed(each, told, found) for each in step.steps]
+        return all(over)
+    if isinstance(step, AwaitSignals):
+        return len(told.signals) >= step.count
+    if step.id not in told.asked:
+        found.append(_activity(step) if isinstance(step, Do) else _timer(step))
+        return False
+    return step.id in told.outcomes or step.id in told.fired
+
+
+def _activity(step: Do) -> commands.Command:
+    attributes = commands.ScheduleActivityTaskCommandAttributes(
+        activity_id=step.id,
+        activity_type=common.ActivityType(name=step.activity_type),
+        input=payloads(step.id),
+        start_to_close_timeout=duration_of(round(step.timeout_s * SECOND)),
+        heartbeat_timeout=duration_of(round(step.heartbeat_s * SECOND)),
+        retry_policy=common.RetryPolicy(
+            initial_interval=duration_of(SECOND), backoff_coefficient=2.0, maximum_attempts=step.attempts_max
+        ),
+    )
+    attributes.task_queue.name = TASK_QUEUE
+    return commands.Command(
+        command_type=enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, schedule_activity_task_command_attributes=attributes
+    )
+
+
+def _timer(step: Sleep) -> commands.Command:
+    attributes = commands.StartTimerCommandAttributes(
+        timer_id=step.id, start_to_fire_timeout=duration_of(round(step.seconds * SECOND))
+    )
+    return commands.Command(command_type=enums.COMMAND_TYPE_START_TIMER, start_timer_command_attributes=attributes)
+
+
+def _again(run: int, started: history.HistoryEvent) -> commands.Command:
+    before = started.workflow_execution_started_event_attributes
+    attributes = commands.ContinueAsNewWorkflowExecutionCommandAttributes(
+        workflow_type=before.workflow_type, task_queue=before.task_queue, input=payloads(run)
+    )
+    return commands.Command(
+        command_type=enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
+        continue_as_new_workflow_execution_command_attributes=attributes,
+    )
+
+
+TASK_QUEUE: Final = "work"
+"""Where all of it runs."""

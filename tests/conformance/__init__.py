@@ -1,0 +1,1 @@
+"""Runs Temporal's own sdk-python suite against this server."""

@@ -1,0 +1,98 @@
+"""Servers and runs of the session: each server started once, each scenario run as soon as a thread is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+
+from .runner import Run, collect, run
+from .servers import PERDURE, REAL, MissingProgram, Program, Server
+from .wire import Connection
+
+PARALLEL = 12
+"""Scenarios under way on one server; they mostly wait. More would distort short timeouts on two cores."""
+
+compared_fields: dict[str, int] = {}
+"""Number of equal field values by scenario, for the summary at the end of the session."""
+
+
+repeated: list[str] = []
+"""Scenarios that differed in the crowd and ran again alone, for the summary: too many are a sign of trouble."""
+
+
+class Arena:
+    """Runs scenarios on one server, the ones the session selected all at once."""
+
+    def __init__(self, connection: Connection, names: list[str]) -> None:
+        self._connection = connection
+        self._pool = ThreadPoolExecutor(PARALLEL)
+        self._runs = {name: self._submit(name) for name in names}
+
+    def _submit(self, name: str) -> Future[Run]:
+        return self._pool.submit(run, collect()[name], name, self._connection)
+
+    def result(self, name: str) -> Run:
+        """The run of a scenario, once it is over."""
+        return self._runs[name].result()
+
+    def alone(self, name: str) -> Run:
+        """Run a scenario again when all others are over."""
+        wait(self._runs.values())
+        return run(collect()[name], name, self._connection)
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def selected(request: pytest.FixtureRequest) -> list[str]:
+    """Names of the scenarios that this session's selected tests compare, each once."""
+    names: dict[str, None] = {}
+    for item in request.session.items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "scenario" in callspec.params:
+            names[callspec.params["scenario"]] = None
+    return list(names)
+
+
+def served(program: Program, request: pytest.FixtureRequest, folder: Path, second: bool = False) -> Iterator[Arena]:
+    """An arena on a server of its own. A missing program fails the tests: it is a dependency."""
+    try:
+        server = Server(program, folder / f"{program.name}{'-again' * second}.log")
+    except MissingProgram as missing:
+        pytest.fail(str(missing), pytrace=False)
+    with server:
+        connection = Connection(server.target)
+        arena = Arena(connection, selected(request))
+        yield arena
+        arena.close()
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """The real Temporal dev server."""
+    yield from served(REAL, request, tmp_path_factory.mktemp("differential"))
+
+
+@pytest.fixture(scope="session")
+def real_again(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """A second real server, for the harness's test of itself."""
+    yield from served(REAL, request, tmp_path_factory.mktemp("differential"), second=True)
+
+
+@pytest.fixture(scope="session")
+def perdure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """Perdure."""
+    yield from served(PERDURE, request, tmp_path_factory.mktemp("differential"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how much was compared."""
+    if compared_fields:
+        total = sum(compared_fields.values())
+        terminalreporter.write_line(f"differential: {total} fields compared in {len(compared_fields)} scenarios")
+    if repeated:
+        terminalreporter.write_line(f"differential: differed under load, so ran again alone: {', '.join(repeated)}")

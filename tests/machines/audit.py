@@ -1,0 +1,294 @@
+"""What must hold after every step of the workflow machine, whatever the story: an auditor that shares no code with it.
+
+It keeps a shelf of rows as a store would, folds histories, and looks for what is owed by scanning the whole state.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from immutables import Map
+
+from perdure.api import enums, history
+from perdure.api.splice import split_events
+from perdure.ids import ChainKey, SeededIds
+from perdure.machines.deadlines import Deadline
+from perdure.machines.env import Env
+from perdure.machines.workflow import alarm, codec, machine
+from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.draft import PART_SIGNAL_ID, RunDraft
+from perdure.machines.workflow.execution import RUNNING, Activity, ChainState, Execution
+from perdure.machines.workflow.inputs import AlarmRang, Input
+
+NEVER = 1 << 70
+KEYED_FROM = 128
+"""Part kinds from here on are not loaded with the run."""
+_VOLATILE = ("queries", "deadlines", "owed", "offered", "encoded", "version", "alarm", "signal_ids")
+_TASK_PROBLEMS = "TemporalReportedProblems"
+
+
+# -- views -------------------------------------------------------------------------------------------------------------
+
+
+def frozen(value: object, leave_out: tuple[str, ...] = ()) -> object:
+    """A deep copy in plain tuples, to compare; objects become (class name, field, ...) without the fields left out."""
+    if isinstance(value, Map):
+        return tuple(sorted((repr(key), frozen(item, leave_out)) for key, item in value.items()))
+    if isinstance(value, Deadline):
+        return tuple(sorted(entries(value)))
+    if isinstance(value, tuple):
+        return tuple(frozen(item, leave_out) for item in value)
+    if isinstance(value, Exception):
+        return (type(value).__name__, str(value))
+    slots = getattr(type(value), "__slots__", None)
+    if slots is None or isinstance(value, bytes | str | int | float):
+        return value
+    return (
+        type(value).__name__,
+        *((name, frozen(getattr(value, name), leave_out)) for name in slots if name not in leave_out),
+    )
+
+
+def entries(heap: Deadline | None) -> list[tuple[int, int, int]]:
+    """Every entry of a queue of deadlines."""
+    if heap is None:
+        return []
+    return [(heap.when, heap.kind, heap.key), *entries(heap.left), *entries(heap.right)]
+
+
+def stored_view(execution: Execution) -> object:
+    """The run without what a crash takes."""
+    return frozen(execution, _VOLATILE)
+
+
+def recorded_view(execution: Execution) -> dict[str, object]:
+    """What history alone determines; of a closed run, what still matters."""
+    view: dict[str, object] = {
+        "status": execution.status,
+        "close_time": execution.close_time,
+        "ever scheduled": execution.task_ever_scheduled,
+        "last completed": execution.last_completed_started_event_id,
+        "memo": dict(execution.memo.items()),
+        "search attributes": {k: v for k, v in execution.search_attributes.items() if k != _TASK_PROBLEMS},
+    }
+    if execution.running:
+        view["counts"] = (execution.signal_count, execution.activity_count, execution.timer_count)
+        view["cancel requested"] = execution.cancel_requested
+        view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
+        view["activities"] = {a.scheduled_event_id: _recorded_activity(a) for a in execution.activities.values()}
+        view["activity ids"] = dict(execution.activity_ids.items())
+    return view
+
+
+def _recorded_activity(a: Activity) -> tuple[object, ...]:
+    return (
+        a.activity_id,
+        a.activity_type,
+        a.task_queue,
+        a.first_scheduled_time,
+        (a.schedule_to_close, a.schedule_to_start, a.start_to_close, a.heartbeat_timeout),
+        frozen(a.retry),
+        a.priority,
+        a.cancel_requested,
+        a.cancel_request_event_id,
+    )
+
+
+def replay(info_of: Execution, env: Env, events: list[history.HistoryEvent]) -> Execution:
+    """The recorded state that a history gives: `apply` folded over it."""
+    draft = RunDraft(env, None, Execution(info_of.info))
+    for event in events:
+        if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            started = event.workflow_execution_started_event_attributes
+            for key, payload in started.memo.fields.items():
+                if payload.data:
+                    draft.put_memo(key, payload.SerializeToString())
+            for name, payload in started.search_attributes.indexed_fields.items():
+                draft.put_search_attribute(name, payload.SerializeToString())
+        recorded.apply(draft, event)
+    return draft.execution
+
+
+# -- what is owed ------------------------------------------------------------------------------------------------------
+
+
+def owed_at(execution: Execution, durable: bool) -> int:
+    """The earliest time at which anything is due, found by looking at everything; `NEVER` if nothing is."""
+    if not execution.running:
+        return execution.close_time + execution.retention
+    due = [NEVER]
+    info = execution.info
+    if info.run_expiration:
+        due.append(info.run_expiration)
+    task = execution.task
+    if task is None:
+        if not execution.task_ever_scheduled and info.execution_time > info.start_time:
+            due.append(info.execution_time)
+    elif task.started_event_id:
+        due.append(task.started_time + task.timeout)
+    else:
+        if durable or not task.offered:
+            due.append(task.scheduled_time)
+        if task.sticky:
+            due.append(task.scheduled_time + execution.sticky_timeout)
+    for activity in execution.activities.values():
+        due += _owed_by(activity, durable)
+    due += [timer.expiry for timer in execution.timers.values()]
+    return min(due)
+
+
+def _owed_by(a: Activity, durable: bool) -> list[int]:
+    due = []
+    if a.schedule_to_close:
+        due.append(a.first_scheduled_time + a.schedule_to_close)
+    if not a.started_time:
+        if durable or not a.offered:
+            due.append(a.scheduled_time)
+        if a.schedule_to_start:
+            due.append(a.scheduled_time + a.schedule_to_start)
+        return due
+    if a.start_to_close:
+        due.append(a.started_time + a.start_to_close)
+    if a.heartbeat_timeout:
+        due.append(max(a.started_time, a.heartbeat_time) + a.heartbeat_timeout)
+    return due
+
+
+# -- the shelf ---------------------------------------------------------------------------------------------------------
+
+
+class Shelf:
+    """The rows that a store would have after the transitions it was given, and the histories."""
+
+    def __init__(self) -> None:
+        self.chain: tuple[bytes, int] | None = None
+        self.cores: dict[str, tuple[bytes, int, int]] = {}
+        self.parts: dict[str, dict[tuple[int, bytes], bytes]] = {}
+        self.histories: dict[str, list[history.HistoryEvent]] = {}
+        self.requests: dict[str, str] = {}
+        self.signals: dict[str, set[str]] = {}
+        """Every signal request id that a run has taken, as a model of what must be found on the shelf."""
+        self.rows_written = 0
+        """Part rows of the last transition."""
+
+    def commit(self, transition: machine.Transition) -> None:
+        """Write what the transition says, checking versions and the order of events."""
+        if transition.chain is not None:
+            expected = self.chain[1] if self.chain is not None else 0
+            assert transition.chain.version == expected + 1
+            self.chain = (codec.encode_chain(transition.chain), transition.chain.version)
+        self.requests.update(transition.start_requests)
+        self.rows_written = 0
+        for delta in transition.deltas:
+            if delta.stored and not delta.reclaim:
+                self._commit_run(delta)
+
+    def _commit_run(self, delta: machine.RunDelta) -> None:
+        execution = delta.execution
+        run_id = execution.info.run_id
+        core, version, stored_alarm = self.cores.get(run_id, (b"", 0, 0))
+        assert delta.expected_version == version
+        assert execution.version == version + 1
+        if delta.alarm_changed:
+            stored_alarm = execution.alarm
+        assert stored_alarm == execution.alarm, "the alarm changed and nobody was told"
+        self.cores[run_id] = (codec.encode_run(execution), execution.version, stored_alarm)
+        parts = self.parts.setdefault(run_id, {})
+        self.rows_written += len(delta.rows)
+        for kind, key, body in delta.rows:
+            if body is None:
+                parts.pop((kind, key), None)
+            else:
+                parts[(kind, key)] = body
+        known = {name for name, is_known in execution.signal_ids.items() if is_known}
+        self.signals.setdefault(run_id, set()).update(known)
+        events = self.histories.setdefault(run_id, [])
+        assert not delta.events or delta.first_event_id == len(events) + 1
+        for fragment in delta.events:
+            for start, end in split_events(fragment):
+                events.append(history.HistoryEvent.FromString(fragment[start:end]))
+        assert [event.event_id for event in events] == list(range(1, execution.next_event_id)), "event ids are dense"
+        assert execution.history_size == sum(_fragment_size(event) for event in events)
+
+    def load(self, run_id: str) -> Execution:
+        """The run as a new owner would find it."""
+        core, version, stored_alarm = self.cores[run_id]
+        found = sorted(self.parts.get(run_id, {}).items())
+        parts = [(kind, key, body) for (kind, key), body in found if kind < KEYED_FROM]
+        return codec.decode_run(core, version, stored_alarm, parts)
+
+    def signal_ids(self, execution: Execution) -> set[str]:
+        """All signal request ids that the store knows of."""
+        rows = {key.decode() for kind, key in self.parts[execution.info.run_id] if kind == PART_SIGNAL_ID}
+        return rows | {name for name, known in self.load(execution.info.run_id).signal_ids.items() if known}
+
+    def reload(self) -> ChainState:
+        """The state after a crash: the current run as stored, nothing volatile."""
+        assert self.chain is not None
+        chain = codec.decode_chain(*self.chain)
+        run_id = chain.current_run_id
+        return ChainState(chain, Map({run_id: self.load(run_id)}), Map(self.requests), Map())
+
+
+def _fragment_size(event: history.HistoryEvent) -> int:
+    return len(history.History(events=[event]).SerializeToString())
+
+
+# -- the audit ---------------------------------------------------------------------------------------------------------
+
+
+def audited_step(
+    shelf: Shelf, key: ChainKey, state: ChainState, fact: Input, env: Env, ids: SeededIds
+) -> machine.Transition:
+    """One step, checked from all sides, and committed to the shelf. `ids` is what `env` draws from."""
+    before = frozen(state, ("encoded",))
+    twin = Env(env.now, copy.deepcopy(ids), env.namespace)
+    try:
+        transition = machine.step(key, state, fact, env)
+    finally:
+        assert frozen(state, ("encoded",)) == before, "a step changed the state that it was given"
+    again = machine.step(key, state, fact, twin)
+    assert frozen(again.state) == frozen(transition.state), "the same input gave another state"
+    assert [d.events for d in again.deltas] == [d.events for d in transition.deltas]
+    assert [d.rows for d in again.deltas] == [d.rows for d in transition.deltas]
+    assert frozen(tuple(again.effects)) == frozen(tuple(transition.effects))
+    shelf.commit(transition)
+    for delta in transition.deltas:
+        execution = delta.execution
+        check_delta(state, delta)
+        if execution.info.run_id in shelf.cores:
+            check_run(shelf, execution, env)
+        if isinstance(fact, AlarmRang) and not delta.reclaim:
+            assert alarm.volatile_alarm(execution) > env.now, "the alarm would ring again at once"
+    return transition
+
+
+def check_delta(state: ChainState, delta: machine.RunDelta) -> None:
+    """A step that stores nothing changes nothing stored."""
+    before = state.runs.get(delta.execution.info.run_id)
+    if not delta.stored:
+        assert before is not None
+        assert stored_view(before) == stored_view(delta.execution), "a stored field changed in a volatile step"
+        assert not delta.events
+
+
+def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
+    """Stored form, fold and alarms of one run."""
+    run_id = execution.info.run_id
+    loaded = shelf.load(run_id)
+    assert stored_view(loaded) == stored_view(execution)
+    assert shelf.signal_ids(execution) == shelf.signals[run_id]
+    waiting = [history.HistoryEvent.FromString(entry.body) for entry in execution.buffered]
+    folded = replay(execution, env, shelf.histories[run_id] + waiting)
+    assert recorded_view(folded) == recorded_view(execution)
+    for each in (execution, loaded):
+        owed = owed_at(each, True)
+        assert alarm.durable_alarm(each) <= owed
+        assert alarm.volatile_alarm(each) <= owed_at(each, False)
+        if owed < alarm.NEVER:
+            assert 0 < each.alarm <= owed, "the stored alarm is later than what is owed"
+    if execution.status != RUNNING:
+        assert not execution.buffered
+        assert execution.task is None
+        assert execution.close_time

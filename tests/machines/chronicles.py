@@ -1,0 +1,397 @@
+"""Stories of whole chains: every run's history as compact text, every step audited, more verbs than `Story` has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perdure.api import command as commands
+from perdure.api import common, enums, failure, failures, history, query, taskqueue, workflowservice
+from perdure.api.times import duration_of
+from perdure.errors import InvalidArgument
+from perdure.machines import task_queue
+from perdure.machines.env import Limits
+from perdure.machines.workflow import machine
+from perdure.machines.workflow.effects import OfferTask
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import (
+    AlarmRang,
+    Input,
+    Query,
+    RequestCancel,
+    ResetSticky,
+    Signal,
+    Start,
+    StartOutcome,
+    TaskToken,
+    WorkflowTaskCompleted,
+    WorkflowTaskCompletion,
+    WorkflowTaskDelivery,
+    WorkflowTaskFailed,
+    WorkflowTaskStarted,
+)
+from tests.machines.audit import Shelf, audited_step
+from tests.machines.builders import QUEUE, SECOND, Story, env_at, event_type
+
+StartRequest = workflowservice.StartWorkflowExecutionRequest
+STICKY = "sticky"
+
+FAIL = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+USE_EXISTING = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+TERMINATE_EXISTING = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+ALLOW_DUPLICATE = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+
+
+class Chronicle(Story):
+    """A chain whose every step is audited. Runs are called A, B, C in the order of their starts."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(limits)
+        self.shelf = Shelf()
+        self.last: machine.Transition | None = None
+        self.request_ids = 0
+
+    # -- the machine -----------------------------------------------------------------------------------------------
+
+    def apply(self, fact: Input) -> object:
+        """One audited step; an error that is an outcome is returned, one that means "nothing changed" is raised."""
+        transition = audited_step(
+            self.shelf, self.key, self.state, fact, env_at(self.now, self.limits, self.ids), self.ids
+        )
+        self.state = transition.state
+        self.stored = transition.stored
+        self.last = transition
+        for effect in transition.effects:
+            if isinstance(effect, OfferTask):
+                self.offers.append(effect.task)
+            else:
+                self.answers.append(effect)
+        self.events = self.shelf.histories[self.run_id]
+        return transition.outcome
+
+    def crash(self) -> Chronicle:
+        """The owner dies; the next one loads what was stored and looks at it once."""
+        self.state = self.shelf.reload()
+        self.offers.clear()
+        self.answers.clear()
+        self.apply(AlarmRang(self.run_id))
+        return self
+
+    @property
+    def runs(self) -> list[str]:
+        """Run ids in the order of their starts."""
+        return list(self.shelf.histories)
+
+    def run(self, letter: str) -> Execution:
+        """Run A, B ... of this story."""
+        return self.state.runs[self.runs["ABCDEFGH".index(letter)]]
+
+    def letter(self, run_id: str) -> str:
+        """What a run is called in this story."""
+        return "ABCDEFGH"[self.runs.index(run_id)]
+
+    # -- the client ------------------------------------------------------------------------------------------------
+
+    def start_request(self, **fields: Any) -> StartRequest:
+        """A start as the frontend hands it over; times in seconds."""
+        request = StartRequest(
+            workflow_id="wf",
+            workflow_type=common.WorkflowType(name="Wf"),
+            task_queue=taskqueue.TaskQueue(name=QUEUE, kind=enums.TASK_QUEUE_KIND_NORMAL),
+            workflow_id_conflict_policy=FAIL,
+            workflow_id_reuse_policy=ALLOW_DUPLICATE,
+            identity="starter",
+        )
+        for name in ("run", "execution", "task"):
+            seconds = fields.pop(f"{name}_timeout", None)
+            if seconds is not None:
+                getattr(request, f"workflow_{name}_timeout").CopyFrom(duration_of(int(seconds * SECOND)))
+        retry = fields.pop("retry", None)
+        if retry is not None:
+            request.retry_policy.CopyFrom(retry)
+        self.request_ids += 1
+        request.request_id = fields.pop("request_id", f"request-{self.request_ids}")
+        for name, value in fields.items():
+            if hasattr(value, "CopyFrom"):
+                getattr(request, name).CopyFrom(value)
+            else:
+                setattr(request, name, value)
+        return request
+
+    def begin(self, delay: float = 0, search_attributes: dict[str, bytes] | None = None, **fields: Any) -> StartOutcome:
+        """StartWorkflowExecution."""
+        request = self.start_request(**fields)
+        for name, body in (search_attributes or {}).items():
+            request.search_attributes.indexed_fields[name].MergeFromString(body)
+        fact = Start(request, search_attributes or {}, int(delay * SECOND))
+        return self.expect(StartOutcome, self.informed(fact))
+
+    def signal_with_start(
+        self, name: str = "go", request_id: str = "", delay: float = 0, **fields: Any
+    ) -> StartOutcome:
+        """SignalWithStartWorkflowExecution."""
+        fields.setdefault("workflow_id_conflict_policy", USE_EXISTING)
+        if request_id:
+            fields["request_id"] = request_id
+        request = self.start_request(**fields)
+        signal = Signal("", history.WorkflowExecutionSignaledEventAttributes(signal_name=name), request.request_id)
+        return self.expect(StartOutcome, self.informed(Start(request, {}, int(delay * SECOND), signal)))
+
+    def informed(self, fact: Input) -> Input:
+        """Look up what the step needs, as the engine does, on the shelf."""
+        while True:
+            missing = machine.needs(self.state, fact, self.now)
+            if missing is None:
+                return fact
+            state = self.state
+            requests, events, runs = state.start_requests, state.start_events, state.runs
+            if missing.start_request:
+                requests = requests.set(missing.start_request, self.shelf.requests.get(missing.start_request, ""))
+            elif missing.signal_id:
+                execution = runs[missing.run_id].fork()
+                known = missing.signal_id in self.shelf.signal_ids(execution)
+                execution.signal_ids = execution.signal_ids.set(missing.signal_id, known)
+                runs = runs.set(missing.run_id, execution)
+            else:
+                first = self.shelf.histories[missing.run_id][0].SerializeToString()
+                events = events.set(missing.run_id, first)
+            self.state = type(state)(state.chain, runs, requests, events)
+
+    def signal(self, name: str = "go", request_id: str = "", run_id: str = "") -> Chronicle:
+        attributes = history.WorkflowExecutionSignaledEventAttributes(signal_name=name)
+        self.apply(self.informed(Signal(run_id, attributes, request_id)))
+        return self
+
+    def request_cancel(self, first_run_id: str = "", reason: str = "") -> Chronicle:
+        attributes = history.WorkflowExecutionCancelRequestedEventAttributes(cause=reason)
+        self.apply(RequestCancel("", first_run_id, attributes, "cancel"))
+        return self
+
+    def reset_sticky(self) -> Chronicle:
+        self.apply(ResetSticky(""))
+        return self
+
+    def ask(
+        self, query_id: str, reject: int = enums.QUERY_REJECT_CONDITION_NONE, deadline: float = 30, waiter: int = 1
+    ) -> object:
+        """QueryWorkflow."""
+        body = query.WorkflowQuery(query_type=query_id).SerializeToString()
+        return self.apply(Query("", query_id, body, reject, waiter, self.now + int(deadline * SECOND)))
+
+    def wait(self, seconds: float) -> Chronicle:
+        """Time passes, and whatever falls due on the way happens at its own time."""
+        super().wait(seconds)
+        return self
+
+    def ring(self) -> Chronicle:
+        self.apply(self.informed(AlarmRang(self.run_id)))
+        return self
+
+    # -- the worker ------------------------------------------------------------------------------------------------
+
+    def started_fact(self, request_id: str = "poll") -> WorkflowTaskStarted:
+        """A poller is about to get the pending workflow task; it leaves the offers."""
+        task = next(t for t in reversed(self.offers) if t.queue.type == task_queue.WORKFLOW)
+        self.offers = [t for t in self.offers if t.queue.type != task_queue.WORKFLOW]
+        return WorkflowTaskStarted(
+            task.run_id,
+            task.scheduled_event_id,
+            task.attempt,
+            task.stamp,
+            request_id,
+            "worker",
+            task.queue.name,
+            task.queue.sticky,
+        )
+
+    def take(self) -> WorkflowTaskDelivery:
+        """Poll a workflow task."""
+        delivery = self.expect(WorkflowTaskDelivery, self.started_fact())
+        self.token = delivery.token
+        return delivery
+
+    def respond(self, *wanted: commands.Command, **fields: Any) -> object:
+        """RespondWorkflowTaskCompleted, whatever comes of it. `sticky` seconds keep the worker's own queue."""
+        assert self.token is not None, "the worker has no workflow task"
+        request = workflowservice.RespondWorkflowTaskCompletedRequest(commands=wanted, identity="worker")
+        search_attributes = fields.pop("search_attributes", {})
+        sticky = fields.pop("sticky", None)
+        if sticky is not None:
+            request.sticky_attributes.worker_task_queue.name = STICKY
+            request.sticky_attributes.schedule_to_start_timeout.CopyFrom(duration_of(int(sticky * SECOND)))
+        for query_id, result in fields.pop("query_results", {}).items():
+            request.query_results[query_id].CopyFrom(result)
+        for name, value in fields.items():
+            setattr(request, name, value)
+        outcome = self.apply(self.informed(WorkflowTaskCompleted(self.token, request, search_attributes)))
+        if isinstance(outcome, WorkflowTaskCompletion) and outcome.workflow_task is not None:
+            self.token = outcome.workflow_task.token
+        return outcome
+
+    def complete(self, *wanted: commands.Command, **fields: object) -> WorkflowTaskCompletion:
+        outcome = self.respond(*wanted, **fields)
+        assert isinstance(outcome, WorkflowTaskCompletion), outcome
+        return outcome
+
+    def rejected(self, *wanted: commands.Command, **fields: Any) -> str:
+        """The completion must fail the task; returns what the worker is told."""
+        outcome = self.respond(*wanted, **fields)
+        assert isinstance(outcome, InvalidArgument), outcome
+        return outcome.message
+
+    def turn(self, *wanted: commands.Command, **fields: Any) -> Chronicle:
+        """Poll a workflow task and complete it."""
+        self.take()
+        self.complete(*wanted, **fields)
+        return self
+
+    def fail_task(
+        self,
+        cause: int = enums.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        token: TaskToken | None = None,
+        reason: failure.Failure | None = None,
+    ) -> Chronicle:
+        """RespondWorkflowTaskFailed."""
+        token = token or self.token
+        assert token is not None
+        request = workflowservice.RespondWorkflowTaskFailedRequest(identity="worker", failure=reason)
+        request.cause = cause  # type: ignore[assignment]  # plain numbers
+        self.apply(WorkflowTaskFailed(token, request))
+        return self
+
+    # -- what is told ----------------------------------------------------------------------------------------------
+
+    def history(self, letter: str = "", after: int = 0) -> list[str]:
+        """A run's history as text (the current run's by default), one line an event."""
+        run_id = self.runs["ABCDEFGH".index(letter)] if letter else self.run_id
+        return [self.line(event) for event in self.shelf.histories[run_id] if event.event_id > after]
+
+    def line(self, event: history.HistoryEvent) -> str:
+        """ "4 WorkflowTaskCompleted(scheduled 2, started 3)"."""
+        name = event.WhichOneof("attributes")
+        assert name is not None
+        attributes = getattr(event, name)
+        told = [text for field in _TOLD if (text := self._told(attributes, field))]
+        return f"{event.event_id} {event_type(event)}" + (f"({', '.join(told)})" if told else "")
+
+    def _told(self, attributes: Any, field: str) -> str:
+        if field not in attributes.DESCRIPTOR.fields_by_name:
+            return ""
+        value = getattr(attributes, field)
+        if field == "task_queue":
+            return f"on {value.name}" if value.kind == enums.TASK_QUEUE_KIND_STICKY else ""
+        if field == "attempt" and value == 1:
+            return ""
+        if field == "failure" and attributes.HasField("failure"):
+            return f"failure {value.message!r}"
+        if not value or hasattr(value, "CopyFrom"):
+            return ""
+        enum = attributes.DESCRIPTOR.fields_by_name[field].enum_type
+        if enum is not None:
+            text: str = enum.values_by_number[value].name
+            return "".join(word.capitalize() for word in text.removeprefix(_PREFIXES[field]).split("_"))
+        if field.endswith("_run_id"):
+            return f"{_TOLD[field]} {self.letter(value)}"
+        return f"{_TOLD[field]} {value}".strip()
+
+
+_TOLD = {
+    "activity_id": "",
+    "timer_id": "",
+    "signal_name": "",
+    "marker_name": "",
+    "scheduled_event_id": "scheduled",
+    "started_event_id": "started",
+    "latest_cancel_requested_event_id": "requested",
+    "workflow_task_completed_event_id": "completed",
+    "task_queue": "on",
+    "attempt": "attempt",
+    "initiator": "",
+    "cause": "",
+    "timeout_type": "",
+    "retry_state": "",
+    "reason": "",
+    "continued_execution_run_id": "continues",
+    "new_execution_run_id": "next",
+    "attached_request_id": "attached",
+}
+"""Which fields of an event are told, in this order, and how they are called."""
+_PREFIXES = {
+    "initiator": "CONTINUE_AS_NEW_INITIATOR_",
+    "cause": "WORKFLOW_TASK_FAILED_CAUSE_",
+    "timeout_type": "TIMEOUT_TYPE_",
+    "retry_state": "RETRY_STATE_",
+}
+
+
+def idle(*wanted: commands.Command, limits: Limits | None = None, **fields: Any) -> Chronicle:
+    """A run whose first workflow task was completed with these commands."""
+    story = Chronicle(limits)
+    story.begin(**fields)
+    return story.turn(*wanted)
+
+
+def busy(limits: Limits | None = None, **fields: Any) -> Chronicle:
+    """A run whose first workflow task is on the worker."""
+    story = Chronicle(limits)
+    story.begin(**fields)
+    story.take()
+    return story
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def payload(text: str) -> common.Payload:
+    return common.Payload(metadata={"encoding": b"json/plain"}, data=text.encode())
+
+
+def fail_workflow(reason: failure.Failure | None = None) -> commands.Command:
+    command = commands.Command(command_type=enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION)
+    command.fail_workflow_execution_command_attributes.failure.CopyFrom(
+        reason or failures.application_failure("boom", "Kind")
+    )
+    return command
+
+
+def cancel_workflow() -> commands.Command:
+    command = commands.Command(command_type=enums.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION)
+    command.cancel_workflow_execution_command_attributes.SetInParent()
+    return command
+
+
+def continue_as_new(**fields: Any) -> commands.Command:
+    attributes = commands.ContinueAsNewWorkflowExecutionCommandAttributes(**fields)
+    return commands.Command(
+        command_type=enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
+        continue_as_new_workflow_execution_command_attributes=attributes,
+    )
+
+
+def record_marker(name: str) -> commands.Command:
+    command = commands.Command(command_type=enums.COMMAND_TYPE_RECORD_MARKER)
+    command.record_marker_command_attributes.marker_name = name
+    command.record_marker_command_attributes.details["data"].payloads.add().CopyFrom(payload('"x"'))
+    return command
+
+
+def upsert_search_attributes(**values: str) -> commands.Command:
+    command = commands.Command(command_type=enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
+    attributes = command.upsert_workflow_search_attributes_command_attributes
+    for name, text in values.items():
+        attributes.search_attributes.indexed_fields[name].CopyFrom(payload(text))
+    return command
+
+
+def modify_memo(**values: str) -> commands.Command:
+    command = commands.Command(command_type=enums.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES)
+    attributes = command.modify_workflow_properties_command_attributes
+    for name, text in values.items():
+        attributes.upserted_memo.fields[name].CopyFrom(payload(text))
+    return command
+
+
+def answered(text: str) -> query.WorkflowQueryResult:
+    """A worker's answer to a query."""
+    return query.WorkflowQueryResult(
+        result_type=enums.QUERY_RESULT_TYPE_ANSWERED, answer=common.Payloads(payloads=[payload(text)])
+    )

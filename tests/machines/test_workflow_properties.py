@@ -1,0 +1,307 @@
+"""Random lives of a chain: whatever is thrown at the machine, every step passes the audit (`tests.machines.audit`).
+
+The tale is a list of small numbers, so that hypothesis can shorten it. What a number means depends on what is possible at
+that point; what the machine refuses must leave everything as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perdure.api import command as commands
+from perdure.api import common, enums, failures
+from perdure.errors import InvalidArgument, ServiceError
+from perdure.machines import task_queue
+from perdure.machines.env import Limits
+from perdure.machines.task_queue import Task
+from perdure.machines.workflow import alarm
+from perdure.machines.workflow.inputs import (
+    ActivityHeartbeat,
+    ActivityTarget,
+    ActivityTaskCanceled,
+    ActivityTaskCompleted,
+    ActivityTaskFailed,
+    ActivityTaskStarted,
+    WorkflowTaskCompletion,
+    WorkflowTaskDelivery,
+)
+from tests.machines.audit import frozen
+from tests.machines.builders import (
+    SECOND,
+    cancel_timer,
+    complete_workflow,
+    payloads,
+    request_cancel_activity,
+    retry_policy,
+    schedule_activity,
+    start_timer,
+)
+from tests.machines.chronicles import (
+    FAIL,
+    TERMINATE_EXISTING,
+    USE_EXISTING,
+    Chronicle,
+    answered,
+    cancel_workflow,
+    continue_as_new,
+    fail_workflow,
+    modify_memo,
+    record_marker,
+    upsert_search_attributes,
+)
+
+DELAYS = (0, 0.5, 1, 3, 10, 30, 100, 4000)
+Call = tuple[int, int, int]
+
+
+def small_limits() -> Limits:
+    """Limits that a short tale can reach."""
+    limits = Limits()
+    limits.buffered_events = 6
+    limits.signals = 40
+    limits.pending_activities = 12
+    limits.history_count = 120
+    limits.history_count_suggest = 60
+    limits.blob_size = 400
+    limits.memo_size = 400
+    limits.buffered_queries = 2
+    return limits
+
+
+class Tale(Chronicle):
+    """Turns numbers into inputs. What cannot be done now is skipped."""
+
+    def __init__(self) -> None:
+        super().__init__(small_limits())
+        self.asked = 0
+
+    def play(self, call: Call) -> None:
+        """One thing happens."""
+        verb, a, b = call
+        action = _VERBS[verb % len(_VERBS)]
+        # An input that is refused changes nothing: `audited_step` sees to that.
+        with contextlib.suppress(ServiceError):
+            action(self, a, b)
+
+    # -- clients ---------------------------------------------------------------------------------------------------
+
+    def client_start(self, a: int, b: int) -> None:
+        fields: dict[str, Any] = {
+            "workflow_id_conflict_policy": (FAIL, USE_EXISTING, TERMINATE_EXISTING)[a % 3],
+            "workflow_id_reuse_policy": 1 + b % 3,
+            "request_id": f"r{b % 5}",
+            "request_eager_execution": a % 5 == 0,
+        }
+        if a % 2:
+            fields["retry"] = retry_policy(2, 1, 0, 3)
+        if b % 3 == 0:
+            fields["run_timeout"] = 50
+        if b % 7 == 0:
+            fields["execution_timeout"] = 200
+        delay = 7 if a % 4 == 3 else 0
+        if a % 6 == 5:
+            self.signal_with_start(delay=delay, **fields)
+        else:
+            outcome = self.begin(delay=delay, **fields)
+            if outcome.eager is not None:
+                self.token = outcome.eager.token
+
+    def client_signals(self, a: int, b: int) -> None:
+        for number in range(1 + (a % 3) * 8):
+            self.signal("s", request_id=f"id{(b + number) % 60}" if b % 4 else "")
+
+    def client_cancels(self, a: int, b: int) -> None:
+        self.request_cancel()
+
+    def client_terminates(self, a: int, b: int) -> None:
+        if a % 4 == 0:
+            self.terminate()
+
+    def client_asks(self, a: int, b: int) -> None:
+        self.asked += 1
+        self.ask(f"q{self.asked}", reject=a % 4)
+
+    def client_resets_stickiness(self, a: int, b: int) -> None:
+        self.reset_sticky()
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def time_passes(self, a: int, b: int) -> None:
+        until = self.now + int(DELAYS[a % len(DELAYS)] * SECOND)
+        for _ in range(500):
+            due = alarm.volatile_alarm(self.execution)
+            if due > until:
+                break
+            self.now = max(self.now, due)
+            self.ring()
+            if not self.execution.running:
+                break
+        else:
+            raise AssertionError("the alarm never comes to rest")
+        self.now = until
+
+    def nobody_looks(self, a: int, b: int) -> None:
+        self.now += int(DELAYS[a % len(DELAYS)] * SECOND)
+        self.ring()
+
+    def clock_goes_back(self, a: int, b: int) -> None:
+        self.now -= SECOND
+
+    def owner_dies(self, a: int, b: int) -> None:
+        self.crash()
+
+    # -- workers ---------------------------------------------------------------------------------------------------
+
+    def worker_polls(self, a: int, b: int) -> None:
+        if any(task.queue.type == task_queue.WORKFLOW for task in self.offers):
+            fact = self.started_fact(f"poll{b}")
+            if a % 5 == 0:
+                fact.sticky = False
+            outcome = self.apply(fact)
+            if isinstance(outcome, WorkflowTaskDelivery):
+                self.token = outcome.token
+
+    def worker_completes(self, a: int, b: int) -> None:
+        if self.token is None:
+            return
+        wanted = [self._command((a * 31 + b * 17 + n * 7) % 97, b + n) for n in range(a % 4)]
+        results = {q.query_id: answered('"x"') for q in self.execution.queries if b % 2}
+        before = self.execution
+        outcome = self.respond(
+            *[command for command in wanted if command is not None],
+            sticky=5 if a % 3 else None,
+            query_results=results,
+            force_create_new_workflow_task=b % 5 == 0,
+            return_new_workflow_task=a % 2 == 0,
+        )
+        if isinstance(outcome, InvalidArgument):
+            after = self.state.runs[before.info.run_id]
+            for field in ("activities", "timers", "memo", "activity_count", "timer_count", "signal_ids"):
+                kept = frozen(getattr(after, field)) == frozen(getattr(before, field))
+                assert kept, f"a rejected batch left a trace in {field}"
+        else:
+            assert isinstance(outcome, WorkflowTaskCompletion | ServiceError)
+        if isinstance(outcome, WorkflowTaskCompletion):
+            for query_id in results:
+                assert query_id not in [q.query_id for q in self.execution.queries]
+
+    def worker_fails(self, a: int, b: int) -> None:
+        if self.token is not None:
+            causes = (2, enums.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR, 999, 0)
+            self.fail_task(causes[a % 4])
+
+    def worker_works(self, a: int, b: int) -> None:
+        offers = [task for task in self.offers if task.queue.type != task_queue.WORKFLOW]
+        if offers:
+            task: Task = offers[a % len(offers)]
+            if b % 4:
+                self.offers.remove(task)
+            self.apply(
+                ActivityTaskStarted(task.run_id, task.scheduled_event_id, task.attempt, task.stamp, f"p{b}", "worker")
+            )
+
+    def activity_reports(self, a: int, b: int) -> None:
+        pending = sorted(self.execution.activities.values(), key=lambda each: each.scheduled_event_id)
+        if not pending:
+            return
+        chosen = pending[a % len(pending)]
+        target = ActivityTarget("", chosen.scheduled_event_id, chosen.attempt)
+        if b % 7 == 0:
+            target = ActivityTarget(chosen.activity_id)
+        run_id = self.run_id
+        match b % 5:
+            case 0:
+                self.apply(ActivityTaskCompleted(run_id, target, payloads('"x"'), "worker"))
+            case 1:
+                self.apply(ActivityTaskFailed(run_id, target, failures.application_failure("no", "T"), None, "w"))
+            case 2:
+                self.apply(ActivityTaskCanceled(run_id, target, None, "worker"))
+            case 3:
+                self.apply(ActivityHeartbeat(run_id, target, payloads('"' + "x" * (a * 3) + '"'), "worker"))
+            case _:
+                self.apply(ActivityTaskFailed(run_id, target, failures.application_failure("n", "T", True), None, "w"))
+
+    def _command(self, kind: int, b: int) -> commands.Command | None:
+        match kind % 14:
+            case 0 | 1 | 2:
+                return schedule_activity(
+                    f"a{b % 20}",
+                    schedule_to_close=40 if kind % 2 else None,
+                    start_to_close=20,
+                    schedule_to_start=15 if b % 3 == 0 else None,
+                    heartbeat=5 if b % 2 else None,
+                    retry=retry_policy(1, 2, 0, b % 4),
+                    eager=b % 5 == 0,
+                )
+            case 3 | 4:
+                return start_timer(f"t{b % 25}", DELAYS[kind % 5])
+            case 5:
+                return cancel_timer(f"t{b % 25}")
+            case 6:
+                ids = sorted(self.execution.activities)
+                return request_cancel_activity(ids[b % len(ids)] if ids else 5)
+            case 7:
+                return upsert_search_attributes(**{f"S{b % 20}": ("null", '"x"', "[]")[b % 3]})
+            case 8:
+                return modify_memo(**{f"m{b % 20}": ("", '"' + "x" * (b % 60) + '"')[bool(b % 4)]})
+            case 9:
+                return record_marker(f"m{b}")
+            case 10:
+                return complete_workflow() if b % 3 == 0 else None
+            case 11:
+                return fail_workflow() if b % 2 == 0 else cancel_workflow()
+            case 12:
+                return continue_as_new(backoff_start_interval=None) if b % 2 else None
+            case _:
+                return None
+
+
+_VERBS = (
+    Tale.worker_polls,
+    Tale.worker_completes,
+    Tale.worker_polls,
+    Tale.worker_completes,
+    Tale.worker_completes,
+    Tale.worker_works,
+    Tale.worker_works,
+    Tale.activity_reports,
+    Tale.activity_reports,
+    Tale.client_signals,
+    Tale.client_signals,
+    Tale.time_passes,
+    Tale.time_passes,
+    Tale.nobody_looks,
+    Tale.worker_fails,
+    Tale.client_asks,
+    Tale.client_start,
+    Tale.client_cancels,
+    Tale.client_terminates,
+    Tale.client_resets_stickiness,
+    Tale.clock_goes_back,
+    Tale.owner_dies,
+)
+
+CALLS = st.tuples(st.integers(0, len(_VERBS) - 1), st.integers(0, 40), st.integers(0, 40))
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(start=st.tuples(st.integers(0, 40), st.integers(0, 40)), calls=st.lists(CALLS, min_size=20, max_size=70))
+def test_every_life_passes_the_audit(start: tuple[int, int], calls: list[Call]) -> None:
+    """Dense ids, fold of history, stored form, alarms, purity: see `audited_step`."""
+    tale = Tale()
+    tale.client_start(*start)
+    for call in calls:
+        tale.play(call)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(start=st.tuples(st.integers(0, 40), st.integers(0, 40)), calls=st.lists(CALLS, min_size=40, max_size=200))
+def test_many_long_lives_pass_the_audit(start: tuple[int, int], calls: list[Call]) -> None:
+    """The same, longer and from fresh seeds; hypothesis prints what fails."""
+    test_every_life_passes_the_audit.hypothesis.inner_test(start, calls)  # type: ignore[attr-defined]

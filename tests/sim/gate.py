@@ -1,0 +1,135 @@
+"""The store as one incarnation of a server sees it: when that incarnation is killed, its calls never return.
+
+A kill runs no `finally`, so nothing is cancelled: what a dead server had sent may still arrive, and it learns of
+nothing. The gate also looks at every commit as it lands (W2, W7 of reliability.md): the store must hold what the core
+promises, and an alarm that is never late. It must not change what passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from perdure.engine import rows
+from perdure.machines.workflow import alarm
+from perdure.store.api import ChainRow, ChainWrite, Due, Fence, Fragment, Record, RunRow, Traits, VisibilityPage
+from perdure.store.faulty import FaultyStore
+from perdure.store.memory import MemoryDisk, MemoryStore
+from perdure.visibility.resolve import Condition
+
+
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@final
+class Gate:
+    """A `Store` that `kill` turns into silence."""
+
+    def __init__(self, inner: FaultyStore) -> None:
+        self.traits: Traits = inner.traits
+        self.inner = inner
+        self.dead = False
+        self.late: Callable[[], None] | None = None
+        """Called once behind the next commit that has landed, before the server hears of it."""
+
+    def kill(self) -> None:
+        """From here on nothing returns."""
+        self.dead = True
+
+    async def _pass(self) -> None:
+        if self.dead:
+            await _never()
+
+    async def _through(self, answer: Any) -> Any:
+        await self._pass()
+        try:
+            return await answer
+        finally:
+            if self.dead:
+                await _never()
+
+    async def open(self) -> None:
+        await self.inner.open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def acquire(self) -> Fence:
+        fence: Fence = await self._through(self.inner.acquire())
+        return fence
+
+    async def commit(self, fence: Fence, writes: Sequence[ChainWrite]) -> None:
+        await self._pass()
+        try:
+            await self.inner.commit(fence, writes)
+            late, self.late = self.late, None
+            if late is not None:
+                late()
+        finally:
+            if self.dead:
+                await _never()
+
+    async def load(self, digest: bytes, run_id: bytes | None) -> tuple[ChainRow, RunRow | None] | None:
+        found: tuple[ChainRow, RunRow | None] | None = await self._through(self.inner.load(digest, run_id))
+        return found
+
+    async def load_parts(self, run_id: bytes, kind: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = await self._through(self.inner.load_parts(run_id, kind, keys))
+        return found
+
+    async def read_history(
+        self, branch_id: bytes, first_event_id: int, next_event_id: int, bytes_max: int, reverse: bool = False
+    ) -> list[Fragment]:
+        answer = self.inner.read_history(branch_id, first_event_id, next_event_id, bytes_max, reverse)
+        found: list[Fragment] = await self._through(answer)
+        return found
+
+    async def due(self, fence: Fence, from_ns: int, to_ns: int, limit: int) -> list[Due]:
+        found: list[Due] = await self._through(self.inner.due(fence, from_ns, to_ns, limit))
+        return found
+
+    async def list_visibility(
+        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+    ) -> VisibilityPage:
+        page: VisibilityPage = await self._through(self.inner.list_visibility(namespace_id, where, page_size, token))
+        return page
+
+    async def count_visibility(
+        self, namespace_id: str, where: Condition | None, group_by: str | None
+    ) -> list[tuple[object, int]]:
+        counts: list[tuple[object, int]] = await self._through(
+            self.inner.count_visibility(namespace_id, where, group_by)
+        )
+        return counts
+
+    async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
+        version: int = await self._through(self.inner.put_record(table, key, expected_version, body))
+        return version
+
+    async def list_records(self, table: str) -> list[Record]:
+        found: list[Record] = await self._through(self.inner.list_records(table))
+        return found
+
+
+async def audit_rows(disk: MemoryDisk) -> None:
+    """W2, W7: every stored run has its whole history and an alarm that is not later than what it owes."""
+    store = MemoryStore(disk)
+    await store.open()
+    for run_id, run in list(disk.state.runs.items()):
+        found = await store.load(run.digest, run_id)
+        assert found is not None, f"run {run_id.hex()} has no chain"
+        assert found[1] is not None, f"run {run_id.hex()} cannot be loaded"
+        execution = rows.run_of(found[1])
+        alarm.settle(execution)
+        due = alarm.durable_alarm(execution)
+        assert due >= alarm.NEVER or (run.alarm_ns is not None and run.alarm_ns <= due), (
+            f"run {run_id.hex()} owes something at {due}, its alarm is {run.alarm_ns}"
+        )
+        branch, _ = execution.branches[-1]
+        position = 1
+        for fragment in await store.read_history(branch, 1, execution.next_event_id, 1 << 40):
+            assert fragment.first_event_id == position, f"run {run_id.hex()}: a gap before {fragment.first_event_id}"
+            position = fragment.next_event_id
+        assert position == execution.next_event_id, f"run {run_id.hex()}: history ends before {position}"

@@ -1,0 +1,212 @@
+"""What the simulated clients ask for, and what they were promised: starts, signals, queries, results.
+
+A promise is an acknowledgement; what must follow from it is judged in `judge`, from histories read at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, final
+
+from perdure.api import common, enums, history, taskqueue, workflowservice
+from perdure.errors import StatusCode
+from perdure.testing.programs import TASK_QUEUE, AwaitSignals, Both, Do, Program, Sleep, payloads, value_of
+from perdure.testing.worker import Activity, ActivityFailed, ActivityLost, Attempt
+from perdure.transport.client import RpcError
+from tests.sim.audit import Violation, audit_closed, audit_signals, signals_of
+from tests.sim.world import World
+
+NAMESPACE: Final = "default"
+RESULT_S: Final = 30.0
+"""Deadline of one long poll for a result."""
+
+PROGRAMS: Final = {
+    "line": Program(Do("a", "echo"), Do("b", "flaky"), Do("c", "echo")),
+    "fan": Program(Both(*[Do(f"f{n}", "echo") for n in range(5)], Sleep("t", 3.0), Do("flaky", "flaky"))),
+    "beat": Program(Do("slow", "slow", timeout_s=60.0, heartbeat_s=3.0), Sleep("after", 2.0)),
+    "lost": Program(Do("silent", "silent", timeout_s=4.0)),
+    "listen": Program(Sleep("nap", 1.0), AwaitSignals(4), Do("x", "echo")),
+    "again": Program(Do("a", "echo"), Sleep("s", 1.0), runs=3),
+    "doomed": Program(Do("bad", "bad", attempts_max=2)),
+    "month": Program(Sleep("month", 30 * 86_400.0)),
+}
+SIGNALS: Final = {"listen": 4}
+"""Signals that a workflow of a type gets."""
+
+
+def activities() -> dict[str, Activity]:
+    """Activity types by name. Each completion has a result of its own, so one counted twice would show."""
+    executions = 0
+
+    async def echo(attempt: Attempt) -> object:
+        nonlocal executions
+        executions += 1
+        return f"{attempt.task.activity_id}#{executions}"
+
+    async def flaky(attempt: Attempt) -> object:
+        if attempt.attempt < 3:
+            raise ActivityFailed(f"attempt {attempt.attempt}")
+        return await echo(attempt)
+
+    async def bad(attempt: Attempt) -> object:
+        raise ActivityFailed(f"attempt {attempt.attempt}")
+
+    async def slow(attempt: Attempt) -> object:
+        for beat in range((attempt.details or 0) + 1, 9):
+            await asyncio.sleep(1.0)
+            await attempt.heartbeat(beat)
+        return await echo(attempt)
+
+    async def silent(attempt: Attempt) -> object:
+        if attempt.attempt < 2:
+            raise ActivityLost
+        return await echo(attempt)
+
+    return {"echo": echo, "flaky": flaky, "bad": bad, "slow": slow, "silent": silent}
+
+
+@final
+class Story:
+    """One workflow from a client's side."""
+
+    def __init__(self, world: World, workflow_id: str, kind: str) -> None:
+        self.world = world
+        self.workflow_id = workflow_id
+        self.kind = kind
+        self.run_id = ""
+        """Known once the start was acknowledged."""
+        self.acknowledged: list[str] = []
+        self.result: dict[str, object] = {}
+        self.histories: list[list[history.HistoryEvent]] = []
+        """Of all runs, first to last."""
+
+    async def tell(self) -> None:
+        """Start, signal, wait for the result, read what happened."""
+        await self.start()
+        async with asyncio.TaskGroup() as group:
+            for number in range(SIGNALS.get(self.kind, 0)):
+                group.create_task(self._signal(f"{self.workflow_id}/{number}"))
+            if self.kind == "listen":
+                group.create_task(self._query())
+            group.create_task(self.finish())
+
+    async def start(self) -> None:
+        """Start until it is acknowledged."""
+        request = workflowservice.StartWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_id=self.workflow_id,
+            workflow_type=common.WorkflowType(name=self.kind),
+            task_queue=taskqueue.TaskQueue(name=TASK_QUEUE),
+            request_id=f"start {self.workflow_id}",
+        )
+        answer = await self.world.sure("StartWorkflowExecution", request)
+        self.run_id = answer.run_id
+
+    async def _signal(self, name: str) -> None:
+        await asyncio.sleep(self.world.random.uniform(0.0, 8.0))
+        request = workflowservice.SignalWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_execution=common.WorkflowExecution(workflow_id=self.workflow_id, run_id=self.run_id),
+            signal_name="news",
+            input=payloads(name),
+            request_id=name,
+        )
+        await self.world.sure("SignalWorkflowExecution", request)
+        self.acknowledged.append(name)
+
+    async def _query(self) -> None:
+        """B13: a query asked after a signal was acknowledged sees it."""
+        while len(self.acknowledged) < 2:
+            await asyncio.sleep(0.5)
+        told = list(self.acknowledged)
+        request = workflowservice.QueryWorkflowRequest(
+            namespace=NAMESPACE, execution=common.WorkflowExecution(workflow_id=self.workflow_id)
+        )
+        request.query.query_type = "seen"
+        try:
+            answer = await self.world.sure("QueryWorkflow", request)
+        except RpcError as error:
+            if error.code != StatusCode.FAILED_PRECONDITION:
+                raise
+            return
+        seen = value_of(answer.query_result)
+        if not set(told) <= set(seen):
+            raise Violation(f"B13: a query saw {seen} after {told} were acknowledged")
+
+    async def finish(self) -> None:
+        """Wait for the last run's close."""
+        run_id = self.run_id
+        while run_id:
+            run_id = await self._closed(run_id)
+
+    async def _closed(self, run_id: str) -> str:
+        """Wait for a run's close, read its history; the run it continued as, "" when there is none."""
+        request = workflowservice.GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE,
+            execution=common.WorkflowExecution(workflow_id=self.workflow_id, run_id=run_id),
+            wait_new_event=True,
+            history_event_filter_type=enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
+        )
+        while True:
+            page = await self.world.sure("GetWorkflowExecutionHistory", request, RESULT_S)
+            if page.history.events:
+                break
+            request.next_page_token = page.next_page_token
+        events = await self._events(run_id)
+        self.histories.append(events)
+        close = events[-1]
+        if close.SerializeToString(deterministic=True) != page.history.events[0].SerializeToString(deterministic=True):
+            raise Violation("B25: the close filter shows another event than the whole history")
+        if close.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+            return close.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        self.result = value_of(close.workflow_execution_completed_event_attributes.result) or {}
+        return ""
+
+    async def _events(self, run_id: str) -> list[history.HistoryEvent]:
+        request = workflowservice.GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE,
+            execution=common.WorkflowExecution(workflow_id=self.workflow_id, run_id=run_id),
+            maximum_page_size=3,
+        )
+        events: list[history.HistoryEvent] = []
+        while True:
+            page = await self.world.sure("GetWorkflowExecutionHistory", request)
+            events.extend(page.history.events)
+            request.next_page_token = page.next_page_token
+            if not page.next_page_token:
+                return events
+
+
+def judge(stories: Sequence[Story]) -> None:
+    """Every promise was kept. Raises Violation."""
+    results: list[str] = []
+    for story in stories:
+        program = PROGRAMS[story.kind]
+        if len(story.histories) != program.runs:
+            raise Violation(f"B21: {story.workflow_id} ran {len(story.histories)} times, not {program.runs}")
+        for events in story.histories:
+            audit_closed(events)
+            close = events[-1].event_type
+            if close not in (
+                enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+                enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
+            ):
+                raise Violation(f"{story.workflow_id} ended with {enums.EventType.Name(close)}")
+            results += results_of(events)
+        audit_signals([name for events in story.histories for name in signals_of(events)], story.acknowledged)
+        if story.result.get("signals") != signals_of(story.histories[-1]):
+            raise Violation(f"B20: {story.workflow_id} did not see all its signals")
+        if story.result.get("run") != program.runs:
+            raise Violation(f"B21: {story.workflow_id} has the result of run {story.result.get('run')}")
+    if len(set(results)) != len(results):
+        raise Violation("B17: one activity result was recorded twice")
+
+
+def results_of(events: Sequence[history.HistoryEvent]) -> list[str]:
+    """The results of all completed activities."""
+    return [
+        value_of(event.activity_task_completed_event_attributes.result)
+        for event in events
+        if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    ]

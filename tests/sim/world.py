@@ -1,0 +1,156 @@
+"""One simulated machine: a disk that outlives the servers on it, the server of the day, clients, a worker, a trace.
+
+Everything in it follows from the seed. It must not judge: what must hold is in `audit.py` and the tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+from perdure.api import Message
+from perdure.app import CACHE_BYTES, Server
+from perdure.config.dynamic import DynamicConfig
+from perdure.errors import StatusCode
+from perdure.ids import SeededIds
+from perdure.store.api import StoreError
+from perdure.store.faulty import Faults, FaultyStore
+from perdure.store.memory import MemoryDisk, MemoryStore
+from perdure.testing.in_process import CALL_S, InProcessClient
+from perdure.testing.virtual_time import VirtualLoop
+from perdure.transport.client import RpcError
+from tests.sim.gate import Gate
+
+PASSING: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED})
+"""Outcomes after which a good client asks again."""
+PAUSE_S: Final = 0.25
+
+
+@final
+class World:
+    """Made inside a running `VirtualLoop`."""
+
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        cache_bytes_max: int = CACHE_BYTES,
+        synchronous: bool = True,
+        history_first: bool = False,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.loop = loop
+        self.random = loop.random
+        self.disk = MemoryDisk(synchronous)
+        self.client = InProcessClient()
+        self.injected: dict[str, int] = {}
+        self.crashes = 0
+        self._faults = faults if faults is not None else Faults()
+        self._cache_bytes_max = cache_bytes_max
+        self._history_first = history_first
+        self._settings = dict(settings or {})
+        self._trace = hashlib.blake2b(digest_size=16)
+        self._gate: Gate | None = None
+        self._graveyard: list[Server] = []
+        self._server: Server | None = None
+        self._restless = True
+
+    @property
+    def server(self) -> Server:
+        """The server that is up."""
+        assert self._server is not None, "boot comes first"
+        return self._server
+
+    async def boot(self) -> None:
+        """Start a server on the disk, as often as it takes, and connect the client to it."""
+        while True:
+            store = FaultyStore(MemoryStore(self.disk, self._history_first), self._faults, self.random.getrandbits(64))
+            gate = Gate(store)
+            ids = SeededIds(self.random.getrandbits(64))
+            server = Server(gate, self.loop, ids, DynamicConfig(self._settings), self._cache_bytes_max)
+            try:
+                await server.open()
+            except StoreError:
+                gate.kill()
+                self._graveyard.append(server)
+                await asyncio.sleep(PAUSE_S)
+                continue
+            self._gate, self._server = gate, server
+            self.client.connect(server.frontend.dispatch)
+            return
+
+    def kill(self, machine: bool = False) -> None:
+        """The process dies between two instructions; with `machine` what was not synced goes with it."""
+        assert self._gate is not None
+        self.crashes += 1
+        self._gate.kill()
+        self.client.disconnect()
+        self._count(self._gate.inner)
+        if machine or not self.disk.synchronous:
+            self._gate.inner.crash()
+        self._graveyard.append(self.server)
+        self._server = self._gate = None
+
+    def heal(self) -> None:
+        """From here on the store does what it is asked."""
+        self._faults = Faults(latency_min_ns=self._faults.latency_min_ns, latency_max_ns=self._faults.latency_max_ns)
+        if self._gate is not None:
+            self._gate.inner.faults = self._faults
+
+    async def crash_now_and_then(self, least_s: float, most_s: float, machine: bool) -> None:
+        """Kill and boot at random instants until cancelled."""
+        while True:
+            await asyncio.sleep(self.random.uniform(least_s, most_s))
+            self.kill(machine)
+            await asyncio.sleep(self.random.uniform(0.0, 2.0))
+            await self.boot()
+
+    async def close(self) -> None:
+        """An orderly end."""
+        if self._gate is not None:
+            self._count(self._gate.inner)
+        await self.server.close()
+
+    def _count(self, store: FaultyStore) -> None:
+        for name, count in store.injected.items():
+            self.injected[name] = self.injected.get(name, 0) + count
+
+    # Calls that leave a trace
+
+    async def once(self, method: str, request: Message, timeout_s: float = CALL_S) -> Any:
+        """One call. Raises RpcError."""
+        try:
+            answer = await self.client.call(method, request, timeout_s)
+        except RpcError as error:
+            self._note(method, error.code.name.encode())
+            raise
+        self._note(method, answer.SerializeToString(deterministic=True))
+        return answer
+
+    async def sure(self, method: str, request: Message, timeout_s: float = CALL_S) -> Any:
+        """The answer, asked for as often as it takes."""
+        while True:
+            try:
+                return await self.once(method, request, timeout_s)
+            except RpcError as error:
+                if error.code not in PASSING:
+                    raise
+            await asyncio.sleep(PAUSE_S)
+
+    def _note(self, method: str, outcome: bytes) -> None:
+        self._trace.update(f"{self.loop.now_ns()} {method} {len(outcome)}\n".encode() + outcome)
+
+    @property
+    def trace(self) -> str:
+        """A hash of what every call was answered and when."""
+        return f"{self._trace.hexdigest()}/{self.loop.steps}"
+
+
+def quiet() -> None:
+    """Injected faults are no news."""
+    for name in ("perdure.engine.committer", "perdure.engine.engine", "perdure.engine.alarms"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,1 @@
+"""Tests of perdure.transport: sans-IO first, then on a virtual loop, then against real clients."""

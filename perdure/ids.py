@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 from enum import IntEnum
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 SLOTS = 4096
 """How many slots there are. Changing it would move every chain: never."""
@@ -99,13 +99,28 @@ class IdSource(Protocol):
 
 @final
 class SystemIds:
-    """Ids from the operating system's randomness."""
+    """Ids from the operating system's randomness, fetched a page at a time: a system call costs more than an id."""
+
+    __slots__ = ("_page", "_position")
+
+    PAGE_BYTES: Final = 4096
+
+    def __init__(self) -> None:
+        self._page = b""
+        self._position = 0
 
     def run_id(self, now_ns: int) -> str:
-        return uuid7(now_ns, int.from_bytes(os.urandom(10), "big"))
+        return uuid7(now_ns, self._entropy(10))
 
     def request_id(self) -> str:
-        return uuid4(int.from_bytes(os.urandom(16), "big"))
+        return uuid4(self._entropy(16))
+
+    def _entropy(self, size: int) -> int:
+        if self._position + size > len(self._page):
+            self._page = os.urandom(self.PAGE_BYTES)
+            self._position = 0
+        self._position += size
+        return int.from_bytes(self._page[self._position - size : self._position], "big")
 
 
 @final

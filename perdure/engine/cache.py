@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import final
 
 from perdure.engine.entity import Entity
@@ -15,8 +16,9 @@ SCAN_MAX = 32
 class Cache:
     """Chains in memory by digest."""
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, dropped: Callable[[Entity], None]) -> None:
         self._bytes_max = bytes_max
+        self._dropped = dropped
         self._entities: OrderedDict[bytes, Entity] = OrderedDict()
         self._charged: dict[bytes, int] = {}
         self.size = 0
@@ -70,4 +72,4 @@ class Cache:
     def _remove(self, entity: Entity) -> None:
         del self._entities[entity.digest]
         self.size -= self._charged.pop(entity.digest, 0)
-        entity.dropped()
+        self._dropped(entity)

@@ -23,7 +23,7 @@ from perdure.engine import rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
-from perdure.engine.entity import MAILBOX_MAX, Entity, Letter, Tail
+from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.ports import Dispatch, Namespaces, Reservation
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
@@ -48,9 +48,6 @@ from perdure.store.api import Fragment, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-TAIL_BYTES_MAX = 64 * 1024
-"""History kept in memory per run."""
-LOAD_RETRIES_MAX = 3
 RETRY_ALARM_S = 1.0
 """How soon an alarm whose step was lost rings again."""
 
@@ -100,7 +97,7 @@ class Engine:
         self._namespaces = namespaces
         self._clock = clock
         self._ids = ids
-        self._cache = Cache(cache_bytes_max)
+        self._cache = Cache(cache_bytes_max, self._release_tails)
         self._committer = Committer(store, self._fence_lost)
         self._alarms = Alarms(store, clock, self._rang)
         self._histories = Histories(store)
@@ -232,7 +229,7 @@ class Engine:
                 return
             entity.mailbox.popleft()
             self._step(entity, letter)
-        self._cache.settle(entity)
+        self._settle(entity)
 
     def _lacks_run(self, entity: Entity, fact: Input) -> bool:
         chain = entity.state.chain
@@ -343,6 +340,19 @@ class Engine:
         entity.in_flight += 1
         self._committer.enqueue(member)
 
+    def _settle(self, entity: Entity) -> None:
+        """The chain may have come to rest: what it need not hold in memory goes."""
+        if not entity.pinned:
+            for branch in entity.rest():
+                entity.branches.discard(branch)
+                entity.size -= self._histories.forget(branch)
+            self._cache.settle(entity)
+
+    def _release_tails(self, entity: Entity) -> None:
+        for branch in entity.branches:
+            entity.size -= self._histories.forget(branch)
+        entity.branches.clear()
+
     def _volatile(self, entity: Entity, letter: Letter, transition: Transition) -> None:
         """Nothing to store: the outcome is visible once everything before it is."""
         self._follow(entity, letter, transition.outcome, transition.effects)
@@ -407,7 +417,7 @@ class Engine:
         for run_id in news:
             for future in self._watchers.pop(run_id, ()):
                 _resolve(future)
-        self._cache.settle(entity)
+        self._settle(entity)
 
     def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
         """Keep the new history at hand, set the alarm, and note who must be woken."""
@@ -419,11 +429,8 @@ class Engine:
             return
         fragment = rows.fragment_of(delta)
         if fragment is not None:
-            tail = entity.tails.get(fragment.branch_id)
-            if tail is None:
-                tail = entity.tails[fragment.branch_id] = Tail()
-                self._histories.tails[fragment.branch_id] = tail
-            entity.size += tail.append(fragment, TAIL_BYTES_MAX)
+            entity.branches.add(fragment.branch_id)
+            entity.size += self._histories.remember(fragment)
         if run_id in self._watchers:
             news.add(run_id)
         self._set_alarm(entity, execution)
@@ -483,9 +490,7 @@ class Engine:
         for execution in entity.state.runs.values():
             for query in execution.queries:
                 self._deliver([Answer(query.waiter, Unavailable("buffered query cleared, please retry"))])
-        for branch in entity.tails:
-            self._histories.tails.pop(branch, None)
-        entity.tails = {}
+        self._release_tails(entity)
         entity.state = rows.empty_state()
         entity.missing = set()
         entity.loaded = False

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import final
 
+from immutables import Map
+
 from perdure.engine.committer import Member
 from perdure.ids import ChainKey
 from perdure.machines.workflow.execution import ChainState
@@ -14,6 +16,8 @@ from perdure.store.api import Fragment
 
 ENTITY_BYTES = 4000
 """Rough size of a loaded chain without its history tail, as measured with one run of a few pending items."""
+MISSING_MAX = 100
+"""Run ids remembered as not there."""
 MAILBOX_MAX = 10_000
 """Inputs that may wait for one chain; more are refused."""
 
@@ -77,6 +81,7 @@ class Entity:
     """
 
     __slots__ = (
+        "branches",
         "busy",
         "digest",
         "generation",
@@ -88,7 +93,6 @@ class Entity:
         "missing",
         "size",
         "state",
-        "tails",
     )
 
     def __init__(self, digest: bytes, key: ChainKey | None, state: ChainState) -> None:
@@ -103,14 +107,28 @@ class Entity:
         self.generation = 0
         self.missing: set[str] = set()
         """Run ids asked for that this chain does not have."""
-        self.tails: dict[bytes, Tail] = {}
+        self.branches: set[bytes] = set()
+        """Branches of this chain that have a tail in memory."""
         self.size = ENTITY_BYTES
 
-    def dropped(self) -> None:
-        """The cache has let go of the entity: its tails are no longer the newest history."""
-        for tail in self.tails.values():
-            tail.fragments.clear()
-            tail.size = 0
+    def rest(self) -> list[bytes]:
+        """Nothing waits or is in flight: forget closed runs that are no longer current, the store has them.
+
+        Returns the branches whose tails are not needed any more.
+        """
+        chain = self.state.chain
+        if len(self.missing) > MISSING_MAX:
+            self.missing.clear()
+        if chain is None or len(self.state.runs) < 2:
+            return []
+        runs = self.state.runs
+        branches: list[bytes] = []
+        for run_id, execution in list(runs.items()):
+            if run_id != chain.current_run_id and not execution.running:
+                runs = runs.delete(run_id)
+                branches += [branch for branch, _ in execution.branches]
+        self.state = ChainState(chain, runs, Map(), Map())
+        return branches
 
     @property
     def pinned(self) -> bool:

@@ -10,6 +10,8 @@ from perdure.store.api import Fragment, Store
 
 HISTORY_PAGE_BYTES = 2 << 20
 """Bytes of history read at a time unless the caller says otherwise."""
+TAIL_BYTES_MAX = 64 * 1024
+"""History kept in memory per branch."""
 _NO_BOUND = 1 << 62
 
 
@@ -19,8 +21,19 @@ class Histories:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.tails: dict[bytes, Tail] = {}
-        """Newest fragments by branch, kept by the entities in the cache."""
+        self._tails: dict[bytes, Tail] = {}
+
+    def remember(self, fragment: Fragment) -> int:
+        """Keep a committed fragment at hand; returns by how many bytes the branch's tail has grown."""
+        tail = self._tails.get(fragment.branch_id)
+        if tail is None:
+            tail = self._tails[fragment.branch_id] = Tail()
+        return tail.append(fragment, TAIL_BYTES_MAX)
+
+    def forget(self, branch: bytes) -> int:
+        """Let go of a branch's tail: readers go to the store. Returns the bytes freed."""
+        tail = self._tails.pop(branch, None)
+        return tail.size if tail is not None else 0
 
     async def read(
         self,
@@ -34,7 +47,7 @@ class Histories:
         reached.
         """
         if len(branches) == 1:
-            tail = self.tails.get(branches[0][0])
+            tail = self._tails.get(branches[0][0])
             found = tail.read(first_event_id, next_event_id) if tail is not None else None
             if found is not None:
                 return found[::-1] if reverse else found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ ROWS_ON_LOOP = 100
 """Most rows that a read on the loop steps through before it lets others run, or moves to the reader thread."""
 
 _FULL = 2
+_PRAGMA = re.compile(r"\w+=-?[\w.]+")
 
 T = TypeVar("T")
 
@@ -92,7 +94,9 @@ class SqliteStore:
     def __init__(self, path: str | None, pragmas: Mapping[str, str] | None = None) -> None:
         self.traits = Traits("sqlite", True, True, False)
         self._path = path
-        self._pragmas = {**PRAGMAS, **(pragmas or {})}
+        own = pragmas or {}
+        # The caller's come first: a page size, for one, must be set before the log is.
+        self._pragmas = {**own, **{name: value for name, value in PRAGMAS.items() if name not in own}}
         self._file_lock = FileLock(f"{path}.lock") if path is not None else None
         self._write_lock = asyncio.Lock()
         self._write: sqlite3.Connection | None = None
@@ -147,6 +151,9 @@ class SqliteStore:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA secure_delete = OFF")  # some builds default to zeroing freed pages
         for name, value in self._pragmas.items():
+            if not _PRAGMA.fullmatch(f"{name}={value}"):
+                connection.close()
+                raise StoreError(f"not a pragma: {name}={value}")
             if self._path is not None or name != "journal_mode":
                 connection.execute(f"PRAGMA {name} = {value}")
         return connection

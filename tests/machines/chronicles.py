@@ -287,10 +287,12 @@ class Chronicle(Story):
             return ""
         enum = attributes.DESCRIPTOR.fields_by_name[field].enum_type
         if enum is not None:
+            if value not in enum.values_by_number:
+                return str(value)
             text: str = enum.values_by_number[value].name
             return "".join(word.capitalize() for word in text.removeprefix(_PREFIXES[field]).split("_"))
         if field.endswith("_run_id"):
-            return f"{_TOLD[field]} {self.letter(value)}"
+            return f"{_TOLD[field]} {self.letter(value)}" if value in self.runs else ""
         return f"{_TOLD[field]} {value}".strip()
 
 

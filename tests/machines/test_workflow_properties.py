@@ -55,7 +55,7 @@ from tests.machines.chronicles import (
     upsert_search_attributes,
 )
 
-DELAYS = (0, 0.5, 1, 3, 10, 30, 100, 4000)
+DELAYS = (0, 0.5, 1, 2, 3, 6, 12, 30, 1, 2, 3, 6, 12, 100, 700)
 Call = tuple[int, int, int]
 
 
@@ -92,7 +92,7 @@ class Tale(Chronicle):
 
     def client_start(self, a: int, b: int) -> None:
         fields: dict[str, Any] = {
-            "workflow_id_conflict_policy": (FAIL, USE_EXISTING, TERMINATE_EXISTING)[a % 3],
+            "workflow_id_conflict_policy": TERMINATE_EXISTING if b % 11 == 0 else (FAIL, USE_EXISTING)[a % 2],
             "workflow_id_reuse_policy": 1 + b % 3,
             "request_id": f"r{b % 5}",
             "request_eager_execution": a % 5 == 0,
@@ -100,9 +100,9 @@ class Tale(Chronicle):
         if a % 2:
             fields["retry"] = retry_policy(2, 1, 0, 3)
         if b % 3 == 0:
-            fields["run_timeout"] = 50
+            fields["run_timeout"] = 300
         if b % 7 == 0:
-            fields["execution_timeout"] = 200
+            fields["execution_timeout"] = 900
         delay = 7 if a % 4 == 3 else 0
         if a % 6 == 5:
             self.signal_with_start(delay=delay, **fields)
@@ -112,14 +112,14 @@ class Tale(Chronicle):
                 self.token = outcome.eager.token
 
     def client_signals(self, a: int, b: int) -> None:
-        for number in range(1 + (a % 3) * 8):
+        for number in range(8 if a % 13 == 0 else 1):
             self.signal("s", request_id=f"id{(b + number) % 60}" if b % 4 else "")
 
     def client_cancels(self, a: int, b: int) -> None:
         self.request_cancel()
 
     def client_terminates(self, a: int, b: int) -> None:
-        if a % 4 == 0:
+        if a % 8 == 0:
             self.terminate()
 
     def client_asks(self, a: int, b: int) -> None:
@@ -166,10 +166,14 @@ class Tale(Chronicle):
             if isinstance(outcome, WorkflowTaskDelivery):
                 self.token = outcome.token
 
+    def worker_turns(self, a: int, b: int) -> None:
+        self.worker_polls(a, b)
+        self.worker_completes(a, b)
+
     def worker_completes(self, a: int, b: int) -> None:
         if self.token is None:
             return
-        wanted = [self._command((a * 31 + b * 17 + n * 7) % 97, b + n) for n in range(a % 4)]
+        wanted = [self._command(a + n * 5, b + n) for n in range(1 + b % 4)]
         results = {q.query_id: answered('"x"') for q in self.execution.queries if b % 2}
         before = self.execution
         outcome = self.respond(
@@ -230,7 +234,7 @@ class Tale(Chronicle):
         match kind % 14:
             case 0 | 1 | 2:
                 return schedule_activity(
-                    f"a{b % 20}",
+                    f"a{self.execution.activity_count % 40}",
                     schedule_to_close=40 if kind % 2 else None,
                     start_to_close=20,
                     schedule_to_start=15 if b % 3 == 0 else None,
@@ -239,12 +243,13 @@ class Tale(Chronicle):
                     eager=b % 5 == 0,
                 )
             case 3 | 4:
-                return start_timer(f"t{b % 25}", DELAYS[kind % 5])
+                return start_timer(f"t{self.execution.timer_count % 30}", DELAYS[b % 7])
             case 5:
-                return cancel_timer(f"t{b % 25}")
+                timers = sorted(self.execution.timers)
+                return cancel_timer(timers[b % len(timers)]) if timers else None
             case 6:
-                ids = sorted(self.execution.activities)
-                return request_cancel_activity(ids[b % len(ids)] if ids else 5)
+                ids = sorted(i for i, each in self.execution.activities.items() if not each.cancel_requested)
+                return request_cancel_activity(ids[b % len(ids)]) if ids else None
             case 7:
                 return upsert_search_attributes(**{f"S{b % 20}": ("null", '"x"', "[]")[b % 3]})
             case 8:
@@ -252,29 +257,21 @@ class Tale(Chronicle):
             case 9:
                 return record_marker(f"m{b}")
             case 10:
-                return complete_workflow() if b % 3 == 0 else None
+                return (complete_workflow(), cancel_workflow(), continue_as_new(), None, None, None)[b % 6]
             case 11:
-                return fail_workflow() if b % 2 == 0 else cancel_workflow()
+                return fail_workflow() if b % 4 == 0 else None
             case 12:
-                return continue_as_new(backoff_start_interval=None) if b % 2 else None
+                return (cancel_timer("absent"), request_cancel_activity(3), None, None, None, None)[b % 6]
             case _:
                 return None
 
 
 _VERBS = (
-    Tale.worker_polls,
-    Tale.worker_completes,
-    Tale.worker_polls,
-    Tale.worker_completes,
-    Tale.worker_completes,
-    Tale.worker_works,
-    Tale.worker_works,
-    Tale.activity_reports,
-    Tale.activity_reports,
-    Tale.client_signals,
-    Tale.client_signals,
-    Tale.time_passes,
-    Tale.time_passes,
+    *(Tale.worker_turns,) * 8,
+    *(Tale.worker_polls, Tale.worker_completes) * 3,
+    *(Tale.worker_works, Tale.activity_reports, Tale.activity_reports) * 3,
+    *(Tale.client_signals,) * 3,
+    *(Tale.time_passes,) * 3,
     Tale.nobody_looks,
     Tale.worker_fails,
     Tale.client_asks,

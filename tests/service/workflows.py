@@ -59,7 +59,7 @@ class Retries:
     """Activities that fail first, with and without heartbeat details."""
 
     @workflow.run
-    async def run(self) -> list[object]:
+    async def run(self) -> list[int | list[int]]:
         attempts = await workflow.execute_activity(
             fail_until, 3, start_to_close_timeout=SOON, retry_policy=QUICKLY
         )
@@ -134,7 +134,7 @@ class Cancelled:
             return await workflow.execute_activity(
                 heartbeat_until_cancelled,
                 start_to_close_timeout=SOON,
-                heartbeat_timeout=SOON,
+                heartbeat_timeout=timedelta(seconds=1),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         finally:

@@ -57,13 +57,17 @@ class World:
         self._gate: Gate | None = None
         self._graveyard: list[Server] = []
         self._server: Server | None = None
-        self._restless = True
 
     @property
     def server(self) -> Server:
         """The server that is up."""
         assert self._server is not None, "boot comes first"
         return self._server
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a server."""
+        return self._server is not None
 
     async def boot(self) -> None:
         """Start a server on the disk, as often as it takes, and connect the client to it."""

@@ -84,6 +84,16 @@ async def test_a_file_syncs_every_commit_unless_told_otherwise(tmp_path: Path) -
         await store.close()
 
 
+async def test_pragmas_reach_a_new_file_and_must_be_pragmas(tmp_path: Path) -> None:
+    """Those that only a new file takes are set in time; text that is no name and value is refused."""
+    store, _ = await opened(tmp_path / "p.db", {"page_size": "8192", "cache_size": "-100"})
+    assert (_pragma(store, "page_size"), _pragma(store, "cache_size")) == (8192, -100)
+    await store.close()
+    for name, value in (("synchronous", "off; DROP TABLE run"), ("a b", "1"), ("x", "")):
+        with pytest.raises(StoreError, match="not a pragma"):
+            await SqliteStore(str(tmp_path / "p.db"), {name: value}).open()
+
+
 def sync_in_thread(store: SqliteStore) -> None:
     """Makes the store believe that its disk is slow, so that the next COMMITs go to the thread."""
     for _ in range(SLOW_MAX):

@@ -10,7 +10,6 @@ from typing import final
 
 from perdure.api import common, enums, history, sdk
 from perdure.api.splice import event_fragment
-from perdure.api.times import timestamp_of
 from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
@@ -119,7 +118,9 @@ class RunDraft:
         """
         event = history.HistoryEvent()
         event.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
-        event.event_time.CopyFrom(timestamp_of(time or self.env.now))
+        seconds, nanos = divmod(time or self.env.now, 1_000_000_000)
+        event.event_time.seconds = seconds
+        event.event_time.nanos = nanos
         getattr(event, _FIELD[event_type]).CopyFrom(attributes)
         if event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
             event.worker_may_ignore = True

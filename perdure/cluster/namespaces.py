@@ -260,6 +260,7 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     limits.buffered_events = get(settings.HISTORY_MAXIMUM_BUFFERED_EVENTS_BATCH)
     limits.buffered_events_size = get(settings.HISTORY_MAXIMUM_BUFFERED_EVENTS_SIZE_IN_BYTES)
     limits.buffered_queries = get(settings.HISTORY_MAX_BUFFERED_QUERY_COUNT)
+    limits.search_attribute_value_size = get(settings.SEARCH_ATTRIBUTES_SIZE_OF_VALUE_LIMIT, namespace)
     limits.signals = get(settings.HISTORY_MAXIMUM_SIGNALS_PER_EXECUTION, namespace)
     limits.default_workflow_task_timeout = get(settings.HISTORY_DEFAULT_WORKFLOW_TASK_TIMEOUT, namespace)
     limits.task_heartbeat_timeout = get(settings.HISTORY_WORKFLOW_TASK_HEARTBEAT_TIMEOUT, namespace)

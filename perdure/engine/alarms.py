@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable
 from typing import final
 
 from perdure.clock import MINUTE, Clock
 from perdure.ids import uuid_text
-from perdure.store.api import Fence, Store
+from perdure.store.api import Fence, Store, StoreError
+
+log = logging.getLogger(__name__)
 
 HORIZON = 10 * MINUTE
 """How far ahead stored alarms are held in memory at least, ns."""
@@ -25,6 +28,9 @@ FAR = (1 << 62) - 1
 """Beyond any stored alarm."""
 SLEEP_MAX_S = 3600.0
 """The loop's timer is re-armed at least this often, so that a stepped wall clock is noticed."""
+
+READ_AGAIN_S = 1.0
+"""Pause after a horizon that could not be read."""
 
 Key = tuple[bytes, str]
 """(chain digest, run id)."""
@@ -41,9 +47,12 @@ class Alarms:
         self._heap: list[tuple[int, bytes, str]] = []
         self._current: dict[Key, int] = {}
         self._horizon = 0
+        self._unread = 0
+        """Where stored alarms begin that have not been read: the horizon, except while it moves."""
         self._handle: asyncio.TimerHandle | None = None
         self._armed_for = FAR
         self._advance = asyncio.Event()
+        self._reading = False
         self._fence: Callable[[], Fence] | None = None
 
     def __len__(self) -> int:
@@ -53,18 +62,30 @@ class Alarms:
         """Reads what is due soon; from now on alarms ring."""
         self._fence = fence
         await self._read()
+        self._arm()
 
     async def run(self) -> None:
         """The task that advances the horizon: runs until cancelled."""
         while True:
             await self._advance.wait()
-            self._advance.clear()
-            await self._read()
+            self._reading = True
+            try:
+                await self._read()
+            except StoreError as error:
+                log.warning("alarms could not be read, trying again: %s", error)
+                await asyncio.sleep(READ_AGAIN_S)
+            else:
+                self._advance.clear()
+            finally:
+                self._reading = False
+            self._arm()
 
-    def set(self, digest: bytes, run_id: str, when: int) -> None:
-        """The run must be looked at at `when` (ns); a time beyond the horizon is left to the store."""
+    def set(self, digest: bytes, run_id: str, when: int, stored: int) -> None:
+        """The run must be looked at at `when` (ns). It is left to the store if both `when` and the `stored` alarm (0:
+        none) lie beyond the horizon: one stored before it has been read already, and no reading will find it again.
+        """
         key = (digest, run_id)
-        if when >= self._horizon:
+        if when >= self._horizon and stored >= self._horizon:
             self._current.pop(key, None)
             return
         if self._current.get(key) == when:
@@ -85,12 +106,12 @@ class Alarms:
         self._handle = None
 
     async def _read(self) -> None:
-        """Advance the horizon: first set it, then read up to it."""
+        """Advance the horizon: first set it, then read up to it. Raises StoreError; what was not read stays unread."""
         assert self._fence is not None
         fence = self._fence()
-        start = self._horizon
+        start = self._unread
         now = self._clock.now_ns()
-        first = await self._store.due(fence, max(start, now + HORIZON), FAR, 1)
+        first = await self._store.due(fence, max(start, self._horizon, now + HORIZON), FAR, 1)
         self._horizon = first[0].alarm_ns if first else FAR
         position = start
         limit = PAGE
@@ -107,20 +128,25 @@ class Alarms:
                 limit *= 2
             else:
                 position, limit = page[-1].alarm_ns, PAGE
-        self._arm()
+        self._unread = self._horizon
 
     def _arm(self) -> None:
-        """Set the loop's timer to the next alarm or the horizon."""
+        """Set the loop's timer to the next alarm or the horizon; at the horizon the reader is woken."""
         while self._heap and self._current.get(self._heap[0][1:]) != self._heap[0][0]:
             heapq.heappop(self._heap)
-        when = min(self._heap[0][0] if self._heap else FAR, self._horizon)
+        now = self._clock.now_ns()
+        when = self._heap[0][0] if self._heap else FAR
+        if now < self._horizon:
+            when = min(when, self._horizon)
+        elif not self._reading:
+            self._advance.set()
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
         self._armed_for = when
         if when >= FAR:
             return
-        delay_s = min(max(0, when - self._clock.now_ns()) / 1e9, SLEEP_MAX_S)
+        delay_s = min(max(0, when - now) / 1e9, SLEEP_MAX_S)
         self._handle = asyncio.get_running_loop().call_later(delay_s, self._fire)
 
     def _fire(self) -> None:
@@ -131,13 +157,4 @@ class Alarms:
             if self._current.get((digest, run_id)) == when:
                 del self._current[(digest, run_id)]
                 self._ring(digest, run_id)
-        if now >= self._horizon:
-            self._advance.set()
-        self._arm_later(now)
-
-    def _arm_later(self, now: int) -> None:
-        if now >= self._horizon:
-            # The reader arms again when it has read; until then only known alarms count.
-            self._armed_for = FAR
-            return
         self._arm()

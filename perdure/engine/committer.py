@@ -14,7 +14,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import final
 
-from perdure.store.api import BATCH_WRITES_MAX, ChainWrite, CommitFailed, CommitUnknown, Fence, FenceLost, Store
+from perdure.store.api import (
+    BATCH_WRITES_MAX,
+    ChainWrite,
+    CommitFailed,
+    CommitUnknown,
+    Fence,
+    FenceLost,
+    Store,
+    StoreError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +44,9 @@ class Member:
         raise AssertionError("a member says what happens after its commit")
 
     def lost(self, ambiguous: bool) -> None:
-        """The writes were not applied or, if `ambiguous`, may have been."""
+        """The writes were not applied or, if `ambiguous`, may have been; in that case no later write can be undone by
+        them any more.
+        """
         raise AssertionError("a member says what happens when it is lost")
 
     def stale(self) -> bool:
@@ -76,7 +87,8 @@ class Committer:
         self._fence = await self._store.acquire()
 
     def enqueue(self, member: Member) -> None:
-        """Queue a member for the next commit."""
+        """Queue a member, of at most `BATCH_WRITES_MAX` writes, for the next commit."""
+        assert len(member.writes) <= BATCH_WRITES_MAX, "a member larger than a batch would wait for ever"
         self._queue.append(member)
         self._idle.clear()
         self._wake.set()
@@ -100,13 +112,16 @@ class Committer:
         while self._queue and size + len(self._queue[0].writes) <= BATCH_WRITES_MAX:
             member = self._queue.popleft()
             if member.stale():
-                member.lost(False)
+                _told(member.lost, False)
                 continue
             size += len(member.writes)
             batch.append(member)
         return batch
 
     async def _commit_batch(self, batch: list[Member]) -> None:
+        """Write a batch and tell its members. Whatever happens, this task goes on: with it the whole owner would
+        stand still.
+        """
         if not batch:
             return
         try:
@@ -114,7 +129,7 @@ class Committer:
         except CommitFailed as error:
             if len(batch) == 1:
                 log.warning("a write failed: %s", error)
-                batch[0].lost(False)
+                _told(batch[0].lost, False)
             else:
                 await self._commit_singly(batch)
             return
@@ -124,19 +139,24 @@ class Committer:
             return
         except FenceLost:
             log.error("another owner has taken over")
-            for member in batch:
-                member.lost(False)
             self._on_fence_lost()
+            for member in batch:
+                _told(member.lost, False)
+            return
+        except Exception:
+            # A fault of ours or of the store's: the batch may have been applied, so it is treated as if.
+            log.exception("a commit ended with an error that the port does not know")
+            await self._recover(batch)
             return
         self.commits += 1
         self.members += len(batch)
         for member in batch:
-            member.committed()
+            _told(member.committed)
 
     async def _commit_singly(self, batch: list[Member]) -> None:
         for member in batch:
             if member.stale():
-                member.lost(False)
+                _told(member.lost, False)
             else:
                 await self._commit_batch([member])
 
@@ -149,9 +169,17 @@ class Committer:
             try:
                 self._fence = await self._store.acquire()
                 break
-            except (CommitFailed, CommitUnknown) as error:
+            except StoreError as error:
                 log.warning("no new epoch yet: %s", error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
         for member in batch:
-            member.lost(True)
+            _told(member.lost, True)
+
+
+def _told(tell: Callable[..., None], *arguments: object) -> None:
+    """A fault in what one member does afterwards must not reach the others."""
+    try:
+        tell(*arguments)
+    except Exception:
+        log.exception("what follows a commit went wrong")

@@ -25,14 +25,14 @@ from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
+from perdure.engine.loading import load, look_up
 from perdure.engine.ports import Dispatch, Namespaces, Reservation
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
-from perdure.ids import ChainKey, IdSource, uuid_bytes
+from perdure.ids import ChainKey, IdSource
 from perdure.machines.env import Env
 from perdure.machines.task_queue import WORKFLOW, Offered, Task
 from perdure.machines.workflow import alarm as alarms
-from perdure.machines.workflow import codec, machine
-from perdure.machines.workflow.draft import PART_SIGNAL_ID
+from perdure.machines.workflow import machine
 from perdure.machines.workflow.effects import Answer, Effect, OfferTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
@@ -49,7 +49,11 @@ from perdure.store.api import Fragment, Store, StoreError
 log = logging.getLogger(__name__)
 
 RETRY_ALARM_S = 1.0
-"""How soon an alarm whose step was lost rings again."""
+"""How soon an alarm whose step was lost rings again, and a run whose draft was lost is looked at."""
+RETRY_FAULT_S = 60.0
+"""How soon after a fault of ours: often enough to heal, seldom enough to be no load."""
+STARTS_RESERVED_MAX = 32
+"""Starts that may ride on one write: a batch holds the whole of it (`BATCH_WRITES_MAX`)."""
 
 
 @final
@@ -71,6 +75,11 @@ class StepMember(Member):
 
     def stale(self) -> bool:
         return self.generation != self.entity.generation
+
+    def release(self) -> None:
+        """Give the reserved pollers back."""
+        for reservation, _, _ in self.deliveries:
+            reservation.release()
 
     def committed(self) -> None:
         self.engine._committed(self)
@@ -145,7 +154,14 @@ class Engine:
             log.error("an engine task ended", exc_info=task.exception())
 
     def _fence_lost(self) -> None:
+        """Another owner answers from now on: who waits here is sent there."""
         self._open = False
+        self._alarms.close()
+        for future in list(self._waiters.values()):
+            if not future.done():
+                future.set_exception(Unavailable("another owner has taken over"))
+        for run_id in list(self._watchers):
+            self._wake(run_id)
 
     # -- the door ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +176,9 @@ class Engine:
         if entity is None:
             entity = Entity(key.digest, key, rows.empty_state())
             self._cache.put(entity)
+        elif entity.key is None:
+            # Made by an alarm, which knows no names.
+            entity.key = key
         if len(entity.mailbox) >= MAILBOX_MAX:
             raise ResourceExhausted("too many requests for one workflow", enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW)
         entity.mailbox.append(Letter(fact, future))
@@ -219,6 +238,9 @@ class Engine:
     def _drain(self, entity: Entity) -> None:
         """Run what is in the mailbox until something must be read from the store first."""
         while entity.mailbox:
+            if not entity.loaded and entity.in_flight:
+                # What is on its way may yet change the rows: the last of it goes on here.
+                return
             letter = entity.mailbox[0]
             if not entity.loaded or self._lacks_run(entity, letter.fact):
                 self._fetch(entity, None)
@@ -245,67 +267,22 @@ class Engine:
     async def _fetch_and_go_on(self, entity: Entity, missing: Needs | None) -> None:
         try:
             if missing is None:
-                await self._load(entity, entity.mailbox[0].fact)
+                await load(self._store, entity, entity.mailbox[0].fact)
             else:
-                await self._look_up(entity, missing)
-        except StoreError as error:
+                await look_up(self._store, self._histories, entity, missing)
+        except (StoreError, Unavailable) as error:
             log.warning("a chain could not be read: %s", error)
-            entity.mailbox.popleft().resolve(Unavailable("the store cannot be read now"))
+            letter = entity.mailbox.popleft()
+            letter.resolve(Unavailable("the store cannot be read now"))
+            self._retry_alarm(entity, letter, RETRY_ALARM_S)
         except Exception:
             log.exception("a chain could not be loaded")
-            entity.mailbox.popleft().resolve(Internal("a chain could not be loaded"))
+            letter = entity.mailbox.popleft()
+            letter.resolve(Internal("a chain could not be loaded"))
+            self._retry_alarm(entity, letter, RETRY_FAULT_S)
         finally:
             entity.busy = False
         self._drain(entity)
-
-    async def _load(self, entity: Entity, fact: Input) -> None:
-        run_id = uuid_bytes(fact.run_id) if fact.run_id else None
-        if fact.run_id and run_id is None:
-            entity.missing.add(fact.run_id)
-        found = await self._store.load(entity.digest, run_id)
-        if found is None:
-            entity.loaded = True
-            return
-        chain_row, run_row = found
-        state = entity.state
-        chain = state.chain if entity.loaded and state.chain is not None else rows.chain_of(chain_row)
-        if entity.key is None:
-            entity.key = rows.key_of(chain)
-        runs = state.runs
-        if run_row is not None:
-            execution = rows.run_of(run_row)
-            if execution.info.run_id not in runs:
-                runs = runs.set(execution.info.run_id, execution)
-        elif fact.run_id:
-            entity.missing.add(fact.run_id)
-        else:
-            raise AssertionError("a chain without its current run")
-        entity.state = ChainState(chain, runs, state.start_requests, state.start_events)
-        entity.loaded = True
-
-    async def _look_up(self, entity: Entity, missing: Needs) -> None:
-        """Add what the next step needs to the entity's knowledge; none of it is state of its own."""
-        state = entity.state
-        if missing.start_request:
-            wanted = missing.start_request.encode()
-            found = await self._store.load_parts(entity.digest, codec.PART_START_REQUEST, [wanted])
-            run_id = rows.text_of(found[wanted]) if wanted in found else ""
-            requests = state.start_requests.set(missing.start_request, run_id)
-            entity.state = ChainState(state.chain, state.runs, requests, state.start_events)
-            return
-        execution = state.runs[missing.run_id]
-        if missing.signal_id:
-            wanted = missing.signal_id.encode()
-            found = await self._store.load_parts(rows.run_bytes(missing.run_id), PART_SIGNAL_ID, [wanted])
-            execution = execution.fork()
-            execution.signal_ids = execution.signal_ids.set(missing.signal_id, wanted in found)
-            entity.state = ChainState(
-                state.chain, state.runs.set(missing.run_id, execution), state.start_requests, state.start_events
-            )
-            return
-        event = await self._histories.event(execution.branches, 1)
-        events: Map[str, bytes] = state.start_events.set(missing.run_id, event)
-        entity.state = ChainState(state.chain, state.runs, state.start_requests, events)
 
     def _step(self, entity: Entity, letter: Letter) -> None:
         """One step on the newest draft."""
@@ -317,6 +294,7 @@ class Engine:
         namespace = self._namespaces.view(key.namespace_id)
         if namespace is None:
             letter.resolve(NamespaceNotFound(key.namespace_id))
+            self._retry_alarm(entity, letter, RETRY_FAULT_S)
             return
         env = Env(self._clock.now_ns(), self._ids, namespace)
         try:
@@ -326,16 +304,21 @@ class Engine:
             return
         except Exception:
             log.exception("a step failed: %s", type(letter.fact).__name__)
-            letter.resolve(Internal("a step failed"))
-            self._forget(entity)
+            self._faulty(entity, letter)
             return
         entity.state = transition.state
         if not transition.stored:
             self._volatile(entity, letter, transition)
             return
         member = StepMember(self, entity, letter, transition)
-        self._reserve(entity, key, env, member)
-        member.writes = [rows.chain_write(key, each) for each in member.transitions]
+        try:
+            self._reserve(entity, key, env, member)
+            member.writes = [rows.chain_write(key, each) for each in member.transitions]
+        except Exception:
+            log.exception("a step could not be written: %s", type(letter.fact).__name__)
+            member.release()
+            self._faulty(entity, letter)
+            return
         entity.last = member
         entity.in_flight += 1
         self._committer.enqueue(member)
@@ -374,7 +357,7 @@ class Engine:
         for effect in first.effects:
             reservation = (
                 self._matching.reserve(effect.task.queue, effect.task.priority)
-                if isinstance(effect, OfferTask)
+                if isinstance(effect, OfferTask) and len(member.transitions) <= STARTS_RESERVED_MAX
                 else None
             )
             if reservation is None:
@@ -382,7 +365,11 @@ class Engine:
                 continue
             assert isinstance(effect, OfferTask)
             fact = _start_of(effect.task, env.request_id(), reservation.identity)
-            transition = machine.step(key, entity.state, fact, env)
+            try:
+                transition = machine.step(key, entity.state, fact, env)
+            except Exception:
+                reservation.release()
+                raise
             if isinstance(transition.outcome, Stale) or not transition.stored:
                 reservation.release()
                 left.append(effect)
@@ -415,9 +402,19 @@ class Engine:
             letter.resolve(outcome)
             self._deliver(effects)
         for run_id in news:
-            for future in self._watchers.pop(run_id, ()):
-                _resolve(future)
-        self._settle(entity)
+            self._wake(run_id)
+        self._rest(entity)
+
+    def _rest(self, entity: Entity) -> None:
+        """A member of this entity is through: go on with what waited for that."""
+        if entity.mailbox and not entity.busy:
+            self._drain(entity)
+        else:
+            self._settle(entity)
+
+    def _wake(self, run_id: str) -> None:
+        for future in self._watchers.pop(run_id, ()):
+            _resolve(future)
 
     def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
         """Keep the new history at hand, set the alarm, and note who must be woken."""
@@ -446,12 +443,12 @@ class Engine:
 
     def _set_alarm(self, entity: Entity, execution: Execution) -> None:
         """Alarms follow the newest draft: ringing early is harmless, and the mailbox keeps the order."""
-        current = entity.state.runs.get(execution.info.run_id)
-        when = alarms.volatile_alarm(current if current is not None else execution)
+        newest = entity.state.runs.get(execution.info.run_id, execution)
+        when = alarms.volatile_alarm(newest)
         if when >= alarms.NEVER:
             self._alarms.clear(entity.digest, execution.info.run_id)
         else:
-            self._alarms.set(entity.digest, execution.info.run_id, when)
+            self._alarms.set(entity.digest, execution.info.run_id, when, newest.alarm)
 
     def _deliver(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -475,18 +472,33 @@ class Engine:
         if entity.last is member:
             entity.last = None
         error = Unavailable("the outcome of the write is not known; please retry")
-        for reservation, _, _ in member.deliveries:
-            reservation.release()
+        member.release()
         member.letter.resolve(error)
-        self._retry_alarm(entity, member.letter)
+        self._retry_alarm(entity, member.letter, RETRY_ALARM_S)
         for letter, _, _ in member.followers:
             letter.resolve(error)
+            self._retry_alarm(entity, letter, RETRY_ALARM_S)
         if not member.stale():
             self._forget(entity)
+        self._rest(entity)
+
+    def _faulty(self, entity: Entity, letter: Letter) -> None:
+        """A fault of ours: this request fails, and the entity's drafts go with it."""
+        letter.resolve(Internal("a step failed"))
+        self._retry_alarm(entity, letter, RETRY_FAULT_S)
+        self._forget(entity)
 
     def _forget(self, entity: Entity) -> None:
-        """Drop every draft of the chain; its next step reads the store. Waiting queries are told to come again."""
+        """Drop every draft of the chain; its next step reads the store. Waiting queries are told to come again.
+
+        Alarms followed the drafts: each run is looked at once more, or an obligation that a lost draft had done away
+        with would be forgotten. A wait for history may be over: the write may have happened.
+        """
         entity.generation += 1
+        loop = asyncio.get_running_loop()
+        for run_id in entity.state.runs:
+            loop.call_later(RETRY_ALARM_S, self._rang, entity.digest, run_id)
+            self._wake(run_id)
         for execution in entity.state.runs.values():
             for query in execution.queries:
                 self._deliver([Answer(query.waiter, Unavailable("buffered query cleared, please retry"))])
@@ -496,10 +508,11 @@ class Engine:
         entity.loaded = False
         entity.last = None
 
-    def _retry_alarm(self, entity: Entity, letter: Letter) -> None:
+    def _retry_alarm(self, entity: Entity, letter: Letter, delay_s: float) -> None:
+        """An alarm whose step came to nothing rings again."""
         if isinstance(letter.fact, AlarmRang):
             loop = asyncio.get_running_loop()
-            loop.call_later(RETRY_ALARM_S, self._rang, entity.digest, letter.fact.run_id)
+            loop.call_later(delay_s, self._rang, entity.digest, letter.fact.run_id)
 
     # -- alarms ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from typing import final
 
 from perdure.api.splice import event_id_of, split_events
 from perdure.engine.entity import Tail
-from perdure.store.api import Fragment, Store
+from perdure.errors import Unavailable
+from perdure.store.api import Fragment, Store, StoreError
 
 HISTORY_PAGE_BYTES = 2 << 20
 """Bytes of history read at a time unless the caller says otherwise."""
@@ -44,7 +45,7 @@ class Histories:
         reverse: bool,
     ) -> list[Fragment]:
         """Whole fragments in order (descending if `reverse`) over a run's branches; stops once `bytes_max` is
-        reached.
+        reached. Raises Unavailable when the store cannot be read.
         """
         if len(branches) == 1:
             tail = self._tails.get(branches[0][0])
@@ -57,7 +58,11 @@ class Histories:
             low, high = max(first_event_id, start), min(next_event_id, end)
             if low >= high or size >= bytes_max:
                 continue
-            for fragment in await self._store.read_history(branch, low, high, bytes_max - size, reverse):
+            try:
+                page = await self._store.read_history(branch, low, high, bytes_max - size, reverse)
+            except StoreError as error:
+                raise Unavailable("the store cannot be read now") from error
+            for fragment in page:
                 result.append(fragment)
                 size += len(fragment.body)
         return result

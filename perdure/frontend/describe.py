@@ -7,6 +7,7 @@ from typing import Final
 from perdure.api import enums, workflowservice
 from perdure.api.times import duration_of, timestamp_of
 from perdure.clock import SECOND
+from perdure.machines.workflow import reset_points
 from perdure.machines.workflow.activity_task import pending_info
 from perdure.machines.workflow.execution import Execution
 
@@ -43,9 +44,9 @@ def _config(execution: Execution, response: workflowservice.DescribeWorkflowExec
     config = response.execution_config
     config.task_queue.name = info.task_queue
     config.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
-    if info.execution_timeout:
+    if info.execution_timeout is not None:
         config.workflow_execution_timeout.CopyFrom(duration_of(info.execution_timeout))
-    if info.run_timeout:
+    if info.run_timeout is not None:
         config.workflow_run_timeout.CopyFrom(duration_of(info.run_timeout))
     config.default_workflow_task_timeout.CopyFrom(duration_of(info.task_timeout))
     if info.user_metadata:
@@ -75,7 +76,10 @@ def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecut
     for name, payload in sorted(execution.search_attributes.items()):
         shown.search_attributes.indexed_fields[name].MergeFromString(payload)
     shown.auto_reset_points.SetInParent()
-    if execution.worker_stamp:
+    for point in execution.reset_points:
+        shown.auto_reset_points.points.append(reset_points.message(point))
+    if execution.worker_stamp is not None:
+        shown.most_recent_worker_version_stamp.SetInParent()
         shown.most_recent_worker_version_stamp.MergeFromString(execution.worker_stamp)
     if info.priority:
         shown.priority.MergeFromString(info.priority)
@@ -92,6 +96,11 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
     extended.run_expiration_time.CopyFrom(timestamp_of(info.run_expiration or _GO_ZERO_TIME))
     extended.original_start_time.CopyFrom(timestamp_of(info.start_time))
     extended.cancel_requested = execution.cancel_requested
+    for request_id, event_id in execution.request_ids:
+        attached = extended.request_id_infos[request_id]
+        attached.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        attached.event_id = event_id
+        attached.buffered = not event_id
     request = extended.request_id_infos[info.create_request_id]
     request.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     # A start with a signal is found under the signal's event: both have the one request id.

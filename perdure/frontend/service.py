@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from perdure.api import Message, Method, method_table
 from perdure.config import dynamic as settings
-from perdure.errors import Internal, ServiceError, StatusCode, Unimplemented
+from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unimplemented
 from perdure.frontend import (
     activity_tasks,
     health,
@@ -32,6 +32,7 @@ from perdure.frontend import (
 from perdure.frontend.interceptors import Interceptor, Leave, interceptors
 from perdure.frontend.services import Call, Services
 from perdure.frontend.status import WireError, masked, wire_error
+from perdure.store.api import StoreError
 
 if TYPE_CHECKING:
     from perdure.transport.calls import ServerCall
@@ -198,6 +199,9 @@ class Frontend:
             wire.respond(response if isinstance(response, bytes) else response.SerializeToString())
         except _Malformed as malformed:
             wire.fail(int(StatusCode.INTERNAL), str(malformed))
+        except StoreError as error:
+            _log.warning("%s: the store failed: %s", wire.path, error)
+            _fail(wire, wire_error(Unavailable("the store cannot be reached now")))
         except Internal as fault:
             _fail(wire, masked(fault, wire.path) if self._masks(call) else wire_error(fault))
         except ServiceError as error:

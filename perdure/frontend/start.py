@@ -27,7 +27,7 @@ async def start_workflow_execution(
     outcome = await services.engine.submit(call.key(request.workflow_id), fact)
     assert isinstance(outcome, StartOutcome)
     name = call.namespace.name
-    if not outcome.started and request.on_conflict_options.attach_request_id:
+    if outcome.attached:
         link = request_id_link(
             name,
             request.workflow_id,

@@ -15,7 +15,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
-from perdure.machines.workflow.inputs import Signal, Start
+from perdure.machines.workflow.inputs import BadSearchAttributes, Signal, Start
 from perdure.visibility import attributes
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest
@@ -177,12 +177,12 @@ _COMMANDS_WITH_SEARCH_ATTRIBUTES: Final = {
 
 def command_search_attributes(
     services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
-) -> dict[int, dict[str, bytes] | str]:
-    """For the index of each command with search attributes: what to set (b"" removes), or the text of what is wrong.
+) -> dict[int, dict[str, bytes] | BadSearchAttributes]:
+    """For the index of each command with search attributes: what to set (b"" removes), or what is wrong.
 
     A wrong one fails the workflow task (semantics 4.9), so nothing is raised here.
     """
-    found: dict[int, dict[str, bytes] | str] = {}
+    found: dict[int, dict[str, bytes] | BadSearchAttributes] = {}
     for index, command in enumerate(request.commands):
         field = _COMMANDS_WITH_SEARCH_ATTRIBUTES.get(command.command_type)
         if field is None:
@@ -193,7 +193,9 @@ def command_search_attributes(
         try:
             _check_search_attributes(services, call, fields)
         except InvalidArgument as wrong:
-            found[index] = wrong.message
+            found[index] = BadSearchAttributes(
+                wrong.message, isinstance(wrong, attributes.NoMapping), isinstance(wrong, attributes.TooLarge)
+            )
             continue
         custom = call.namespace.search_attributes
         kept = attributes.merged({}, fields, custom)

@@ -37,22 +37,19 @@ async def signal_workflow_execution(
         attributes.input.CopyFrom(request.input)
     if request.HasField("header"):
         attributes.header.CopyFrom(request.header)
-    outcome = await services.engine.submit(
+    run_id = await services.engine.submit(
         call.key(target.workflow_id), Signal(target.run_id, attributes, request.request_id, tuple(request.links))
     )
-    response = workflowservice.SignalWorkflowExecutionResponse()
-    run_id = outcome if isinstance(outcome, str) else target.run_id
-    if run_id:
-        response.link.CopyFrom(
-            request_id_link(
-                call.namespace.name,
-                target.workflow_id,
-                run_id,
-                request.request_id,
-                enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
-            )
+    assert isinstance(run_id, str)
+    return workflowservice.SignalWorkflowExecutionResponse(
+        link=request_id_link(
+            call.namespace.name,
+            target.workflow_id,
+            run_id,
+            request.request_id,
+            enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
         )
-    return response
+    )
 
 
 async def request_cancel_workflow_execution(

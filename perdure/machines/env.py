@@ -30,6 +30,7 @@ class Limits:
         "memo_size",
         "pending_activities",
         "reuse_minimal_interval",
+        "search_attribute_value_size",
         "signals",
         "task_heartbeat_timeout",
         "task_retry_max_interval",
@@ -49,6 +50,7 @@ class Limits:
         self.buffered_events: int = 100
         self.buffered_events_size: int = 2 * MIB
         self.buffered_queries: int = 1
+        self.search_attribute_value_size: int = 2048
         self.signals: int = 10_000
         self.default_workflow_task_timeout: int = 10_000_000_000
         self.workflow_task_timeout_max: int = 120_000_000_000

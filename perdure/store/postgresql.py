@@ -95,7 +95,7 @@ class PostgresStore:
             await self._migrate(connection)
             self._pool = await asyncpg.create_pool(
                 self._dsn,
-                min_size=1,
+                min_size=0,  # else the pool reconnects on its own, and a failing server would be tried for ever
                 max_size=READERS_MAX,
                 max_inactive_connection_lifetime=0,
                 command_timeout=CALL_SECONDS_MAX,

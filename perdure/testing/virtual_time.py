@@ -23,6 +23,9 @@ EPOCH_NS = 1_700_000_000 * SECOND
 STEPS_PER_INSTANT_MAX = 1_000_000
 """More loop steps than this without time moving is a busy loop."""
 
+CANCELS_MAX = 20
+"""How often what is left at the end is cancelled: clean-up may wait again."""
+
 
 class Deadlock(RuntimeError):
     """Nothing is ready and nothing is scheduled, but the main task has not ended."""
@@ -114,9 +117,13 @@ def run(seed: int, main: Coroutine[Any, Any, T]) -> T:
     try:
         return loop.run_until_complete(main)
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.call_soon(loop.stop)
-        loop.run_forever()
+        for _ in range(CANCELS_MAX):
+            left = asyncio.all_tasks(loop)
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            loop.call_soon(loop.call_soon, loop.stop)
+            loop.run_forever()
         asyncio.set_event_loop(None)
         loop.close()

@@ -108,6 +108,14 @@ class BadValue(ValueError):
     """A payload is no value of the type; never leaves the package."""
 
 
+class TooLarge(InvalidArgument):
+    """Search attributes that are right but too many bytes: in a command no retry can mend that."""
+
+
+class NoMapping(InvalidArgument):
+    """A search attribute that the namespace does not have."""
+
+
 def is_reserved(name: str) -> bool:
     """Whether no custom attribute may be registered under that name."""
     return name in SYSTEM or name in PREDEFINED or name in RESERVED or name.startswith(RESERVED_PREFIX)
@@ -133,7 +141,7 @@ def validate(
     """
     for name in fields:
         if name not in SYSTEM and name not in PREDEFINED and name not in custom:
-            raise InvalidArgument(f"Namespace {namespace} has no mapping defined for search attribute {name}")
+            raise NoMapping(f"Namespace {namespace} has no mapping defined for search attribute {name}")
     if len(fields) > keys_max:
         raise InvalidArgument(f"number of search attributes {len(fields)} exceeds limit {keys_max}")
     for name, payload in fields.items():
@@ -150,10 +158,10 @@ def validate(
     for name, payload in fields.items():
         if len(payload.data) > value_bytes_max:
             size = len(payload.data)
-            raise InvalidArgument(f"search attribute {name} value size {size} exceeds size limit {value_bytes_max}")
+            raise TooLarge(f"search attribute {name} value size {size} exceeds size limit {value_bytes_max}")
     total = common.SearchAttributes(indexed_fields=fields).ByteSize()
     if total > total_bytes_max:
-        raise InvalidArgument(f"total size of search attributes {total} exceeds size limit {total_bytes_max}")
+        raise TooLarge(f"total size of search attributes {total} exceeds size limit {total_bytes_max}")
 
 
 def decode(payload: common.Payload, kind: int) -> Value | None:
@@ -291,7 +299,10 @@ def encode(value: Value, kind: int) -> common.Payload:
 def merged(
     current: Mapping[str, common.Payload], changes: Mapping[str, common.Payload], custom: Mapping[str, int]
 ) -> dict[str, common.Payload]:
-    """Current attributes with (validated) changes applied: null and [] remove, types are written into the metadata."""
+    """Current attributes with (validated) changes applied: null and [] remove.
+
+    A type is written into the metadata where it says none; a wrong one stays, as it does in the reference.
+    """
     result = dict(current)
     for name, payload in changes.items():
         kind = type_of(name, custom)
@@ -301,7 +312,7 @@ def merged(
             continue
         typed = common.Payload()
         typed.CopyFrom(payload)
-        if kind is not None:
+        if kind is not None and not typed.metadata.get(_TYPE):
             typed.metadata[_TYPE] = TYPE_NAMES[kind].encode()
         result[name] = typed
     return result

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from perdure.api import enums
+from perdure.errors import InvalidArgument
 from perdure.visibility import attributes, syntax
 from perdure.visibility.attributes import (
     BOOL,
@@ -140,7 +141,7 @@ class _Resolver:
         if found is None:
             found = _built_in(RESERVED_PREFIX + name)
         if found is None:
-            raise invalid_expression(f"column name '{name}' is not a valid search attribute")
+            raise InvalidArgument(f"invalid query: invalid search attribute: {name}")
         if found.name == DIVISION:
             self.names_division = True
         return found

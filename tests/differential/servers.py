@@ -30,6 +30,14 @@ SEARCH_ATTRIBUTES = ("Text", "Keyword", "Int", "Double", "Bool", "Datetime", "Ke
 """Each type is registered once, as "Diff<Type>"."""
 
 
+DYNAMIC_CONFIG = (
+    "frontend.enableServerVersionCheck=false",
+    "frontend.enableUpdateWorkflowExecution=true",
+    "frontend.namespaceRPS.visibility=100000",
+)
+"""What the SDKs set, and a rate that the scenarios' many lists do not reach."""
+
+
 class MissingProgram(Exception):
     """A server program that the tests need is not installed."""
 
@@ -94,7 +102,7 @@ def arguments(port: int) -> list[str]:
     """The flags both servers get: what the SDKs pass (CONFORMANCE section 4), and one search attribute of each type."""
     flags = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
     flags += ["--log-level", "error", "--log-format", "json"]
-    for key in ("frontend.enableServerVersionCheck=false", "frontend.enableUpdateWorkflowExecution=true"):
+    for key in DYNAMIC_CONFIG:
         flags += ["--dynamic-config-value", key]
     for kind in SEARCH_ATTRIBUTES:
         flags += ["--search-attribute", f"Diff{kind}={kind}"]

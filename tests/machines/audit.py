@@ -6,7 +6,6 @@ It keeps a shelf of rows as a store would, folds histories, and looks for what i
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from immutables import Map
 
@@ -74,6 +73,8 @@ def recorded_view(execution: Execution) -> dict[str, object]:
     }
     if execution.running:
         view["counts"] = (execution.signal_count, execution.activity_count, execution.timer_count)
+        view["reset points"] = frozen(execution.reset_points)
+        view["attached"] = execution.request_ids
         view["cancel requested"] = execution.cancel_requested
         view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
         view["activities"] = {a.scheduled_event_id: _recorded_activity(a) for a in execution.activities.values()}
@@ -187,7 +188,7 @@ class Shelf:
     def _commit_run(self, delta: machine.RunDelta) -> None:
         execution = delta.execution
         run_id = execution.info.run_id
-        core, version, stored_alarm = self.cores.get(run_id, (b"", 0, 0))
+        _, version, stored_alarm = self.cores.get(run_id, (b"", 0, 0))
         assert delta.expected_version == version
         assert execution.version == version + 1
         if delta.alarm_changed:
@@ -257,7 +258,7 @@ def audited_step(
     for delta in transition.deltas:
         execution = delta.execution
         check_delta(state, delta)
-        if execution.info.run_id in shelf.cores:
+        if not delta.reclaim:
             check_run(shelf, execution, env)
         if isinstance(fact, AlarmRang) and not delta.reclaim:
             assert alarm.volatile_alarm(execution) > env.now, "the alarm would ring again at once"
@@ -273,12 +274,31 @@ def check_delta(state: ChainState, delta: machine.RunDelta) -> None:
         assert not delta.events
 
 
+def check_task_events(execution: Execution, events: list[history.HistoryEvent]) -> None:
+    """The pending workflow task names its events; a transient one has none, but ids that continue the history."""
+    task = execution.task
+    if task is None or not execution.running:
+        return
+    if task.attempt == 1:
+        scheduled = events[task.scheduled_event_id - 1]
+        assert scheduled.event_type == enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+        if task.started_event_id:
+            started = events[task.started_event_id - 1]
+            assert started.event_type == enums.EVENT_TYPE_WORKFLOW_TASK_STARTED
+            attributes = started.workflow_task_started_event_attributes
+            assert attributes.scheduled_event_id == task.scheduled_event_id
+    elif task.started_event_id:
+        assert task.scheduled_event_id == len(events) + 1
+        assert task.started_event_id == len(events) + 2
+
+
 def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
     """Stored form, fold and alarms of one run."""
     run_id = execution.info.run_id
     loaded = shelf.load(run_id)
     assert stored_view(loaded) == stored_view(execution)
     assert shelf.signal_ids(execution) == shelf.signals[run_id]
+    check_task_events(execution, shelf.histories[run_id])
     waiting = [history.HistoryEvent.FromString(entry.body) for entry in execution.buffered]
     folded = replay(execution, env, shelf.histories[run_id] + waiting)
     assert recorded_view(folded) == recorded_view(execution)
@@ -290,5 +310,5 @@ def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
             assert 0 < each.alarm <= owed, "the stored alarm is later than what is owed"
     if execution.status != RUNNING:
         assert not execution.buffered
-        assert execution.task is None
+        assert execution.task is None or not execution.task.started_event_id
         assert execution.close_time

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.api import command as commands
-from perdure.api import common, enums, failure, failures, history, query, taskqueue, workflowservice
+from perdure.api import common, enums, failure, failures, query, taskqueue, workflowservice
+from perdure.api import history as api_history
 from perdure.api.times import duration_of
 from perdure.errors import InvalidArgument
 from perdure.machines import task_queue
@@ -53,7 +54,8 @@ class Chronicle(Story):
     # -- the machine -----------------------------------------------------------------------------------------------
 
     def apply(self, fact: Input) -> object:
-        """One audited step; an error that is an outcome is returned, one that means "nothing changed" is raised."""
+        """One audited step, told what it needs; an error as outcome is returned, one that changes nothing is raised."""
+        fact = self.informed(fact)
         transition = audited_step(
             self.shelf, self.key, self.state, fact, env_at(self.now, self.limits, self.ids), self.ids
         )
@@ -123,7 +125,7 @@ class Chronicle(Story):
         for name, body in (search_attributes or {}).items():
             request.search_attributes.indexed_fields[name].MergeFromString(body)
         fact = Start(request, search_attributes or {}, int(delay * SECOND))
-        return self.expect(StartOutcome, self.informed(fact))
+        return self.expect(StartOutcome, fact)
 
     def signal_with_start(
         self, name: str = "go", request_id: str = "", delay: float = 0, **fields: Any
@@ -133,8 +135,8 @@ class Chronicle(Story):
         if request_id:
             fields["request_id"] = request_id
         request = self.start_request(**fields)
-        signal = Signal("", history.WorkflowExecutionSignaledEventAttributes(signal_name=name), request.request_id)
-        return self.expect(StartOutcome, self.informed(Start(request, {}, int(delay * SECOND), signal)))
+        signal = Signal("", api_history.WorkflowExecutionSignaledEventAttributes(signal_name=name), request.request_id)
+        return self.expect(StartOutcome, Start(request, {}, int(delay * SECOND), signal))
 
     def informed(self, fact: Input) -> Input:
         """Look up what the step needs, as the engine does, on the shelf."""
@@ -157,12 +159,12 @@ class Chronicle(Story):
             self.state = type(state)(state.chain, runs, requests, events)
 
     def signal(self, name: str = "go", request_id: str = "", run_id: str = "") -> Chronicle:
-        attributes = history.WorkflowExecutionSignaledEventAttributes(signal_name=name)
-        self.apply(self.informed(Signal(run_id, attributes, request_id)))
+        attributes = api_history.WorkflowExecutionSignaledEventAttributes(signal_name=name)
+        self.apply(Signal(run_id, attributes, request_id))
         return self
 
     def request_cancel(self, first_run_id: str = "", reason: str = "") -> Chronicle:
-        attributes = history.WorkflowExecutionCancelRequestedEventAttributes(cause=reason)
+        attributes = api_history.WorkflowExecutionCancelRequestedEventAttributes(cause=reason)
         self.apply(RequestCancel("", first_run_id, attributes, "cancel"))
         return self
 
@@ -183,7 +185,7 @@ class Chronicle(Story):
         return self
 
     def ring(self) -> Chronicle:
-        self.apply(self.informed(AlarmRang(self.run_id)))
+        super().ring()
         return self
 
     # -- the worker ------------------------------------------------------------------------------------------------
@@ -221,8 +223,11 @@ class Chronicle(Story):
         for query_id, result in fields.pop("query_results", {}).items():
             request.query_results[query_id].CopyFrom(result)
         for name, value in fields.items():
-            setattr(request, name, value)
-        outcome = self.apply(self.informed(WorkflowTaskCompleted(self.token, request, search_attributes)))
+            if hasattr(value, "CopyFrom"):
+                getattr(request, name).CopyFrom(value)
+            else:
+                setattr(request, name, value)
+        outcome = self.apply(WorkflowTaskCompleted(self.token, request, search_attributes))
         if isinstance(outcome, WorkflowTaskCompletion) and outcome.workflow_task is not None:
             self.token = outcome.workflow_task.token
         return outcome
@@ -265,7 +270,7 @@ class Chronicle(Story):
         run_id = self.runs["ABCDEFGH".index(letter)] if letter else self.run_id
         return [self.line(event) for event in self.shelf.histories[run_id] if event.event_id > after]
 
-    def line(self, event: history.HistoryEvent) -> str:
+    def line(self, event: api_history.HistoryEvent) -> str:
         """ "4 WorkflowTaskCompleted(scheduled 2, started 3)"."""
         name = event.WhichOneof("attributes")
         assert name is not None
@@ -281,8 +286,6 @@ class Chronicle(Story):
             return f"on {value.name}" if value.kind == enums.TASK_QUEUE_KIND_STICKY else ""
         if field == "attempt" and value == 1:
             return ""
-        if field == "failure" and attributes.HasField("failure"):
-            return f"failure {value.message!r}"
         if not value or hasattr(value, "CopyFrom"):
             return ""
         enum = attributes.DESCRIPTOR.fields_by_name[field].enum_type

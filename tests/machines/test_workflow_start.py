@@ -1,10 +1,12 @@
-"""Starts: the first events of a run, id policies, deduplication, SignalWithStart, delays, eager starts (semantics 2)."""
+"""Starts: first events, id policies, deduplication, SignalWithStart, delays, eager starts (semantics 2)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from perdure.api import common, enums
+from perdure.api import common, enums, workflow
 from perdure.errors import NotFound, WorkflowExecutionAlreadyStarted
 from perdure.machines.env import Limits
 from perdure.machines.workflow.execution import RUNNING, TERMINATED
@@ -228,11 +230,13 @@ def test_nothing_is_remembered_of_a_refused_start() -> None:
 
 
 def test_an_attached_request_id_is_an_event_without_a_task_and_is_known_afterwards() -> None:
-    from perdure.api import workflow
-
     story = idle()
     options = workflow.OnConflictOptions(attach_request_id=True)
-    fields = {"workflow_id_conflict_policy": USE_EXISTING, "on_conflict_options": options, "request_id": "extra"}
+    fields: dict[str, Any] = {
+        "workflow_id_conflict_policy": USE_EXISTING,
+        "on_conflict_options": options,
+        "request_id": "extra",
+    }
     first = story.begin(**fields)
     again = story.begin(**fields)
 

@@ -23,9 +23,10 @@ START_S: Final = 30.0
 STOP_S: Final = 20.0
 """How long a server may take to end after SIGINT or SIGTERM."""
 
-PERDURE: Final = Path(sys.executable).with_name("perdure")
+PERDURE: Final = Path(os.environ.get("PERDURE_PROGRAM") or Path(sys.executable).with_name("perdure"))
+"""The server under test; PERDURE_PROGRAM names another build of it, for instance a compiled one."""
 TEMPORAL: Final = Path(sys.executable).with_name("temporal")
-"""The programs that the development environment brings; the second is Temporal's own CLI and dev server."""
+"""Temporal's own CLI and dev server, which the development environment brings."""
 
 
 class DidNotStart(Exception):
@@ -57,6 +58,8 @@ class ServerProcess:
         self.target = f"127.0.0.1:{self.port}"
         self.banner: list[str] = []
         self._log = log
+        self._errors_from = 0
+        self._spawned_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         command = [*prefix, str(PERDURE), "server", "start-dev", "--headless", "--port", str(self.port), *flags]
         self._command = command if database is None else [*command, "--db-filename", str(database)]
@@ -69,9 +72,14 @@ class ServerProcess:
 
     def start(self) -> float:
         """Start it and wait for its banner; the seconds that took. Raises DidNotStart."""
-        began = time.monotonic()
+        self.spawn()
+        return self.await_banner()
+
+    def spawn(self) -> None:
+        """Start it and do not wait."""
         with self._log.open("ab") as errors:
-            errors_from = errors.tell()
+            self._errors_from = errors.tell()
+            self._spawned_at = time.monotonic()
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -79,19 +87,22 @@ class ServerProcess:
                 stderr=errors,
                 env=child_environment(),
             )
-        output = self._process.stdout
-        assert output is not None
+
+    def await_banner(self) -> float:
+        """Wait for the banner of a server that was spawned; the seconds since. Raises DidNotStart."""
+        output = self._process.stdout if self._process is not None else None
+        assert output is not None, "spawn comes first"
         printed = b""
         with selectors.DefaultSelector() as waiting:
             waiting.register(output, selectors.EVENT_READ)
             while not (b"Persistence:" in printed and printed.endswith(b"\n")):
-                ready = waiting.select(began + START_S - time.monotonic())
+                ready = waiting.select(self._spawned_at + START_S - time.monotonic())
                 if not ready or not (more := os.read(output.fileno(), 4096)):
                     self.kill()
-                    raise DidNotStart(self._log.read_bytes()[errors_from:].decode(errors="replace"))
+                    raise DidNotStart(self._log.read_bytes()[self._errors_from :].decode(errors="replace"))
                 printed += more
         self.banner = printed.decode().splitlines()
-        return time.monotonic() - began
+        return time.monotonic() - self._spawned_at
 
     def kill(self) -> None:
         """SIGKILL, as a fault would; returns when the process is gone."""

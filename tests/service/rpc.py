@@ -56,6 +56,11 @@ class Rpc:
         await self.close()
 
 
+def message(**fields: Anything) -> Anything:
+    """A nested message by its fields: protobuf takes a dict where its types ask for the message."""
+    return fields
+
+
 def new_id(prefix: str = "") -> str:
     """An id that nobody else has."""
     return f"{prefix}{uuid.uuid4().hex}"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import exceptions
 from temporalio.api.enums.v1 import EventType, TaskQueueKind
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
@@ -13,7 +14,6 @@ from temporalio.exceptions import (
     ActivityError,
     CancelledError,
     TerminatedError,
-    TimeoutError,
     WorkflowAlreadyStartedError,
 )
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -26,9 +26,7 @@ from tests.service.rpc import new_id
 def worker(client: Client, queue: str, **options: Any) -> Worker:
     """A worker with all of the folder's workflows and activities; the sandbox is not what is tested."""
     options.setdefault("workflow_runner", UnsandboxedWorkflowRunner())
-    return Worker(
-        client, task_queue=queue, workflows=workflows.WORKFLOWS, activities=workflows.ACTIVITIES, **options
-    )
+    return Worker(client, task_queue=queue, workflows=workflows.WORKFLOWS, activities=workflows.ACTIVITIES, **options)
 
 
 async def events_of(handle: WorkflowHandle[Any, Any]) -> list[str]:
@@ -116,7 +114,7 @@ def test_activity_timeouts(run: Run, kind: str) -> None:
                 await client.execute_workflow(workflows.TimesOut.run, kind, id=new_id(), task_queue=queue)
         failed = raised.value.cause
         assert isinstance(failed, ActivityError)
-        assert isinstance(failed.cause, TimeoutError)
+        assert isinstance(failed.cause, exceptions.TimeoutError)
         assert failed.cause.type is not None
         assert failed.cause.type.name.lower() == kind
 
@@ -189,7 +187,7 @@ def test_workflow_timeouts(run: Run) -> None:
         )
         with pytest.raises(WorkflowFailureError) as raised:
             await handle.result()
-        assert isinstance(raised.value.cause, TimeoutError)
+        assert isinstance(raised.value.cause, exceptions.TimeoutError)
 
     run(scenario)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
@@ -60,9 +62,7 @@ class Retries:
 
     @workflow.run
     async def run(self) -> list[int | list[int]]:
-        attempts = await workflow.execute_activity(
-            fail_until, 3, start_to_close_timeout=SOON, retry_policy=QUICKLY
-        )
+        attempts = await workflow.execute_activity(fail_until, 3, start_to_close_timeout=SOON, retry_policy=QUICKLY)
         details = await workflow.execute_activity(
             resume_from_heartbeat, start_to_close_timeout=SOON, heartbeat_timeout=SOON, retry_policy=QUICKLY
         )
@@ -113,14 +113,14 @@ class TimesOut:
     @workflow.run
     async def run(self, kind: str) -> str:
         short = timedelta(milliseconds=300)
-        limits = {
+        limits: dict[str, Any] = {
             "start_to_close": {"start_to_close_timeout": short},
             "heartbeat": {"start_to_close_timeout": SOON, "heartbeat_timeout": short},
             "schedule_to_close": {"schedule_to_close_timeout": short},
             "schedule_to_start": {"start_to_close_timeout": SOON, "schedule_to_start_timeout": short},
         }[kind]
         queue = "nobody-polls-here" if kind == "schedule_to_start" else workflow.info().task_queue
-        await workflow.execute_activity(never_ends, task_queue=queue, retry_policy=ONCE, **limits)  # type: ignore[misc]
+        await workflow.execute_activity(never_ends, task_queue=queue, retry_policy=ONCE, **limits)
         return "not reached"
 
 
@@ -164,5 +164,11 @@ class Doubles:
         return number
 
 
-WORKFLOWS = [Retries, Switch, Countdown, TimesOut, Cancelled, SucceedsAtThird, Doubles]
-ACTIVITIES = [double, fail_until, resume_from_heartbeat, heartbeat_until_cancelled, never_ends]
+WORKFLOWS: list[type] = [Retries, Switch, Countdown, TimesOut, Cancelled, SucceedsAtThird, Doubles]
+ACTIVITIES: list[Callable[..., Any]] = [
+    double,
+    fail_until,
+    resume_from_heartbeat,
+    heartbeat_until_cancelled,
+    never_ends,
+]

@@ -8,8 +8,8 @@ promises, and an alarm that is never late. It must not change what passes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, final
 
 from perdure.engine import rows
 from perdure.machines.workflow import alarm
@@ -17,6 +17,8 @@ from perdure.store.api import ChainRow, ChainWrite, Due, Fence, Fragment, Record
 from perdure.store.faulty import FaultyStore
 from perdure.store.memory import MemoryDisk, MemoryStore
 from perdure.visibility.resolve import Condition
+
+T = TypeVar("T")
 
 
 async def _never() -> None:
@@ -27,8 +29,11 @@ async def _never() -> None:
 class Gate:
     """A `Store` that `kill` turns into silence."""
 
-    def __init__(self, inner: FaultyStore) -> None:
+    def __init__(self, inner: FaultyStore, disk: MemoryDisk, syncs: bool) -> None:
+        """`syncs`: what was applied is safe before the server hears of it."""
         self.traits: Traits = inner.traits
+        self._disk = disk
+        self._syncs = syncs
         self.inner = inner
         self.dead = False
         self.late: Callable[[], None] | None = None
@@ -42,10 +47,13 @@ class Gate:
         if self.dead:
             await _never()
 
-    async def _through(self, answer: Any) -> Any:
+    async def _through(self, call: Callable[..., Awaitable[T]], *arguments: object) -> T:
         await self._pass()
         try:
-            return await answer
+            found = await call(*arguments)
+            if self._syncs and not self.dead:
+                self._disk.sync()
+            return found
         finally:
             if self.dead:
                 await _never()
@@ -57,13 +65,14 @@ class Gate:
         await self.inner.close()
 
     async def acquire(self) -> Fence:
-        fence: Fence = await self._through(self.inner.acquire())
-        return fence
+        return await self._through(self.inner.acquire)
 
     async def commit(self, fence: Fence, writes: Sequence[ChainWrite]) -> None:
         await self._pass()
         try:
             await self.inner.commit(fence, writes)
+            if self._syncs and not self.dead:
+                self._disk.sync()
             late, self.late = self.late, None
             if late is not None:
                 late()
@@ -72,45 +81,36 @@ class Gate:
                 await _never()
 
     async def load(self, digest: bytes, run_id: bytes | None) -> tuple[ChainRow, RunRow | None] | None:
-        found: tuple[ChainRow, RunRow | None] | None = await self._through(self.inner.load(digest, run_id))
-        return found
+        return await self._through(self.inner.load, digest, run_id)
 
     async def load_parts(self, run_id: bytes, kind: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = await self._through(self.inner.load_parts(run_id, kind, keys))
-        return found
+        return await self._through(self.inner.load_parts, run_id, kind, keys)
 
     async def read_history(
         self, branch_id: bytes, first_event_id: int, next_event_id: int, bytes_max: int, reverse: bool = False
     ) -> list[Fragment]:
-        answer = self.inner.read_history(branch_id, first_event_id, next_event_id, bytes_max, reverse)
-        found: list[Fragment] = await self._through(answer)
-        return found
+        return await self._through(
+            self.inner.read_history, branch_id, first_event_id, next_event_id, bytes_max, reverse
+        )
 
     async def due(self, fence: Fence, from_ns: int, to_ns: int, limit: int) -> list[Due]:
-        found: list[Due] = await self._through(self.inner.due(fence, from_ns, to_ns, limit))
-        return found
+        return await self._through(self.inner.due, fence, from_ns, to_ns, limit)
 
     async def list_visibility(
         self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        page: VisibilityPage = await self._through(self.inner.list_visibility(namespace_id, where, page_size, token))
-        return page
+        return await self._through(self.inner.list_visibility, namespace_id, where, page_size, token)
 
     async def count_visibility(
         self, namespace_id: str, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        counts: list[tuple[object, int]] = await self._through(
-            self.inner.count_visibility(namespace_id, where, group_by)
-        )
-        return counts
+        return await self._through(self.inner.count_visibility, namespace_id, where, group_by)
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
-        version: int = await self._through(self.inner.put_record(table, key, expected_version, body))
-        return version
+        return await self._through(self.inner.put_record, table, key, expected_version, body)
 
     async def list_records(self, table: str) -> list[Record]:
-        found: list[Record] = await self._through(self.inner.list_records(table))
-        return found
+        return await self._through(self.inner.list_records, table)
 
 
 async def audit_rows(disk: MemoryDisk) -> None:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, final
+from random import Random
+from typing import Any, Final, Protocol, final
 
-from perdure.api import common, enums, history, taskqueue, workflowservice
+from perdure.api import Message, common, enums, history, taskqueue, workflowservice
 from perdure.errors import StatusCode
 from perdure.testing.programs import TASK_QUEUE, AwaitSignals, Both, Do, Program, Sleep, payloads, value_of
 from perdure.testing.worker import Activity, ActivityFailed, ActivityLost, Attempt
 from perdure.transport.client import RpcError
 from tests.sim.audit import Violation, audit_closed, audit_signals, signals_of
-from tests.sim.world import World
 
 NAMESPACE: Final = "default"
 RESULT_S: Final = 30.0
@@ -29,6 +29,7 @@ PROGRAMS: Final = {
     "listen": Program(Sleep("nap", 1.0), AwaitSignals(4), Do("x", "echo")),
     "again": Program(Do("a", "echo"), Sleep("s", 1.0), runs=3),
     "doomed": Program(Do("bad", "bad", attempts_max=2)),
+    "quick": Program(Do("a", "echo"), Both(Do("b", "echo"), Do("c", "echo")), Do("d", "echo")),
     "month": Program(Sleep("month", 30 * 86_400.0)),
 }
 SIGNALS: Final = {"listen": 4}
@@ -66,11 +67,21 @@ def activities() -> dict[str, Activity]:
     return {"echo": echo, "flaky": flaky, "bad": bad, "slow": slow, "silent": silent}
 
 
+class Place(Protocol):
+    """Where a story is told: a simulated world, or a real server."""
+
+    random: Random
+
+    async def sure(self, method: str, request: Message, timeout_s: float = ...) -> Any:
+        """The answer, asked for as often as it takes."""
+        ...
+
+
 @final
 class Story:
     """One workflow from a client's side."""
 
-    def __init__(self, world: World, workflow_id: str, kind: str) -> None:
+    def __init__(self, world: Place, workflow_id: str, kind: str) -> None:
         self.world = world
         self.workflow_id = workflow_id
         self.kind = kind
@@ -80,16 +91,18 @@ class Story:
         self.result: dict[str, object] = {}
         self.histories: list[list[history.HistoryEvent]] = []
         """Of all runs, first to last."""
+        self._second_signal = asyncio.Event()
 
     async def tell(self) -> None:
-        """Start, signal, wait for the result, read what happened."""
+        """Start, signal, wait for the result, read what happened. Raises Violation."""
         await self.start()
-        async with asyncio.TaskGroup() as group:
-            for number in range(SIGNALS.get(self.kind, 0)):
-                group.create_task(self._signal(f"{self.workflow_id}/{number}"))
-            if self.kind == "listen":
-                group.create_task(self._query())
-            group.create_task(self.finish())
+        tasks = [self._signal(f"{self.workflow_id}/{number}") for number in range(SIGNALS.get(self.kind, 0))]
+        if self.kind == "listen":
+            tasks.append(self._query())
+        try:
+            await asyncio.gather(self.finish(), *tasks)
+        except RpcError as error:
+            raise Violation(f"B1: {self.workflow_id} was acknowledged, and now: {error}") from error
 
     async def start(self) -> None:
         """Start until it is acknowledged."""
@@ -114,11 +127,12 @@ class Story:
         )
         await self.world.sure("SignalWorkflowExecution", request)
         self.acknowledged.append(name)
+        if len(self.acknowledged) == 2:
+            self._second_signal.set()
 
     async def _query(self) -> None:
         """B13: a query asked after a signal was acknowledged sees it."""
-        while len(self.acknowledged) < 2:
-            await asyncio.sleep(0.5)
+        await self._second_signal.wait()
         told = list(self.acknowledged)
         request = workflowservice.QueryWorkflowRequest(
             namespace=NAMESPACE, execution=common.WorkflowExecution(workflow_id=self.workflow_id)

@@ -16,7 +16,7 @@ from perdure.testing.worker import Worker
 from tests.sim.audit import Violation
 from tests.sim.gate import audit_rows
 from tests.sim.load import PROGRAMS, Story, activities, judge
-from tests.sim.world import World, quiet
+from tests.sim.world import LYING, SAFE, World, quiet
 
 KINDS: Final = ("line", "fan", "beat", "lost", "listen", "again", "doomed")
 TROUBLE_S: Final = 40.0
@@ -37,7 +37,7 @@ class Plan:
         cache_bytes_max: int = 1 << 28,
         crashes: bool = False,
         machine: bool = False,
-        synchronous: bool = True,
+        disk: str = SAFE,
         history_first: bool = False,
         workflows: int = 10,
     ) -> None:
@@ -45,7 +45,7 @@ class Plan:
         self.cache_bytes_max = cache_bytes_max
         self.crashes = crashes
         self.machine = machine
-        self.synchronous = synchronous
+        self.disk = disk
         self.history_first = history_first
         self.workflows = workflows
 
@@ -69,7 +69,7 @@ def simulate(seed: int, plan: Plan) -> World:
 
 
 async def _simulate(plan: Plan) -> World:
-    world = World(plan.faults, plan.cache_bytes_max, plan.synchronous, plan.history_first)
+    world = World(plan.faults, plan.cache_bytes_max, plan.disk, plan.history_first)
     await world.boot()
     loop = world.loop
     scripts = activities()
@@ -97,20 +97,21 @@ async def _simulate(plan: Plan) -> World:
 
 
 async def _tell(world: World, stories: list[Story]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for story in stories:
-            await asyncio.sleep(world.random.uniform(0.0, 2.0))
-            group.create_task(story.tell())
+    tasks = []
+    for story in stories:
+        await asyncio.sleep(world.random.uniform(0.0, 2.0))
+        tasks.append(world.loop.create_task(story.tell()))
+    await asyncio.gather(*tasks)
 
 
-async def _trouble(world: World, plan: Plan, telling: asyncio.Task[None]) -> None:
-    crasher = world.loop.create_task(world.crash_now_and_then(0.5, 8.0, plan.machine)) if plan.crashes else None
+async def _trouble(world: World, plan: Plan, telling: asyncio.Future[None]) -> None:
+    calm = asyncio.Event()
+    trouble: list[asyncio.Task[None]] = []
+    if plan.crashes:
+        trouble.append(world.loop.create_task(world.crash_now_and_then(0.5, 8.0, plan.machine, calm)))
+    if plan.disk == LYING:
+        trouble.append(world.loop.create_task(world.sync_now_and_then(calm)))
     await asyncio.wait([telling], timeout=TROUBLE_S)
-    if crasher is not None:
-        while not world.up:
-            await asyncio.sleep(0.1)
-        crasher.cancel()
-        await asyncio.gather(crasher, return_exceptions=True)
+    calm.set()
+    await asyncio.gather(*trouble)
     world.heal()
-    if not world.up:
-        await world.boot()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from perdure.api import Message
@@ -28,6 +28,15 @@ PASSING: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED
 """Outcomes after which a good client asks again."""
 PAUSE_S: Final = 0.25
 
+SAFE: Final = "safe"
+"""A disk that never loses what was applied."""
+SYNCED: Final = "synced"
+"""A disk that loses with a crash what was applied and not yet acknowledged."""
+LYING: Final = "lying"
+"""A disk that acknowledges at once and syncs now and then: the planted bug."""
+LIE_S: Final = 2.0
+"""How often it does."""
+
 
 @final
 class World:
@@ -37,7 +46,7 @@ class World:
         self,
         faults: Faults | None = None,
         cache_bytes_max: int = CACHE_BYTES,
-        synchronous: bool = True,
+        disk: str = SAFE,
         history_first: bool = False,
         settings: Mapping[str, object] | None = None,
     ) -> None:
@@ -45,7 +54,8 @@ class World:
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
         self.random = loop.random
-        self.disk = MemoryDisk(synchronous)
+        self.disk = MemoryDisk(synchronous=disk == SAFE)
+        self._syncs = disk == SYNCED
         self.client = InProcessClient()
         self.injected: dict[str, int] = {}
         self.crashes = 0
@@ -73,7 +83,7 @@ class World:
         """Start a server on the disk, as often as it takes, and connect the client to it."""
         while True:
             store = FaultyStore(MemoryStore(self.disk, self._history_first), self._faults, self.random.getrandbits(64))
-            gate = Gate(store)
+            gate = Gate(store, self.disk, self._syncs)
             ids = SeededIds(self.random.getrandbits(64))
             server = Server(gate, self.loop, ids, DynamicConfig(self._settings), self._cache_bytes_max)
             try:
@@ -88,30 +98,48 @@ class World:
             return
 
     def kill(self, machine: bool = False) -> None:
-        """The process dies between two instructions; with `machine` what was not synced goes with it."""
+        """The process dies between two instructions; with `machine` what was not synced goes with it, and so does what
+        was on its way.
+        """
         assert self._gate is not None
         self.crashes += 1
         self._gate.kill()
         self.client.disconnect()
         self._count(self._gate.inner)
-        if machine or not self.disk.synchronous:
+        if machine:
             self._gate.inner.crash()
         self._graveyard.append(self.server)
         self._server = self._gate = None
 
     def heal(self) -> None:
         """From here on the store does what it is asked."""
-        self._faults = Faults(latency_min_ns=self._faults.latency_min_ns, latency_max_ns=self._faults.latency_max_ns)
-        if self._gate is not None:
-            self._gate.inner.faults = self._faults
+        old = self._faults
+        self.suffer(Faults(latency_min_ns=old.latency_min_ns, latency_max_ns=old.latency_max_ns))
 
-    async def crash_now_and_then(self, least_s: float, most_s: float, machine: bool) -> None:
-        """Kill and boot at random instants until cancelled."""
-        while True:
+    def suffer(self, faults: Faults) -> None:
+        """From here on these faults."""
+        self._faults = faults
+        if self._gate is not None:
+            self._gate.inner.faults = faults
+
+    async def crash_now_and_then(self, least_s: float, most_s: float, machine: bool, calm: asyncio.Event) -> None:
+        """Kill and boot at random instants until `calm` is set."""
+        while not calm.is_set():
             await asyncio.sleep(self.random.uniform(least_s, most_s))
             self.kill(machine)
             await asyncio.sleep(self.random.uniform(0.0, 2.0))
             await self.boot()
+
+    async def sync_now_and_then(self, calm: asyncio.Event) -> None:
+        """What a disk that lies does behind everybody's back, until `calm` is set."""
+        while not calm.is_set():
+            await asyncio.sleep(LIE_S)
+            self.disk.sync()
+
+    def behind_the_next_commit(self, call: Callable[[], None]) -> None:
+        """Call back once when a commit has landed, before the server hears of it."""
+        assert self._gate is not None
+        self._gate.late = call
 
     async def close(self) -> None:
         """An orderly end."""
@@ -157,4 +185,4 @@ class World:
 def quiet() -> None:
     """Injected faults are no news."""
     for name in ("perdure.engine.committer", "perdure.engine.engine", "perdure.engine.alarms"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.ERROR)

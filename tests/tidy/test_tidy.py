@@ -48,6 +48,13 @@ THREADED_CALLS = frozenset({"run_in_executor", "to_thread"})
 OTHER_PROCESSES = ("tests/crash/", "tests/differential/", "tests/conformance/")
 """Tests that watch another process start or die, which has no virtual time."""
 
+VIRTUAL_TIME = ("tests/sim/",)
+"""Here every loop is a virtual one: to sleep is to schedule."""
+
+CORE = ("perdure/engine/", "perdure/matching/", "perdure/frontend/", "perdure/cluster/", "perdure/machines/")
+"""What runs in the simulation as it is: it must never become an adapter."""
+OUTSIDE_CALLS = frozenset({"urandom", "utcnow", "today", "new_event_loop", "get_event_loop"})
+
 PROTOBUF = frozenset({"google", "temporalio", "grpc"})
 PURE = ("perdure/machines/", "perdure/visibility/query.py", "perdure/api/splice.py", "perdure/transport/http2.py")
 OPEN_MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
@@ -155,9 +162,18 @@ def test_only_adapters_touch_the_outside_world() -> None:
             continue
         found += [f"{path}:{line} imports {name}" for name, line in _imports(path) if name in OUTSIDE_WORLD]
         for node in ast.walk(_tree(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in THREADED_CALLS:
-                found.append(f"{path}:{node.lineno} calls {node.func.attr}")
+            called = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+            if isinstance(node, ast.Call) and (called in THREADED_CALLS or called in OUTSIDE_CALLS):
+                found.append(f"{path}:{node.lineno} calls {called}")
     assert found == []
+
+
+def test_the_core_is_no_adapter() -> None:
+    """Engine, matching and frontend know time, ids and the store as ports only (DESIGN 1.12)."""
+    assert [
+        adapter for adapter in ADAPTERS for core in CORE if core.startswith(adapter) or adapter.startswith(core)
+    ] == []
+    assert all(any(path.startswith(core) for path in PACKAGE) for core in CORE), "a folder of the core has moved"
 
 
 def test_tests_do_not_sleep() -> None:
@@ -171,7 +187,7 @@ def test_tests_do_not_sleep() -> None:
                 argument = node.args[0] if node.args else None
                 if not (isinstance(argument, ast.Constant) and argument.value == 0):
                     found.append(f"{path}:{node.lineno}")
-    assert [place for place in found if not place.startswith(OTHER_PROCESSES)] == []
+    assert [place for place in found if not place.startswith((*OTHER_PROCESSES, *VIRTUAL_TIME))] == []
 
 
 def test_protobuf_is_known_to_the_api_only() -> None:

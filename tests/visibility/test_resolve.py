@@ -101,9 +101,9 @@ def test_matches(text: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
-        ("foo = 1", "invalid expression: column name 'foo' is not a valid search attribute"),
-        ("workflowid = 'x'", "invalid expression: column name 'workflowid' is not a valid search attribute"),
-        ("Memo = 'x'", "invalid expression: column name 'Memo' is not a valid search attribute"),
+        ("foo = 1", "invalid search attribute: foo"),
+        ("workflowid = 'x'", "invalid search attribute: workflowid"),
+        ("Memo = 'x'", "invalid search attribute: Memo"),
         ("WorkflowId", "invalid expression: incomplete expression"),
         ("'a' = 'a'", "invalid expression: must be a column name but was *sqlparser.SQLVal"),
         ("f(x) = 1", "invalid expression: must be a column name but was *sqlparser.FuncExpr"),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from perdure.api import enums, history
+from perdure.api import common, enums, history
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines.deadlines import TIMER
+from perdure.machines.workflow import request_ids, reset_points
 from perdure.machines.workflow.execution import (
     CANCELED,
     COMPLETED,
@@ -19,6 +20,7 @@ from perdure.machines.workflow.execution import (
     FAILED,
     TERMINATED,
     TIMED_OUT,
+    ResetPoint,
     Timer,
 )
 from perdure.machines.workflow.recorded_activity import activity_of
@@ -114,17 +116,17 @@ def _cancel_requested(draft: RunDraft, event: history.HistoryEvent) -> None:
 def _search_attributes_upserted(draft: RunDraft, event: history.HistoryEvent) -> None:
     fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
     for name, payload in fields.items():
-        draft.put_search_attribute(name, None if _empty(payload.data) else payload.SerializeToString())
+        draft.put_search_attribute(name, None if says_nothing(payload.data) else payload.SerializeToString())
 
 
 def _properties_modified(draft: RunDraft, event: history.HistoryEvent) -> None:
     for key, payload in event.workflow_properties_modified_event_attributes.upserted_memo.fields.items():
-        draft.put_memo(key, payload.SerializeToString() if payload.data else None)
+        draft.put_memo(key, None if says_nothing(payload.data) else payload.SerializeToString())
 
 
-def _empty(data: bytes) -> bool:
-    """A search attribute's "remove me": nothing, JSON null, or an empty list (semantics 14.3)."""
-    return data.strip() in (b"", b"null", b"[]")
+def says_nothing(data: bytes) -> bool:
+    """A memo's or search attribute's "remove me": no data, JSON null, or an empty list (semantics 14.3)."""
+    return data in (b"", b"null", b"[]")
 
 
 def _task_scheduled(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -132,8 +134,42 @@ def _task_scheduled(draft: RunDraft, event: history.HistoryEvent) -> None:
 
 
 def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
-    started = event.workflow_task_completed_event_attributes.started_event_id
-    draft.execution.last_completed_started_event_id = started
+    attributes = event.workflow_task_completed_event_attributes
+    execution = draft.execution
+    execution.last_completed_started_event_id = attributes.started_event_id
+    stamp = attributes.worker_version if attributes.HasField("worker_version") else None
+    build_id = stamp.build_id if stamp is not None else ""
+    checksum = attributes.binary_checksum
+    added = not reset_points.known(execution.reset_points, checksum, build_id)
+    if added:
+        now = timestamp_ns(event.event_time)
+        point = ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, True)
+        execution.reset_points = (*execution.reset_points, point)[-reset_points.RESET_POINTS_MAX :]
+    _note_build(draft, stamp)
+    if added and checksum:
+        found = reset_points.keyword_list(reset_points.checksums(execution.reset_points))
+        draft.put_search_attribute(reset_points.BINARY_CHECKSUMS, found)
+
+
+def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> None:
+    held = draft.execution.search_attributes.get(reset_points.BUILD_IDS)
+    before = reset_points.build_ids(held)
+    after = reset_points.build_ids_after(before, stamp)
+    if after != before:
+        kept = reset_points.fitting(after, draft.env.limits.search_attribute_value_size)
+        draft.put_search_attribute(reset_points.BUILD_IDS, reset_points.keyword_list(kept))
+
+
+def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_started_event_attributes
+    draft.execution.reset_points = reset_points.inherited(attributes, timestamp_ns(event.event_time))
+
+
+def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
+    """Buffered, the event is applied before it has an id, and once more when it gets one."""
+    request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
+    if request_id:
+        request_ids.attach(draft.execution, request_id, max(0, event.event_id))
 
 
 def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:
@@ -153,6 +189,8 @@ _ACTIVITY_CLOSED = (
 )
 
 _HANDLERS: dict[int, Callable[[RunDraft, history.HistoryEvent], None]] = {
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: _started,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: _options_updated,
     enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: _task_scheduled,
     enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: _task_completed,
     enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: _activity_scheduled,

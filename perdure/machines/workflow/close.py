@@ -64,7 +64,9 @@ def closed(step: Step, draft: RunDraft) -> None:
     """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1)."""
     execution = draft.execution
     assert not execution.running, "a closing event was recorded"
-    execution.task = None
+    if execution.task is not None and execution.task.started_event_id:
+        execution.task = None
+    # A task that was only scheduled stays to be seen in Describe; nothing will start it any more.
     execution.deadlines = None
     execution.owed = None
     workflow_task.clear_sticky(execution)

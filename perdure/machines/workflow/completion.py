@@ -20,7 +20,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskDelivery,
     WorkflowTaskFailed,
 )
-from perdure.machines.workflow.target import find
+from perdure.machines.workflow.target import find, find_running
 
 Request = workflowservice.RespondWorkflowTaskCompletedRequest
 
@@ -81,7 +81,7 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
 
 def failed(step: Step, report: WorkflowTaskFailed) -> None:
     """RespondWorkflowTaskFailed: the worker could not do it; try again at once, unless it never can (semantics 3.7)."""
-    execution = find(step, report.run_id)
+    execution = find_running(step, report.run_id)
     workflow_task.matching_task(execution, report.token)
     draft = step.edit(execution)
     request = report.request
@@ -146,6 +146,7 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request) -> Non
         binary_checksum=request.binary_checksum,
         versioning_behavior=request.versioning_behavior,
     )
+    execution.worker_stamp = None
     if request.HasField("worker_version_stamp"):
         completed_attributes.worker_version.CopyFrom(request.worker_version_stamp)
         execution.worker_stamp = request.worker_version_stamp.SerializeToString()

@@ -173,6 +173,8 @@ class RunDraft:
             elif event.event_type in FLUSHED_LAST:
                 attributes = getattr(event, _FIELD[event.event_type])
                 attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
+            elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+                recorded.apply(self, event)
             self._append(event)
 
     def buffered_events(self) -> list[history.HistoryEvent]:

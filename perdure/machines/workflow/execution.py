@@ -77,8 +77,8 @@ class RunInfo:
         task_queue: str,
         start_time: int,
         execution_time: int,
-        execution_timeout: int,
-        run_timeout: int,
+        execution_timeout: int | None,
+        run_timeout: int | None,
         task_timeout: int,
         execution_expiration: int,
         run_expiration: int,
@@ -104,6 +104,7 @@ class RunInfo:
         self.start_time = start_time
         self.execution_time = execution_time
         self.execution_timeout = execution_timeout
+        """None: the start did not name one, which reads as 0 but is shown as absent; so is `run_timeout`."""
         self.run_timeout = run_timeout
         self.task_timeout = task_timeout
         self.execution_expiration = execution_expiration
@@ -323,6 +324,51 @@ class Timer:
 
 
 @final
+class ResetPoint:
+    """The first workflow task that a build completed in a run of this chain; `expire_time` 0 while that run is open."""
+
+    __slots__ = (
+        "binary_checksum",
+        "build_id",
+        "completed_event_id",
+        "create_time",
+        "expire_time",
+        "resettable",
+        "run_id",
+    )
+
+    def __init__(
+        self,
+        binary_checksum: str,
+        build_id: str,
+        run_id: str,
+        completed_event_id: int,
+        create_time: int,
+        expire_time: int,
+        resettable: bool,
+    ) -> None:
+        self.binary_checksum = binary_checksum
+        self.build_id = build_id
+        self.run_id = run_id
+        self.completed_event_id = completed_event_id
+        self.create_time = create_time
+        self.expire_time = expire_time
+        self.resettable = resettable
+
+    def expiring(self, when: int) -> ResetPoint:
+        """The same point with the time at which its run goes."""
+        return ResetPoint(
+            self.binary_checksum,
+            self.build_id,
+            self.run_id,
+            self.completed_event_id,
+            self.create_time,
+            when,
+            self.resettable,
+        )
+
+
+@final
 class BufferedEvent:
     """An event that waits for its id while a workflow task runs (semantics 0.3): its type, the scheduled event id (or
     timer's started event id) it refers to, and the serialized event without an id.
@@ -377,6 +423,8 @@ class Execution:
         "owed",
         "parts_spilled",
         "queries",
+        "request_ids",
+        "reset_points",
         "retention",
         "search_attributes",
         "signal_count",
@@ -421,8 +469,8 @@ class Execution:
         self.last_completed_started_event_id: int = 0
         self.sticky_queue: str = ""
         self.sticky_timeout: int = 0
-        self.worker_stamp: bytes = b""
-        """Serialized WorkerVersionStamp of the last completion that carried one."""
+        self.worker_stamp: bytes | None = None
+        """Serialized WorkerVersionStamp of the last completion, None if it carried none."""
         # recorded
         self.cancel_requested: bool = False
         self.cancel_request_id: str = ""
@@ -437,6 +485,12 @@ class Execution:
         self.memo: Map[str, bytes] = Map()
         """Serialized payloads by key."""
         self.search_attributes: Map[str, bytes] = Map()
+        self.reset_points: tuple[ResetPoint, ...] = ()
+        """At most `reset_points.RESET_POINTS_MAX`, oldest first, those of earlier runs among them."""
+        self.request_ids: tuple[tuple[str, int], ...] = ()
+        """Start requests attached to this run and their events, 0 while those wait in the buffer; at most
+        `request_ids.ATTACHED_MAX`.
+        """
         # unrecorded
         self.signal_ids: Map[str, bool] = Map()
         """Signal request ids: True known, False known to be absent (asked of the store)."""
@@ -488,6 +542,8 @@ class Execution:
         other.timer_ids = self.timer_ids
         other.memo = self.memo
         other.search_attributes = self.search_attributes
+        other.reset_points = self.reset_points
+        other.request_ids = self.request_ids
         other.signal_ids = self.signal_ids
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled

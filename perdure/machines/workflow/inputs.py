@@ -67,9 +67,12 @@ class Start(Input):
 
 @final
 class StartOutcome:
-    """`started` false: an existing run was used. `eager` is the workflow task to return with the answer."""
+    """`started` false: an existing run was used. `eager` is the workflow task to return with the answer.
 
-    __slots__ = ("eager", "first_run_id", "run_id", "signal_event_id", "started", "status")
+    `attached`: the run knows the request by an event of its own, not by its start.
+    """
+
+    __slots__ = ("attached", "eager", "first_run_id", "run_id", "signal_event_id", "started", "status")
 
     def __init__(
         self, run_id: str, first_run_id: str, started: bool, status: int, eager: WorkflowTaskDelivery | None = None
@@ -79,6 +82,7 @@ class StartOutcome:
         self.started = started
         self.status = status
         self.eager = eager
+        self.attached: bool = False
 
 
 @final
@@ -274,11 +278,26 @@ class WorkflowTaskDelivery:
 
 
 @final
+class BadSearchAttributes:
+    """What is wrong with a command's search attributes: `message` in Temporal's words.
+
+    `unmapped`: the namespace has no such attribute, which is found before anything else; `too_large`: no retry mends it.
+    """
+
+    __slots__ = ("message", "too_large", "unmapped")
+
+    def __init__(self, message: str, unmapped: bool = False, too_large: bool = False) -> None:
+        self.message = message
+        self.unmapped = unmapped
+        self.too_large = too_large
+
+
+@final
 class WorkflowTaskCompleted(Input):
     """RespondWorkflowTaskCompleted (semantics 3.5).
 
     `search_attributes`: for the index of each command that carries some, the validated payloads (serialized, with
-    their type metadata; b"" removes) or the text of what is wrong with them: validation needs the namespace's
+    their type metadata; b"" removes) or what is wrong with them: validation needs the namespace's
     attribute map, which no machine sees.
     """
 
@@ -288,7 +307,7 @@ class WorkflowTaskCompleted(Input):
         self,
         token: TaskToken,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
-        search_attributes: dict[int, dict[str, bytes] | str],
+        search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes],
     ) -> None:
         super().__init__(token.run_id)
         self.token = token

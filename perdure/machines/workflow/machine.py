@@ -253,7 +253,8 @@ def _settle_events(current: Step, draft: RunDraft) -> None:
         limits = draft.env.limits
         count = len(execution.buffered) + len(draft.pending)
         size = sum(len(entry.body) for entry in execution.buffered) + sum(e.ByteSize() for e in draft.pending)
-        if count <= limits.buffered_events and size <= limits.buffered_events_size:
+        # The reference lets one event more than its limit wait.
+        if count <= limits.buffered_events + 1 and size <= limits.buffered_events_size:
             draft.store_buffer()
             return
         workflow_task.fail(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perdure.api import common, enums, failure, history, sdk
-from perdure.api.times import duration_of, timestamp_of
+from perdure.api.times import duration_of, duration_or_none, timestamp_of
 from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
+from perdure.machines.workflow import reset_points
+from perdure.machines.workflow.apply import says_nothing
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution, RunInfo
 
 Started = history.WorkflowExecutionStartedEventAttributes
+ContinuedAsNew = history.WorkflowExecutionContinuedAsNewEventAttributes
 
 
-def run_timeout(requested: int, execution_timeout: int) -> int:
+def run_timeout(requested: int | None, execution_timeout: int | None) -> int | None:
     """The run timeout in ns after normalisation: unset means the execution timeout, which also caps it (semantics
     2.1).
     """
@@ -23,7 +26,7 @@ def run_timeout(requested: int, execution_timeout: int) -> int:
     return min(requested, execution_timeout) if requested else execution_timeout
 
 
-def workflow_task_timeout(requested: int, timeout_of_run: int, limits: Limits) -> int:
+def workflow_task_timeout(requested: int, timeout_of_run: int | None, limits: Limits) -> int:
     """The workflow task timeout in ns after normalisation."""
     timeout = min(requested or limits.default_workflow_task_timeout, limits.workflow_task_timeout_max)
     return min(timeout, timeout_of_run) if timeout_of_run else timeout
@@ -74,8 +77,8 @@ def started_attributes(info: RunInfo) -> Started:
     """The fields of the Started event that follow from the run's info."""
     attributes = Started(
         workflow_type=common.WorkflowType(name=info.workflow_type),
-        workflow_execution_timeout=duration_of(info.execution_timeout),
-        workflow_run_timeout=duration_of(info.run_timeout),
+        workflow_execution_timeout=duration_or_none(info.execution_timeout),
+        workflow_run_timeout=duration_or_none(info.run_timeout),
         workflow_task_timeout=duration_of(info.task_timeout),
         original_execution_run_id=info.original_run_id,
         first_execution_run_id=info.first_run_id,
@@ -102,7 +105,7 @@ def successor_info(
     retry: common.RetryPolicy | None,
     workflow_type: str,
     task_queue: str,
-    timeout_of_run: int,
+    timeout_of_run: int | None,
     timeout_of_task: int,
 ) -> RunInfo:
     """The info of the run that continues a chain; the execution's deadline is absolute and not prolonged."""
@@ -167,8 +170,10 @@ def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.F
         previous.task_timeout,
     )
     attributes = started_attributes(info)
-    attributes.input.CopyFrom(old.input)
-    attributes.header.CopyFrom(old.header)
+    if old.HasField("input"):
+        attributes.input.CopyFrom(old.input)
+    if old.HasField("header"):
+        attributes.header.CopyFrom(old.header)
     attributes.retry_policy.CopyFrom(old.retry_policy)
     attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_RETRY
     attributes.continued_failure.CopyFrom(reason)
@@ -179,6 +184,7 @@ def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.F
         attributes.memo.CopyFrom(old.memo)
     if old.HasField("search_attributes"):
         attributes.search_attributes.CopyFrom(old.search_attributes)
+    hand_over_reset_points(draft, attributes)
     memo = present_payloads(old.memo.fields)
     found = present_payloads(old.search_attributes.indexed_fields)
     begin(step, env, info, attributes, memo, found, tuple(event.links))
@@ -186,12 +192,29 @@ def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.F
 
 
 def present_payloads(fields: Mapping[str, common.Payload]) -> dict[str, bytes]:
-    """Serialized payloads by key, without those that say nothing."""
-    return {key: payload.SerializeToString() for key, payload in fields.items() if payload.data}
+    """Serialized payloads by key, without those that say nothing (semantics 2.3)."""
+    return {key: payload.SerializeToString() for key, payload in fields.items() if not says_nothing(payload.data)}
 
 
-def fill_maps(attributes: Started, memo: dict[str, bytes], search_attributes: dict[str, bytes]) -> None:
-    """Memo and search attributes as the Started event shows them."""
+def hand_over_reset_points(draft: RunDraft, started: Started) -> None:
+    """Give the next run the reset points of the chain so far; those of this run now expire with it (semantics 1.1)."""
+    execution = draft.execution
+    expire_time = draft.env.now + draft.env.namespace.retention
+    execution.reset_points = tuple(
+        [
+            point.expiring(expire_time) if point.run_id == execution.info.run_id else point
+            for point in execution.reset_points
+        ]
+    )
+    started.prev_auto_reset_points.SetInParent()
+    for point in execution.reset_points:
+        started.prev_auto_reset_points.points.append(reset_points.message(point))
+
+
+def fill_maps(
+    attributes: Started | ContinuedAsNew, memo: dict[str, bytes], search_attributes: dict[str, bytes]
+) -> None:
+    """Memo and search attributes as the event shows them."""
     for key, payload in memo.items():
         attributes.memo.fields[key].MergeFromString(payload)
     for name, payload in search_attributes.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+from perdure.machines.workflow import request_ids, reset_points
 from perdure.machines.workflow.execution import Execution
 
 
@@ -26,8 +27,11 @@ class Section:
         self.decode = decode
 
 
-SECTIONS: tuple[Section, ...] = ()
-"""Every section there is. Numbers taken: none yet."""
+SECTIONS: tuple[Section, ...] = (
+    Section(1, reset_points.encode, reset_points.decode),
+    Section(2, request_ids.encode, request_ids.decode),
+)
+"""Every section there is. Numbers taken: 1 and 2."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

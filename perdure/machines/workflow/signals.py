@@ -10,16 +10,17 @@ from perdure.machines.workflow.inputs import Signal
 from perdure.machines.workflow.target import find_running
 
 
-def signaled(step: Step, signal: Signal) -> None:
-    """SignalWorkflowExecution: a request id seen before is a success without effect."""
+def signaled(step: Step, signal: Signal) -> str:
+    """SignalWorkflowExecution; returns the id of the run. A request id seen before is a success without effect."""
     execution = find_running(step, signal.run_id)
     if signal.request_id and execution.signal_ids.get(signal.request_id, False):
-        return
+        return execution.info.run_id
     draft = step.edit(execution)
     check(draft)
     record(draft, signal)
     if not workflow_task.in_backoff(draft.execution):
         workflow_task.schedule_if_needed(step, draft)
+    return execution.info.run_id
 
 
 def check(draft: RunDraft) -> None:

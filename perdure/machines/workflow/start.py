@@ -50,7 +50,9 @@ def _seen_before(step: Step, current: Execution, request: Request) -> StartOutco
         return StartOutcome(run_id, run_id, True, 0)
     # A request that was only attached to the run did not start it.
     made = request.request_id == run.info.create_request_id
-    return StartOutcome(run_id, run.info.first_run_id, made, run.status)
+    outcome = StartOutcome(run_id, run.info.first_run_id, made, run.status)
+    outcome.attached = not made
+    return outcome
 
 
 def _eager_again(current: Execution, request: Request) -> WorkflowTaskDelivery | None:
@@ -72,7 +74,9 @@ def _meet_running(step: Step, current: Execution, verb: Start) -> StartOutcome |
             _signal_existing(step, current, verb)
         elif request.HasField("on_conflict_options"):
             _attach(step, current, request)
-        return StartOutcome(current.info.run_id, current.info.first_run_id, False, RUNNING)
+        outcome = StartOutcome(current.info.run_id, current.info.first_run_id, False, RUNNING)
+        outcome.attached = verb.signal is None and request.on_conflict_options.attach_request_id
+        return outcome
     raise _already_started(current, "Workflow execution is already running. WorkflowId: {}, RunId: {}.")
 
 
@@ -88,10 +92,8 @@ def _signal_existing(step: Step, current: Execution, verb: Start) -> None:
 
 
 def _attach(step: Step, current: Execution, request: Request) -> None:
-    """On-conflict options: an event that names the request, without a workflow task."""
+    """On-conflict options: an event that names the request if they say so, without a workflow task."""
     options = request.on_conflict_options
-    if not options.attach_request_id and not options.attach_links:
-        return
     attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes()
     if options.attach_request_id:
         attributes.attached_request_id = request.request_id
@@ -132,8 +134,8 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     if current is not None and current.running:
         _terminate_existing(step, current, info.run_id)
     eager = request.request_eager_execution and env.limits.eager_workflow_start and not verb.first_backoff
-    attributes = _attributes(info, verb, eager)
-    memo = {key: payload.SerializeToString() for key, payload in request.memo.fields.items() if payload.data}
+    memo = runs.present_payloads(request.memo.fields)
+    attributes = _attributes(info, verb, memo, eager)
     metadata = request.user_metadata if request.HasField("user_metadata") else None
     draft = runs.begin(step, env, info, attributes, memo, verb.search_attributes, tuple(request.links), metadata)
     if verb.signal is not None:
@@ -168,8 +170,11 @@ def _terminate_existing(step: Step, current: Execution, new_run_id: str) -> None
 def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
     """Derived start values (semantics 2.2)."""
     request = verb.request
-    execution_timeout = duration_ns(request.workflow_execution_timeout)
-    timeout_of_run = runs.run_timeout(duration_ns(request.workflow_run_timeout), execution_timeout)
+    execution_timeout: int | None = None
+    if request.HasField("workflow_execution_timeout"):
+        execution_timeout = duration_ns(request.workflow_execution_timeout)
+    wanted = duration_ns(request.workflow_run_timeout) if request.HasField("workflow_run_timeout") else None
+    timeout_of_run = runs.run_timeout(wanted, execution_timeout)
     execution_time = env.now + verb.first_backoff
     execution_expiration = env.now + execution_timeout if execution_timeout else 0
     run_expiration = execution_time + timeout_of_run if timeout_of_run else 0
@@ -203,7 +208,7 @@ def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
     )
 
 
-def _attributes(info: RunInfo, verb: Start, eager: bool) -> runs.Started:
+def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool) -> runs.Started:
     """The Started event of a client's start (semantics 2.3)."""
     request = verb.request
     attributes = runs.started_attributes(info)
@@ -217,11 +222,7 @@ def _attributes(info: RunInfo, verb: Start, eager: bool) -> runs.Started:
         attributes.last_completion_result.CopyFrom(request.last_completion_result)
     if request.HasField("continued_failure"):
         attributes.continued_failure.CopyFrom(request.continued_failure)
-    if request.HasField("memo"):
-        attributes.memo.CopyFrom(request.memo)
-    if request.HasField("search_attributes"):
-        attributes.search_attributes.SetInParent()
-        runs.fill_maps(attributes, {}, verb.search_attributes)
+    runs.fill_maps(attributes, memo, verb.search_attributes)
     attributes.identity = request.identity
     attributes.eager_execution_accepted = eager
     return attributes

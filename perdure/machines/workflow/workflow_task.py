@@ -139,7 +139,8 @@ def start(draft: RunDraft, request_id: str, identity: str) -> WorkflowTask:
     task.history_size = size
     task.suggest_continue_as_new = bool(reasons)
     task.suggest_reasons = tuple(reasons)
-    task.started_event_id = task.scheduled_event_id + 1
+    # Whatever has come since the task was scheduled stands between its two events.
+    task.started_event_id = execution.next_event_id if task.attempt == 1 else task.scheduled_event_id + 1
     task.started_time = draft.env.now
     task.request_id = request_id
     task.identity = identity
@@ -180,8 +181,11 @@ def scheduled_attributes(execution: Execution, task: WorkflowTask) -> history.Wo
     )
 
 
-def transient_events(execution: Execution) -> bytes:
-    """The synthetic events of a pending transient task as a `History` fragment, b"" when there are none to show."""
+def transient_events(execution: Execution, for_worker: bool = False) -> bytes:
+    """The synthetic events of a pending transient task as a `History` fragment, b"" when there are none to show.
+
+    Only the worker that has the task is shown its own identity (semantics 3.4).
+    """
     task = execution.task
     if task is None or task.attempt == 1 or task.scheduled_event_id != execution.next_event_id:
         return b""
@@ -194,11 +198,14 @@ def transient_events(execution: Execution) -> bytes:
     fragment = event_fragment(scheduled.SerializeToString())
     if not task.started_event_id:
         return fragment
+    attributes = started_attributes(task)
+    if not for_worker:
+        attributes.identity = ""
     started_event = history.HistoryEvent(
         event_id=task.started_event_id,
         event_time=timestamp_of(task.started_time),
         event_type=enums.EVENT_TYPE_WORKFLOW_TASK_STARTED,
-        workflow_task_started_event_attributes=started_attributes(task),
+        workflow_task_started_event_attributes=attributes,
     )
     return fragment + event_fragment(started_event.SerializeToString())
 
@@ -229,7 +236,7 @@ def delivery(execution: Execution, task: WorkflowTask, sticky: bool) -> Workflow
         execution.branches,
         previous + 1 if sticky else 1,
         execution.next_event_id,
-        transient_events(execution),
+        transient_events(execution, for_worker=True),
         tuple((query.query_id, query.body) for query in execution.queries),
     )
 

@@ -17,6 +17,7 @@ from ..values import (
     continue_as_new,
     huge,
     memo,
+    modify_memo,
     payloads,
     queue,
     record_marker,
@@ -235,3 +236,34 @@ def commands_after_refusal(s: Script) -> None:
     s.complete(task, start_timer(""), complete_workflow())
     s.complete(s.poll(), command("COMPLETE_WORKFLOW_EXECUTION", result=payloads("1")))
     s.closed_history()
+
+
+def continue_as_new_search_attributes(s: Script) -> None:
+    """Bad values are found after everything else of the command, sizes last (4.5)."""
+    _each(
+        s,
+        {
+            "value": [continue_as_new(search_attributes=attributes(DiffInt='"text"'))],
+            "reserved": [continue_as_new(search_attributes=attributes(RunId='"text"'))],
+            "value and undefined": [continue_as_new(search_attributes=attributes(DiffInt='"x"', NoSuch="1"))],
+            "value and timeout": [
+                continue_as_new(search_attributes=attributes(DiffInt='"x"'), workflow_run_timeout=seconds(-1))
+            ],
+            "undefined and timeout": [
+                continue_as_new(search_attributes=attributes(NoSuch="1"), workflow_run_timeout=seconds(-1))
+            ],
+            "queue": [
+                continue_as_new(task_queue=queue('a"b'), search_attributes=attributes(DiffInt='"text"')),
+            ],
+            "size": [continue_as_new(search_attributes=attributes(DiffKeyword='"' + "x" * 2049 + '"'))],
+        },
+    )
+
+
+def merged_sizes(s: Script) -> None:
+    """An upsert's limits are those of the memo and of the search attributes as they become (4.9)."""
+    half = '"' + "x" * (1 << 20) + '"'
+    s.another("memo")
+    s.complete(s.begin_quietly(memo=memo(a=half)), modify_memo(b=half))
+    s.another("memo replaced")
+    s.complete(s.begin_quietly(memo=memo(a=half)), modify_memo(a='"small"', b=half))

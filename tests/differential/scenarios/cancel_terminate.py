@@ -118,3 +118,25 @@ def refused(s: Script) -> None:
     s.cancel(reason="x" * 1001)
     s.terminate(identity="x" * 1001, reason="r" * 5000)
     s.history()
+
+
+def terminated_with_task_scheduled(s: Script) -> None:
+    """A task that nobody took still shows in the description of its closed run."""
+    s.another("first task")
+    s.start()
+    s.terminate()
+    s.describe()
+    s.another("second attempt")
+    s.fail_task(s.begin_quietly())
+    s.terminate()
+    s.history()
+    s.describe()
+
+
+def cancelled_before_first_task(s: Script) -> None:
+    """A cancel request between a task's two events."""
+    s.start()
+    s.cancel(reason="early")
+    s.signal()
+    s.complete(s.poll(), cancel_workflow())
+    s.closed_history()

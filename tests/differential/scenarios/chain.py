@@ -243,3 +243,44 @@ def completed_in_same_task(s: Script) -> None:
     s.complete(s.begin_quietly(), start_timer(), s.activity(), complete_workflow())
     s.closed_history()
     s.describe()
+
+
+def continued_with_zeros(s: Script) -> None:
+    """Durations of zero in the command count as given, and null entries of its maps vanish (4.5)."""
+    task = s.begin_quietly(workflow_run_timeout=seconds(0), workflow_execution_timeout=seconds(0))
+    fields = {
+        "backoff_start_interval": seconds(0),
+        "workflow_run_timeout": seconds(0),
+        "workflow_task_timeout": seconds(0),
+        "memo": memo(gone="null", empty="[]"),
+        "search_attributes": attributes(DiffInt="null", DiffKeyword='"k"'),
+        "header": header(),
+    }
+    _continue(s, task, continue_as_new(**fields))
+    close = s.await_close()
+    s.history()
+    _follow(s, close)
+    s.history()
+    s.describe()
+
+
+def continued_with_backoff(s: Script) -> None:
+    """A backoff puts the first task off (10.1)."""
+    task = s.begin_quietly(workflow_run_timeout=seconds(30))
+    _continue(s, task, continue_as_new(backoff_start_interval=seconds(60)))
+    close = s.await_close()
+    s.history()
+    _follow(s, close)
+    s.history()
+    s.describe()
+
+
+def continued_twice_with_timeouts(s: Script) -> None:
+    """Timeouts go from run to run (10.1)."""
+    task = s.begin_quietly(workflow_execution_timeout=seconds(100), workflow_run_timeout=seconds(50))
+    _continue(s, task, continue_as_new(workflow_run_timeout=seconds(200)))
+    _follow(s, s.await_close())
+    _continue(s, s.poll_quietly())
+    _follow(s, s.await_close())
+    s.history()
+    s.describe()

@@ -167,3 +167,14 @@ def buffer_overflow(s: Script) -> None:
     s.complete(task)
     events = s.poll().history.events
     s.fact("events", [event.event_type for event in events])
+
+
+def link_of_each(s: Script) -> None:
+    """The answer's link names the run and the request, also for repeated requests and without request id."""
+    s.start()
+    again = "again-" + s.nonce
+    s.signal(request_id=again)
+    s.signal(request_id=again)
+    s.signal(request_id=None)
+    s.signal(request_id=None, workflow_execution=s.execution(""))
+    s.history()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from temporalio.api.common.v1 import Link, Priority
+from temporalio.api.common.v1 import Link, Priority, SearchAttributes
 from temporalio.api.enums.v1 import EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.workflow.v1 import OnConflictOptions
+from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
 from ..values import (
@@ -291,3 +292,84 @@ def unicode_names(s: Script) -> None:
     task = s.begin()
     s.complete(task, complete_workflow())
     s.closed_history()
+
+
+def attached_while_task_runs(s: Script) -> None:
+    """The event of an attached request waits in the buffer like others, and Describe says so (2.5.1)."""
+    options = OnConflictOptions(attach_request_id=True, attach_links=True)
+    task = s.begin_quietly()
+    attached = "attached-" + s.nonce
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=attached)
+    s.describe()
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=attached)
+    s.complete(task)
+    s.history()
+    s.describe()
+
+
+def attached_request_comes_again(s: Script) -> None:
+    """An attached request id is known, whatever the policy, and also once its run is closed (2.5.1)."""
+    options = OnConflictOptions(attach_request_id=True)
+    s.complete(s.begin_quietly())
+    attached = "attached-" + s.nonce
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=attached)
+    s.start(request_id=attached)
+    s.start(workflow_id_conflict_policy=USE_EXISTING, request_id=attached)
+    s.start(workflow_id_conflict_policy=TERMINATE_EXISTING, request_id=attached)
+    s.terminate()
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=attached)
+    s.start(request_id=attached)
+    s.describe()
+
+
+def attached_by_the_run_s_own_request(s: Script) -> None:
+    """The request that started the run attaches nothing."""
+    options = OnConflictOptions(attach_request_id=True, attach_links=True)
+    own = "own-" + s.nonce
+    s.start(request_id=own)
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=own)
+    s.history()
+    s.describe()
+
+
+def attached_links_only(s: Script) -> None:
+    """Options may ask for links alone, or for nothing."""
+    s.start()
+    links = OnConflictOptions(attach_links=True)
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=links, links=[_link()])
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=links)
+    s.start(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=OnConflictOptions())
+    s.history()
+    s.describe()
+
+
+def many_attached_requests(s: Script) -> None:
+    """Describe lists attached requests."""
+    options = OnConflictOptions(attach_request_id=True)
+    s.start()
+    for number in range(20):
+        request = s.start_request(
+            workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id=f"r{number}-{s.nonce}"
+        )
+        s.send(request, rpc.StartWorkflowExecutionResponse)
+    s.describe()
+
+
+def typed_by_the_client(s: Script) -> None:
+    """A type in the metadata of a start's search attribute, right or wrong."""
+    fields = {"DiffInt": payload("5", "Int"), "DiffKeyword": payload('"k"', "Int")}
+    s.start(search_attributes=SearchAttributes(indexed_fields=fields))
+    s.history()
+    s.describe()
+
+
+def empty_memo_and_attributes(s: Script) -> None:
+    """Empty maps, and maps whose entries all vanish."""
+    for label, memo_, attributes_ in (
+        ("empty", memo(), attributes()),
+        ("all null", memo(a="null", b="[]"), attributes(DiffInt="null")),
+    ):
+        s.another(label)
+        s.start(memo=memo_, search_attributes=attributes_)
+        s.history()
+        s.describe()

@@ -39,7 +39,7 @@ def schedule_activity(batch: Batch, command: commands.Command) -> None:
     limits = batch.env.limits
     _check_queue(batch, wanted)
     _check_names(wanted, limits.id_length)
-    timeouts = _timeouts(wanted, execution.info.run_timeout)
+    timeouts = _timeouts(wanted, execution.info.run_timeout or 0)
     if wanted.use_workflow_build_id and wanted.task_queue.name != execution.info.task_queue:
         raise CommandRejected(_BAD_SCHEDULE, "Activity with UseCompatibleVersion cannot run on different task queue.")
     if wanted.input.ByteSize() > limits.blob_size:

@@ -72,9 +72,13 @@ def modify_properties(batch: Batch, command: commands.Command) -> None:
         )
     asked = command.modify_workflow_properties_command_attributes
     if not asked.HasField("upserted_memo"):
-        raise CommandRejected(cause, "ModifyWorkflowPropertiesCommandAttributes attributes are not set.")
+        raise CommandRejected(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand.")
     if not asked.upserted_memo.fields:
         raise CommandRejected(cause, "UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand.")
+    if sum(len(key) + len(payload.data) for key, payload in asked.upserted_memo.fields.items()) > (
+        batch.env.limits.blob_size
+    ):
+        raise CommandRejected(cause, "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.", terminate=True)
     size = asked.upserted_memo.ByteSize()
     for key, body in batch.execution.memo.items():
         if key not in asked.upserted_memo.fields:

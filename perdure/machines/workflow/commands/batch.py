@@ -14,6 +14,7 @@ from perdure.api import enums, sdk, workflowservice
 from perdure.machines.env import Env
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import BadSearchAttributes
 
 
 class CommandRejected(Exception):
@@ -56,7 +57,7 @@ class Batch:
         draft: RunDraft,
         completed_event_id: int,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
-        search_attributes: dict[int, dict[str, bytes] | str] | None = None,
+        search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes] | None = None,
     ) -> None:
         self.step = step
         self.draft = draft
@@ -72,9 +73,15 @@ class Batch:
     def search_attributes(self) -> dict[str, bytes]:
         """The validated search attributes of the current command; b"" removes one."""
         found = self._search_attributes.get(self.index, {})
-        if isinstance(found, str):
-            raise CommandRejected(enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES, found)
+        if isinstance(found, BadSearchAttributes):
+            cause = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES
+            raise CommandRejected(cause, found.message, terminate=found.too_large)
         return found
+
+    def bad_search_attributes(self) -> BadSearchAttributes | None:
+        """What is wrong with the search attributes of the current command."""
+        found = self._search_attributes.get(self.index)
+        return found if isinstance(found, BadSearchAttributes) else None
 
     @property
     def execution(self) -> Execution:

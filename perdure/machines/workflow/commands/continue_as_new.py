@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.api import command as commands
-from perdure.api import common, enums, history
+from perdure.api import common, enums, history, taskqueue
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
 from perdure.machines import queue_names, retry
 from perdure.machines.workflow import close, runs, workflow_task
@@ -24,24 +24,30 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
             "ContinueAsNewWorkflowExecutionCommandAttributes is not set on ContinueAsNewWorkflowExecutionCommand.",
         )
     asked = command.continue_as_new_workflow_execution_command_attributes
-    search_attributes = {name: body for name, body in batch.search_attributes().items() if body}
+    bad = batch.bad_search_attributes()
+    if bad is not None and bad.unmapped:
+        batch.search_attributes()
     _check(batch, asked)
+    search_attributes = {name: body for name, body in batch.search_attributes().items() if body}
+    memo = runs.present_payloads(asked.memo.fields)
     info = _info(batch, asked)
     closing = history.WorkflowExecutionContinuedAsNewEventAttributes(
         new_execution_run_id=info.run_id,
         workflow_type=common.WorkflowType(name=info.workflow_type),
-        workflow_run_timeout=duration_of(info.run_timeout),
+        workflow_run_timeout=duration_of(info.run_timeout or 0),
         workflow_task_timeout=duration_of(info.task_timeout),
         workflow_task_completed_event_id=batch.completed_event_id,
-        backoff_start_interval=asked.backoff_start_interval,
-        initiator=asked.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
+        initiator=asked.initiator,
     )
+    if asked.HasField("backoff_start_interval"):
+        closing.backoff_start_interval.CopyFrom(asked.backoff_start_interval)
     closing.task_queue.name = info.task_queue
     closing.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
     started = runs.started_attributes(info)
-    started.initiator = closing.initiator
-    started.header.SetInParent()
-    for field in ("input", "header", "last_completion_result", "memo"):
+    started.initiator = asked.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
+    if info.execution_time == info.start_time and not asked.HasField("backoff_start_interval"):
+        started.ClearField("first_workflow_task_backoff")
+    for field in ("input", "header", "last_completion_result"):
         if asked.HasField(field):
             getattr(closing, field).CopyFrom(getattr(asked, field))
             getattr(started, field).CopyFrom(getattr(asked, field))
@@ -50,14 +56,12 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
         started.continued_failure.CopyFrom(asked.failure)
     if asked.HasField("retry_policy"):
         started.retry_policy.CopyFrom(retry.policy_message(retry.policy_of(asked.retry_policy)))
-    if asked.HasField("search_attributes"):
-        for name, body in search_attributes.items():
-            closing.search_attributes.indexed_fields[name].MergeFromString(body)
-        runs.fill_maps(started, {}, search_attributes)
+    runs.fill_maps(closing, memo, search_attributes)
+    runs.fill_maps(started, memo, search_attributes)
+    runs.hand_over_reset_points(batch.draft, started)
     batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, closing, command)
     batch.draft.execution.new_run_id = info.run_id
     close.closed(batch.step, batch.draft)
-    memo = {key: payload.SerializeToString() for key, payload in asked.memo.fields.items() if payload.data}
     draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes)
     if info.execution_time == info.start_time:
         workflow_task.schedule(draft)
@@ -74,13 +78,13 @@ def _check(batch: Batch, asked: Asked) -> None:
             f"WorkflowType={name} Length={size} Limit={limits.id_length}",
         )
     own_queue = batch.execution.info.task_queue
+    about = f"WorkflowType={name} TaskQueue={_queue_text(asked.task_queue, own_queue)}"
     if asked.task_queue.name:
         bad = queue_names.invalid_queue(asked.task_queue, limits.id_length, own_queue)
         if bad is not None:
             raise CommandRejected(
                 _CAUSE,
-                f"error validating ContinueAsNewWorkflowExecutionCommand TaskQueue: {bad}. "
-                f"WorkflowType={name} TaskQueue={asked.task_queue.name}",
+                f"error validating ContinueAsNewWorkflowExecutionCommand TaskQueue: {bad}. {about}",
             )
     for field, duration in (
         ("WorkflowRunTimeout", asked.workflow_run_timeout),
@@ -92,15 +96,19 @@ def _check(batch: Batch, asked: Asked) -> None:
         except BadDuration as bad_duration:
             raise CommandRejected(
                 _CAUSE,
-                f"Invalid {field} on ContinueAsNewWorkflowExecutionCommand: {bad_duration}. "
-                f"WorkflowType={name} TaskQueue={asked.task_queue.name or own_queue}",
+                f"Invalid {field} on ContinueAsNewWorkflowExecutionCommand: {bad_duration}. {about}",
             ) from bad_duration
     problem = retry.validate(asked.retry_policy) if asked.HasField("retry_policy") else None
     if problem is not None:
         raise CommandRejected(
             _CAUSE,
-            f"invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: {problem}. "
-            f"WorkflowType={name} TaskQueue={asked.task_queue.name or own_queue}",
+            f"invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: {problem}. {about}",
+        )
+    wrong = batch.bad_search_attributes()
+    if wrong is not None and not wrong.too_large:
+        raise CommandRejected(
+            enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            f"invalid SearchAttributes on ContinueAsNewWorkflowExecutionCommand: {wrong.message}. {about}",
         )
     if asked.input.ByteSize() > limits.blob_size:
         raise CommandRejected(
@@ -110,11 +118,20 @@ def _check(batch: Batch, asked: Asked) -> None:
         raise CommandRejected(
             _CAUSE, "ContinueAsNewWorkflowExecutionCommandAttributes. Memo exceeds size limit.", terminate=True
         )
+    if wrong is not None:
+        raise CommandRejected(_CAUSE, wrong.message, terminate=True)
+
+
+def _queue_text(queue: taskqueue.TaskQueue, own_queue: str) -> str:
+    """A task queue as Temporal's messages show it: protobuf-go's text, with defaults filled in."""
+    name = (queue.name or own_queue).replace("\\", "\\\\").replace('"', '\\"')
+    kind = enums.TaskQueueKind.Name(queue.kind or enums.TASK_QUEUE_KIND_NORMAL)
+    return f'name:"{name}" kind:{kind}'
 
 
 def _info(batch: Batch, asked: Asked) -> RunInfo:
     previous = batch.execution.info
-    wanted = checked_duration_ns(asked.workflow_run_timeout) or previous.run_timeout
+    wanted = checked_duration_ns(asked.workflow_run_timeout) or previous.run_timeout or 0
     timeout_of_run = runs.run_timeout(wanted, previous.execution_timeout)
     timeout_of_task = checked_duration_ns(asked.workflow_task_timeout) or previous.task_timeout
     backoff = runs.minimum_backoff(batch.execution, batch.env, checked_duration_ns(asked.backoff_start_interval))

@@ -1,0 +1,148 @@
+"""What a run remembers of the builds that completed its workflow tasks: reset points, and the search attributes that
+name them (semantics 1.1, 3.5.3, 16).
+
+A function of history, so only `apply.py` writes it. Nothing here resets anything.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from perdure.api import common, history, workflow
+from perdure.api.times import timestamp_ns, timestamp_of
+from perdure.machines.workflow.execution import Execution, ResetPoint
+
+RESET_POINTS_MAX = 20
+"""The oldest are dropped."""
+
+BUILD_IDS = "BuildIds"
+BINARY_CHECKSUMS = "BinaryChecksums"
+UNVERSIONED = "unversioned"
+_ASSIGNED = "assigned:"
+_PINNED = "pinned:"
+
+
+def message(point: ResetPoint) -> workflow.ResetPointInfo:
+    """A reset point as the wire has it."""
+    shown = workflow.ResetPointInfo(
+        binary_checksum=point.binary_checksum,
+        build_id=point.build_id,
+        run_id=point.run_id,
+        first_workflow_task_completed_id=point.completed_event_id,
+        create_time=timestamp_of(point.create_time),
+        resettable=point.resettable,
+    )
+    if point.expire_time:
+        shown.expire_time.CopyFrom(timestamp_of(point.expire_time))
+    return shown
+
+
+def inherited(started: history.WorkflowExecutionStartedEventAttributes, start_time: int) -> tuple[ResetPoint, ...]:
+    """The points that a run takes over from the runs before it: those that have not expired."""
+    if not started.HasField("prev_auto_reset_points"):
+        return ()
+    found: list[ResetPoint] = []
+    for shown in started.prev_auto_reset_points.points:
+        expire_time = timestamp_ns(shown.expire_time) if shown.HasField("expire_time") else 0
+        if not expire_time or expire_time >= start_time:
+            found.append(
+                ResetPoint(
+                    shown.binary_checksum,
+                    shown.build_id,
+                    shown.run_id,
+                    shown.first_workflow_task_completed_id,
+                    timestamp_ns(shown.create_time),
+                    expire_time,
+                    shown.resettable,
+                )
+            )
+    return tuple(found)
+
+
+def known(points: tuple[ResetPoint, ...], binary_checksum: str, build_id: str) -> bool:
+    """Whether this build has a point already."""
+    for point in points:
+        if point.binary_checksum == binary_checksum and point.build_id == build_id:
+            return True
+    return False
+
+
+def keyword_list(values: list[str]) -> bytes:
+    """A search attribute of several keywords, serialized."""
+    data = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    payload = common.Payload(metadata={"encoding": b"json/plain", "type": b"KeywordList"}, data=data)
+    return payload.SerializeToString(deterministic=True)
+
+
+def checksums(points: tuple[ResetPoint, ...]) -> list[str]:
+    """The binary checksums that points name, in order."""
+    return [point.binary_checksum for point in points if point.binary_checksum]
+
+
+def build_ids(serialized: bytes | None) -> list[str]:
+    """The build ids that a run's search attribute holds; what is no list of texts counts as none."""
+    if serialized is None:
+        return []
+    try:
+        found = json.loads(common.Payload.FromString(serialized).data)
+    except ValueError:
+        return []
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+def build_ids_after(before: list[str], stamp: common.WorkerVersionStamp | None) -> list[str]:
+    """The build ids once a worker with this stamp has completed a workflow task: the sentinel of unversioned runs
+    leads, a new build comes last.
+    """
+    after = [] if stamp is not None and stamp.use_versioning else [UNVERSIONED]
+    after += [one for one in before if not _is_sentinel(one) and not one.startswith(_PINNED)]
+    if stamp is not None:
+        mark = _mark(stamp)
+        if mark not in before:
+            after.append(mark)
+    return after
+
+
+def _is_sentinel(build_id: str) -> bool:
+    return build_id == UNVERSIONED or build_id.startswith(_ASSIGNED)
+
+
+def _mark(stamp: common.WorkerVersionStamp) -> str:
+    if not stamp.build_id:
+        return UNVERSIONED
+    return f"versioned:{stamp.build_id}" if stamp.use_versioning else f"{UNVERSIONED}:{stamp.build_id}"
+
+
+def fitting(values: list[str], bytes_max: int) -> list[str]:
+    """The values whose JSON has at most `bytes_max` bytes: the oldest go first, but never the leading sentinel."""
+    kept = list(values)
+    while kept and len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()) > bytes_max:
+        if len(kept) > 1 and _is_sentinel(kept[0]):
+            del kept[1]
+        else:
+            del kept[0]
+    return kept
+
+
+def encode(execution: Execution) -> object | None:
+    """The run's section of stored state: points as tuples, the run's own id left out; None when there are none."""
+    own = execution.info.run_id
+    return [
+        (
+            point.binary_checksum,
+            point.build_id,
+            "" if point.run_id == own else point.run_id,
+            point.completed_event_id,
+            point.create_time,
+            point.expire_time,
+            point.resettable,
+        )
+        for point in execution.reset_points
+    ] or None
+
+
+def decode(execution: Execution, stored: Any) -> None:
+    """The way back."""
+    own = execution.info.run_id
+    execution.reset_points = tuple([ResetPoint(f[0], f[1], f[2] or own, *f[3:]) for f in stored])

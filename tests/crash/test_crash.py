@@ -1,0 +1,22 @@
+"""Nothing that was acknowledged is lost, doubled or unlawful after SIGKILL; the full run is `make crash`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.crash.run import run
+
+KILLS = 12
+
+
+@pytest.mark.slow
+def test_killed_again_and_again(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every acknowledged start closes with its result; histories are lawful; signals and results come once."""
+    outcome = asyncio.run(run(tmp_path, KILLS, seed))
+    with capsys.disabled():
+        print(f"\n{outcome}")
+    assert outcome.findings == []
+    assert outcome.workflows > KILLS

@@ -1,0 +1,89 @@
+"""What a run remembers of its workers' builds: reset points and search attributes (semantics 1.1, 3.5.3)."""
+
+from __future__ import annotations
+
+from temporalio.api.common.v1 import WorkerVersionStamp
+
+from ..script import Script
+from ..values import attributes, complete_workflow, continue_as_new, fail_workflow, retry_policy
+
+
+def _turns(s: Script, *checksums: str) -> None:
+    """One completed workflow task by each checksum."""
+    for checksum in checksums:
+        s.complete(s.poll_quietly(), binary_checksum=checksum, force_create_new_workflow_task=True)
+
+
+def reset_points(s: Script) -> None:
+    """Each new checksum adds a point; one seen before, even long ago, does not."""
+    s.complete(s.begin_quietly(), force_create_new_workflow_task=True)
+    _turns(s, "one", "", "two", "one")
+    s.describe()
+
+
+def many_reset_points(s: Script) -> None:
+    """Twenty points are kept, the newest, and the attribute names as many checksums."""
+    s.complete(s.begin_quietly(), force_create_new_workflow_task=True)
+    _turns(s, *[f"build {number}" for number in range(22)])
+    s.describe()
+
+
+def stamps(s: Script) -> None:
+    """A worker's stamp adds to BuildIds; one without a build id counts as unversioned, and shows twice."""
+    for label, stamp in (
+        ("empty", WorkerVersionStamp()),
+        ("unversioned", WorkerVersionStamp(build_id="b")),
+    ):
+        s.another(label)
+        s.complete(s.begin_quietly(), worker_version_stamp=stamp, force_create_new_workflow_task=True)
+        s.describe()
+        s.complete(s.poll_quietly(), worker_version_stamp=stamp, force_create_new_workflow_task=True)
+        s.complete(s.poll_quietly())
+        s.history()
+        s.describe()
+
+
+def stamps_change(s: Script) -> None:
+    """Builds are listed in the order in which they came."""
+    s.complete(s.begin_quietly(), force_create_new_workflow_task=True)
+    for build_id in ("one", "two", "one", "three"):
+        stamp = WorkerVersionStamp(build_id=build_id)
+        s.complete(s.poll_quietly(), worker_version_stamp=stamp, force_create_new_workflow_task=True)
+    s.describe()
+
+
+def build_ids_over_size(s: Script) -> None:
+    """The attribute keeps to 2 KiB: the oldest builds go, "unversioned" stays."""
+    s.complete(s.begin_quietly(), force_create_new_workflow_task=True)
+    for number in range(4):
+        stamp = WorkerVersionStamp(build_id=f"{number}" + "b" * 700)
+        s.complete(s.poll_quietly(), worker_version_stamp=stamp, force_create_new_workflow_task=True)
+    s.describe()
+
+
+def build_ids_of_the_start(s: Script) -> None:
+    """Users may set BuildIds; the server adds its own."""
+    s.complete(s.begin_quietly(search_attributes=attributes(BuildIds='["mine", "assigned:x"]')))
+    s.describe()
+
+
+def inherited(s: Script) -> None:
+    """Points go from run to run, and expire with the run they are of."""
+    s.complete(s.begin_quietly(), continue_as_new(), binary_checksum="one")
+    s.run_id = s.await_close().workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    task = s.poll_quietly()
+    s.another_run_waits()
+    s.complete(task, continue_as_new(), binary_checksum="two")
+    s.describe()
+    s.run_id = s.await_close().workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    s.poll()
+    s.describe()
+
+
+def inherited_by_retry(s: Script) -> None:
+    """A retried run has them, too."""
+    s.complete(s.begin_quietly(retry_policy=retry_policy(attempts=3)), fail_workflow(), binary_checksum="one")
+    s.run_id = s.await_close().workflow_execution_failed_event_attributes.new_execution_run_id
+    s.complete(s.poll_quietly(), complete_workflow(), binary_checksum="one")
+    s.history()
+    s.describe()

@@ -33,7 +33,7 @@ from perdure.machines.env import Env
 from perdure.machines.task_queue import WORKFLOW, Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.effects import Answer, Effect, OfferTask
+from perdure.machines.workflow.effects import Answer, Effect, OfferTask, WithdrawTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     ActivityTaskStarted,
@@ -455,6 +455,8 @@ class Engine:
             if isinstance(effect, OfferTask):
                 if self._matching.offer(effect.task) is Offered.STICKY_UNAVAILABLE and effect.fallback is not None:
                     self._matching.offer(effect.fallback)
+            elif isinstance(effect, WithdrawTask):
+                self._matching.forget(effect.task.key)
             elif isinstance(effect, Answer):
                 future = self._waiters.get(effect.waiter)
                 if future is not None and not future.done():

@@ -63,7 +63,9 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
         if generation == entity.generation:
             run_id = rows.text_of(found[wanted]) if wanted in found else ""
             state = entity.state
-            requests = state.start_requests.set(missing.start_request, run_id)
+            # Only the newest absence is worth remembering: refused starts would pile theirs up.
+            requests = Map({key: run for key, run in state.start_requests.items() if run})
+            requests = requests.set(missing.start_request, run_id)
             entity.state = ChainState(state.chain, state.runs, requests, state.start_events)
         return
     if missing.signal_id:

@@ -89,7 +89,7 @@ class Story:
         for effect in transition.effects:
             if isinstance(effect, OfferTask):
                 self.offers.append(effect.task)
-            else:
+            elif isinstance(effect, Answer):
                 self.answers.append(effect)
         if isinstance(transition.outcome, Exception):
             raise transition.outcome

@@ -12,7 +12,7 @@ from perdure.errors import InvalidArgument
 from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.effects import OfferTask
+from perdure.machines.workflow.effects import Answer, OfferTask
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
@@ -65,7 +65,7 @@ class Chronicle(Story):
         for effect in transition.effects:
             if isinstance(effect, OfferTask):
                 self.offers.append(effect.task)
-            else:
+            elif isinstance(effect, Answer):
                 self.answers.append(effect)
         self.events = self.shelf.histories[self.run_id]
         return transition.outcome

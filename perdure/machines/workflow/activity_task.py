@@ -12,6 +12,7 @@ from perdure.api import activity as activities
 from perdure.api import common, enums, failure, failures, history, taskqueue, workflow
 from perdure.api.times import duration_of, timestamp_of, timestamp_or_none
 from perdure.errors import InvalidArgument, NotFound
+from perdure.ids import ChainKey
 from perdure.machines import priorities, retry
 from perdure.machines.deadlines import ACTIVITY, pop, push
 from perdure.machines.priorities import priority_key
@@ -72,7 +73,9 @@ def _next_timeout(pending: Activity) -> tuple[int, int] | None:
         return first
     if pending.start_to_close:
         running = (pending.started_time + pending.start_to_close, enums.TIMEOUT_TYPE_START_TO_CLOSE)
-        first = running if first is None else min(first, running)
+        # An attempt may start in the write that schedules it, which the reference cannot: there it starts later, so
+        # that of two deadlines equal here schedule-to-close strikes first.
+        first = running if first is None or running[0] < first[0] else first
     if pending.heartbeat_timeout:
         last_sign = max(pending.started_time, pending.heartbeat_time)
         silent = (last_sign + pending.heartbeat_timeout, enums.TIMEOUT_TYPE_HEARTBEAT)
@@ -90,11 +93,20 @@ def await_start(draft: RunDraft, pending: Activity) -> None:
 
 def offer(step: Step, draft: RunDraft, pending: Activity) -> None:
     """Ask for the attempt to be offered to matching after the commit. The mark is volatile: alone it costs no write."""
-    info = draft.execution.info
+    step.effects.append(OfferTask(task_of(step.key, draft.execution, pending)))
+    marked = pending.copy()
+    marked.offered = True
+    execution = draft.execution
+    execution.activities = execution.activities.set(marked.scheduled_event_id, marked)
+
+
+def task_of(key: ChainKey, execution: Execution, pending: Activity) -> Task:
+    """The attempt as matching knows it."""
+    info = execution.info
     expires = pending.scheduled_time + pending.schedule_to_start if pending.schedule_to_start else None
-    task = Task(
+    return Task(
         queue=QueueKey(info.namespace_id, pending.task_queue, ACTIVITY_QUEUE, False),
-        chain=step.key,
+        chain=key,
         run_id=info.run_id,
         scheduled_event_id=pending.scheduled_event_id,
         attempt=pending.attempt,
@@ -103,11 +115,6 @@ def offer(step: Step, draft: RunDraft, pending: Activity) -> None:
         created_ns=pending.scheduled_time,
         expires_ns=expires,
     )
-    step.effects.append(OfferTask(task))
-    marked = pending.copy()
-    marked.offered = True
-    execution = draft.execution
-    execution.activities = execution.activities.set(marked.scheduled_event_id, marked)
 
 
 def offer_owed(step: Step, draft: RunDraft) -> None:

@@ -26,6 +26,16 @@ class OfferTask:
 
 
 @final
+class WithdrawTask:
+    """The run has closed: matching may forget a task that waits. Optional: a stale task is refused when it starts."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+
+@final
 class Answer:
     """Answer a caller that waits for more than its own step: `outcome` is a value, or a `ServiceError` to raise."""
 
@@ -36,4 +46,4 @@ class Answer:
         self.outcome = outcome
 
 
-Effect = OfferTask | Answer
+Effect = OfferTask | WithdrawTask | Answer

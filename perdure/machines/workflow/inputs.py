@@ -281,7 +281,8 @@ class WorkflowTaskDelivery:
 class BadSearchAttributes:
     """What is wrong with a command's search attributes: `message` in Temporal's words.
 
-    `unmapped`: the namespace has no such attribute, which is found before anything else; `too_large`: no retry mends it.
+    `unmapped`: the namespace has no such attribute, which is found before anything else; `too_large`: no retry mends
+    that.
     """
 
     __slots__ = ("message", "too_large", "unmapped")

@@ -17,22 +17,21 @@ from perdure.api import enums, history
 from perdure.errors import InvalidArgument
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
-from perdure.machines.priorities import priority_key
-from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import (
     activity_task,
     alarm,
     close,
     codec,
     completion,
+    offers,
     queries,
     signals,
     start,
     workflow_task,
 )
-from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
-from perdure.machines.workflow.effects import Effect, OfferTask
-from perdure.machines.workflow.execution import Chain, ChainState, Execution, WorkflowTask
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.effects import Effect
+from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.inputs import (
     ActivityHeartbeat,
     ActivityTaskCanceled,
@@ -214,7 +213,7 @@ def _finish(current: Step, outcome: object) -> Transition:
     deltas: list[RunDelta] = []
     for draft in current.drafts.values():
         _settle_events(current, draft)
-        _offer(current, draft)
+        offers.make(current, draft)
         alarm.settle(draft.execution)
         alarm_changed = _close_stored(draft) if draft.stored else False
         rows = codec.settle_parts(draft.execution, draft.touched) if draft.stored else []
@@ -263,51 +262,6 @@ def _settle_events(current: Step, draft: RunDraft) -> None:
         workflow_task.schedule_if_needed(current, draft)
     if not (execution.running and execution.task is not None and execution.task.started_event_id):
         draft.flush()
-
-
-def _offer(current: Step, draft: RunDraft) -> None:
-    """Offer what this step made dispatchable. The `offered` marks are volatile."""
-    execution = draft.execution
-    if not execution.running:
-        return
-    task = execution.task
-    if task is not None and not task.started_event_id and not task.offered:
-        offered = task.copy()
-        offered.offered = True
-        execution.task = offered
-        current.effects.append(_offer_of(current.key, execution, offered))
-    for kind, key in list(draft.touched):
-        if kind == PART_ACTIVITY and isinstance(key, int):
-            pending = execution.activities.get(key)
-            if (
-                pending is not None
-                and not pending.started_time
-                and not pending.offered
-                and pending.scheduled_time <= draft.env.now
-            ):
-                activity_task.offer(current, draft, pending)
-
-
-def _offer_of(key: ChainKey, execution: Execution, task: WorkflowTask) -> OfferTask:
-    normal = _matching_task(key, execution, task, execution.info.task_queue, False)
-    if not task.sticky:
-        return OfferTask(normal)
-    return OfferTask(_matching_task(key, execution, task, task.queue, True), normal)
-
-
-def _matching_task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, sticky: bool) -> Task:
-    info = execution.info
-    return Task(
-        queue=QueueKey(info.namespace_id, queue, WORKFLOW, sticky),
-        chain=key,
-        run_id=info.run_id,
-        scheduled_event_id=task.scheduled_event_id,
-        attempt=task.attempt,
-        stamp=task.stamp,
-        priority=priority_key(info.priority),
-        created_ns=task.scheduled_time,
-        expires_ns=None,
-    )
 
 
 def _close_stored(draft: RunDraft) -> bool:

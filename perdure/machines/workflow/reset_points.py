@@ -62,10 +62,7 @@ def inherited(started: history.WorkflowExecutionStartedEventAttributes, start_ti
 
 def known(points: tuple[ResetPoint, ...], binary_checksum: str, build_id: str) -> bool:
     """Whether this build has a point already."""
-    for point in points:
-        if point.binary_checksum == binary_checksum and point.build_id == build_id:
-            return True
-    return False
+    return (binary_checksum, build_id) in [(point.binary_checksum, point.build_id) for point in points]
 
 
 def keyword_list(values: list[str]) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from temporalio.api.common.v1 import WorkerVersionStamp
+from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import Script
+from ..script import NAMESPACE, Script
 from ..values import attributes, complete_workflow, continue_as_new, fail_workflow, retry_policy
 
 
@@ -87,3 +88,17 @@ def inherited_by_retry(s: Script) -> None:
     s.complete(s.poll_quietly(), complete_workflow(), binary_checksum="one")
     s.history()
     s.describe()
+
+
+def listed(s: Script) -> None:
+    """Both attributes are found by filters."""
+    s.complete(s.begin_quietly(), complete_workflow(), binary_checksum="sum")
+    s.await_close()
+    for term in ("BuildIds = 'unversioned'", "BinaryChecksums = 'sum'", "BinaryChecksums IS NULL", "BuildIds IS NULL"):
+        request = rpc.ListWorkflowExecutionsRequest(
+            namespace=NAMESPACE, query=f"TaskQueue = '{s.queue}' AND CloseTime IS NOT NULL AND {term}"
+        )
+        if term.endswith("NULL"):
+            s.call(request, rpc.ListWorkflowExecutionsResponse)
+        else:
+            s.eventually(request, rpc.ListWorkflowExecutionsResponse, lambda reply: bool(reply.executions))

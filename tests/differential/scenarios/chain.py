@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any as Anything
+from uuid import UUID
+
 from temporalio.api.command.v1 import Command
-from temporalio.api.enums.v1 import ContinueAsNewInitiator
+from temporalio.api.common.v1 import Link, Priority
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowIdConflictPolicy
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
@@ -17,6 +22,7 @@ from ..values import (
     failure,
     header,
     memo,
+    payload,
     payloads,
     queue,
     retry_policy,
@@ -284,3 +290,52 @@ def continued_twice_with_timeouts(s: Script) -> None:
     _follow(s, s.await_close())
     s.history()
     s.describe()
+
+
+def continued_keeps(s: Script) -> None:
+    """Priority, metadata and links of a start in the run that continues it."""
+    task = s.begin_quietly(**_about_the_start())
+    _continue(s, task)
+    _follow(s, s.await_close())
+    s.history()
+    s.describe()
+
+
+def retried_keeps(s: Script) -> None:
+    """Priority, metadata and links of a start in the run that retries it."""
+    task = s.begin_quietly(retry_policy=retry_policy(attempts=2), **_about_the_start())
+    s.complete(task, fail_workflow())
+    _follow(s, s.await_close())
+    s.await_event("WORKFLOW_TASK_SCHEDULED")
+    s.history()
+    s.describe()
+
+
+def _about_the_start() -> dict[str, Anything]:
+    link = Link(workflow_event=Link.WorkflowEvent(namespace="default", workflow_id="caller", run_id=str(UUID(int=5))))
+    return {
+        "priority": Priority(priority_key=2, fairness_key="tenant"),
+        "user_metadata": UserMetadata(summary=payload('"short"'), details=payload('"long"')),
+        "links": [link],
+    }
+
+
+def continued_after_cancel_request(s: Script) -> None:
+    """A cancel request is of one run."""
+    task = s.begin_quietly()
+    s.cancel()
+    s.complete(task)
+    _continue(s, s.poll_quietly())
+    _follow(s, s.await_close())
+    s.describe()
+    s.cancel()
+    s.describe()
+
+
+def started_again_by_first_request(s: Script) -> None:
+    """The request id that started a chain's first run, while its second is open."""
+    first = "first-" + s.nonce
+    task = s.begin_quietly(request_id=first)
+    _continue(s, task)
+    s.await_close()
+    s.start(request_id=first, workflow_id_conflict_policy=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL)

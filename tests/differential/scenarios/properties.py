@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from temporalio.api.common.v1 import SearchAttributes
 from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import Script
+from ..script import NAMESPACE, Script
 from ..values import (
     attributes,
     command,
@@ -100,3 +101,14 @@ def metadata_of_close(s: Script) -> None:
     close.user_metadata.CopyFrom(UserMetadata(summary=payload('"end"')))
     s.complete(s.begin_quietly(), close)
     s.closed_history()
+
+
+def wrong_type_in_list(s: Script) -> None:
+    """What a list shows and finds of an attribute whose metadata name another type."""
+    wrong = SearchAttributes(indexed_fields={"DiffKeyword": payload('"k"', "Int"), "DiffInt": payload("5", "Keyword")})
+    s.complete(s.begin_quietly(), command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", search_attributes=wrong))
+    for term in ("DiffKeyword = 'k'", "DiffInt = 5"):
+        request = rpc.ListWorkflowExecutionsRequest(
+            namespace=NAMESPACE, query=f"TaskQueue = '{s.queue}' AND BuildIds IS NOT NULL AND {term}"
+        )
+        s.eventually(request, rpc.ListWorkflowExecutionsResponse, lambda reply: bool(reply.executions))

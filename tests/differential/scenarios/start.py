@@ -373,3 +373,13 @@ def empty_memo_and_attributes(s: Script) -> None:
         s.start(memo=memo_, search_attributes=attributes_)
         s.history()
         s.describe()
+
+
+def eager_again(s: Script) -> None:
+    """A repeated eager start gets its task again, until the task is over (2.4)."""
+    own = "own-" + s.nonce
+    task = s.start(request_eager_execution=True, request_id=own).eager_workflow_task
+    s.start(request_eager_execution=True, request_id=own)
+    s.start(request_id=own)
+    s.complete(task)
+    s.start(request_eager_execution=True, request_id=own)

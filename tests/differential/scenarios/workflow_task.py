@@ -7,7 +7,7 @@ from temporalio.api.sdk.v1 import WorkflowTaskCompletedMetadata
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
-from ..values import command, complete_workflow, queue, record_marker, seconds, start_timer
+from ..values import command, complete_workflow, execution, queue, record_marker, seconds, start_timer
 
 
 def sticky_delivery(s: Script) -> None:
@@ -350,3 +350,39 @@ def timeouts_grow(s: Script) -> None:
         extra = timeout.ToNanoseconds() / 1e9 - 10
         expected = 5 * 2 ** (task.attempt - 4) if task.attempt > 3 else 0
         s.fact(f"attempt {task.attempt} has 80 to 100 % of {expected} s more", 0.8 * expected <= extra <= expected)
+
+
+def sticky_of_closed_run(s: Script) -> None:
+    """ResetStickyTaskQueue on a closed run, an unknown one, and by workflow id alone (3.10)."""
+    s.complete(s.begin_quietly(), complete_workflow(), sticky_attributes=s.sticky())
+    s.await_close()
+    s.reset_sticky()
+    s.reset_sticky(execution=execution(s.workflow_id))
+    s.reset_sticky(execution=execution("nobody-" + s.nonce))
+
+
+def signals_around_sticky_task(s: Script) -> None:
+    """Events before a sticky task starts come with it; its started event follows them."""
+    s.complete(s.begin_quietly(), sticky_attributes=s.sticky())
+
+    task = s.poll_sticky(s.signal)
+    s.signal("two")
+    s.complete(task, sticky_attributes=s.sticky())
+    s.signal("three")
+    s.complete(s.poll_sticky(), complete_workflow())
+    s.closed_history()
+
+
+def transient_after_events(s: Script) -> None:
+    """Third attempts, a signal, and a completion in one history (3.2)."""
+    s.fail_task(s.begin_quietly())
+    s.fail_task(s.poll_quietly())
+    s.history()
+    task = s.poll()
+    s.signal()
+    s.describe()
+    s.history()
+    s.complete(task, start_timer())
+    s.history()
+    s.complete(s.poll(), complete_workflow())
+    s.closed_history()

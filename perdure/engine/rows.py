@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from immutables import Map
 
 from perdure.api import common
@@ -10,6 +12,7 @@ from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.machine import RunDelta, Transition
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow
+from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
 
 
@@ -20,8 +23,8 @@ def run_bytes(run_id: str) -> bytes:
     return raw
 
 
-def chain_write(key: ChainKey, transition: Transition) -> ChainWrite:
-    """The write of one step."""
+def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int]) -> ChainWrite:
+    """The write of one step; `types` are those of the namespace's own search attributes."""
     chain = transition.chain
     dropped = any(delta.reclaim and _is_current(transition, delta) for delta in transition.deltas)
     parts: list[PartPut] = [
@@ -51,7 +54,7 @@ def chain_write(key: ChainKey, transition: Transition) -> ChainWrite:
         if fragment is not None:
             fragments.append(fragment)
         if delta.visibility:
-            visibility.append(visibility_record(execution))
+            visibility.append(visibility_record(execution, types))
     put: ChainPut | None = None
     if chain is not None:
         put = ChainPut(chain.version - 1, run_bytes(chain.current_run_id), codec.encode_chain(chain))
@@ -81,15 +84,18 @@ def fragment_of(delta: RunDelta) -> Fragment | None:
     return Fragment(branch, delta.first_event_id, execution.next_event_id, b"".join(delta.events))
 
 
-def visibility_record(execution: Execution) -> VisibilityRecord:
+def visibility_record(execution: Execution, types: Mapping[str, int]) -> VisibilityRecord:
     """What visibility knows of a run (semantics 15.1)."""
     info = execution.info
     memo = common.Memo()
     for name, body in execution.memo.items():
         memo.fields[name].MergeFromString(body)
-    attributes = common.SearchAttributes()
+    found = common.SearchAttributes()
     for name, body in execution.search_attributes.items():
-        attributes.indexed_fields[name].MergeFromString(body)
+        payload = found.indexed_fields[name]
+        payload.MergeFromString(body)
+        # A run keeps the type that its worker claimed; an index goes by the one that is registered.
+        attributes.set_type(payload, name, types)
     closed = not execution.running
     return VisibilityRecord(
         namespace_id=info.namespace_id,
@@ -108,7 +114,7 @@ def visibility_record(execution: Execution) -> VisibilityRecord:
         root_workflow_id=info.root_workflow_id,
         root_run_id=info.root_run_id,
         memo=memo.SerializeToString(),
-        search_attributes=attributes.SerializeToString(),
+        search_attributes=found.SerializeToString(),
         version=execution.version,
     )
 

@@ -318,6 +318,13 @@ def merged(
     return result
 
 
+def set_type(payload: common.Payload, name: str, custom: Mapping[str, int]) -> None:
+    """Write the type of the attribute into the payload's metadata, whatever stands there; an unknown name stays."""
+    kind = type_of(name, custom)
+    if kind is not None:
+        payload.metadata[_TYPE] = TYPE_NAMES[kind].encode()
+
+
 def words(text: str) -> str:
     """Text as its lower-case words, one blank before and after each: matching a token is finding its words in it."""
     found = _WORDS.findall(text.lower())

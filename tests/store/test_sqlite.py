@@ -192,7 +192,8 @@ async def test_the_log_stays_within_its_bound(tmp_path: Path, monkeypatch: pytes
     largest = 0
     for number in range(1, 400):
         await store.commit(fence, [step("a", 1, number, b"x" * 20_000)])
-        await asyncio.sleep(0)
+        if number % 20 == 0 and checkpointer._task is not None:
+            await asyncio.wait((checkpointer._task,))  # so that their number does not depend on the machine
         largest = max(largest, checkpointer.log_frames())
     assert checkpointer.runs > 3
     assert largest * 4096 < 400 * 20_000 / 2

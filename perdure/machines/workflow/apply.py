@@ -163,6 +163,7 @@ def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> Non
 def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     attributes = event.workflow_execution_started_event_attributes
     draft.execution.reset_points = reset_points.inherited(attributes, timestamp_ns(event.event_time))
+    draft.execution.start_linked = bool(event.links)
 
 
 def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:

@@ -430,6 +430,7 @@ class Execution:
         "signal_count",
         "signal_ids",
         "status",
+        "start_linked",
         "sticky_queue",
         "sticky_timeout",
         "task",
@@ -487,6 +488,8 @@ class Execution:
         self.search_attributes: Map[str, bytes] = Map()
         self.reset_points: tuple[ResetPoint, ...] = ()
         """At most `reset_points.RESET_POINTS_MAX`, oldest first, those of earlier runs among them."""
+        self.start_linked: bool = False
+        """Whether the first event has links, which the next run of the chain takes over."""
         self.request_ids: tuple[tuple[str, int], ...] = ()
         """Start requests attached to this run and their events, 0 while those wait in the buffer; at most
         `request_ids.ATTACHED_MAX`.
@@ -544,6 +547,7 @@ class Execution:
         other.search_attributes = self.search_attributes
         other.reset_points = self.reset_points
         other.request_ids = self.request_ids
+        other.start_linked = self.start_linked
         other.signal_ids = self.signal_ids
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled

@@ -180,20 +180,25 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
             return Needs(execution.info.run_id, signal_id=signal.request_id)
         return None
     run_id = execution.info.run_id
-    if execution.info.retry is not None and run_id not in state.start_events and _may_fail(execution, fact, now):
+    if run_id not in state.start_events and _may_be_followed(execution, fact, now):
         return Needs(run_id, start_event_of=run_id)
     return None
 
 
-def _may_fail(execution: Execution, fact: Input, now: int) -> bool:
-    """Whether this input may end the run in a way that its retry policy answers with another run."""
+def _may_be_followed(execution: Execution, fact: Input, now: int) -> bool:
+    """Whether this input may end the run and begin one that takes something from this run's first event."""
+    retries = execution.info.retry is not None
     if isinstance(fact, WorkflowTaskCompleted):
         for command in fact.request.commands:
-            if command.command_type == enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+            if retries and command.command_type == enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+                return True
+            if execution.start_linked and command.command_type == (
+                enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION
+            ):
                 return True
         return False
     expiration = execution.info.run_expiration
-    return isinstance(fact, AlarmRang) and 0 < expiration <= now + ALARM_SLACK
+    return retries and isinstance(fact, AlarmRang) and 0 < expiration <= now + ALARM_SLACK
 
 
 def step(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Transition:

@@ -149,13 +149,18 @@ def minimum_backoff(previous: Execution, env: Env, requested: int) -> int:
     return requested if lifetime + requested >= minimal else minimal - lifetime
 
 
+def start_event(step: Step, run_id: str) -> history.HistoryEvent:
+    """A run's first event, which the engine has loaded for this step (`machine.needs`)."""
+    source = step.state.start_events.get(run_id)
+    assert source is not None, "the engine loads the start event for a retry (machine.needs)"
+    return history.HistoryEvent.FromString(source)
+
+
 def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.Failure) -> str:
     """The run that retries a failed one with the input of its start; returns its id (semantics 10.2)."""
     execution = draft.execution
     previous = execution.info
-    source = step.state.start_events.get(previous.run_id)
-    assert source is not None, "the engine loads the start event for a retry (machine.needs)"
-    event = history.HistoryEvent.FromString(source)
+    event = start_event(step, previous.run_id)
     old = event.workflow_execution_started_event_attributes
     env = draft.env
     info = successor_info(

@@ -27,11 +27,20 @@ class Section:
         self.decode = decode
 
 
+def _encode_start_linked(execution: Execution) -> object | None:
+    return execution.start_linked or None
+
+
+def _decode_start_linked(execution: Execution, stored: Any) -> None:
+    execution.start_linked = bool(stored)
+
+
 SECTIONS: tuple[Section, ...] = (
     Section(1, reset_points.encode, reset_points.decode),
     Section(2, request_ids.encode, request_ids.decode),
+    Section(3, _encode_start_linked, _decode_start_linked),
 )
-"""Every section there is. Numbers taken: 1 and 2."""
+"""Every section there is. Numbers taken: 1 to 3."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Link, Priority
-from temporalio.api.enums.v1 import ContinueAsNewInitiator, WorkflowIdConflictPolicy
+from temporalio.api.enums.v1 import ContinueAsNewInitiator
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.workflowservice import v1 as rpc
@@ -330,12 +330,3 @@ def continued_after_cancel_request(s: Script) -> None:
     s.describe()
     s.cancel()
     s.describe()
-
-
-def started_again_by_first_request(s: Script) -> None:
-    """The request id that started a chain's first run, while its second is open."""
-    first = "first-" + s.nonce
-    task = s.begin_quietly(request_id=first)
-    _continue(s, task)
-    s.await_close()
-    s.start(request_id=first, workflow_id_conflict_policy=WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL)

@@ -62,7 +62,9 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
     batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, closing, command)
     batch.draft.execution.new_run_id = info.run_id
     close.closed(batch.step, batch.draft)
-    draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes)
+    run_id = batch.execution.info.run_id
+    links = tuple(runs.start_event(batch.step, run_id).links) if batch.execution.start_linked else ()
+    draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes, links)
     if info.execution_time == info.start_time:
         workflow_task.schedule(draft)
 

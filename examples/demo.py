@@ -35,7 +35,7 @@ KILL_AFTER_S = 1.0
 DOWN_S = 1.0
 
 started: Counter[str] = Counter()
-finished: list[str] = []
+finished = {name: asyncio.Event() for name in STEPS}
 """What the worker in this process has done, for the progress display and for the count at the end."""
 
 
@@ -44,7 +44,7 @@ async def step(name: str) -> str:
     """One step of the order. Money moves in `charge`: once is right, twice is a complaint."""
     started[name] += 1
     await asyncio.sleep(STEP_S)
-    finished.append(name)
+    finished[name].set()
     return name
 
 
@@ -72,34 +72,34 @@ class Server:
         program = str(Path(sys.executable).with_name("perdure"))
         flags = ["--headless", "--port", str(self.port), "--db-filename", str(folder / "orders.db")]
         self._command = [program, "server", "start-dev", *flags]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> float:
         """Start it and wait until it answers; the seconds that took."""
         began = time.monotonic()
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self._process = await asyncio.create_subprocess_exec(*self._command, stdout=subprocess.DEVNULL)
         while True:
             try:
                 await Client.connect(f"127.0.0.1:{self.port}")
             except RuntimeError as refused:
-                if self._process.poll() is not None or time.monotonic() - began > 20:
+                if self._process.returncode is not None or time.monotonic() - began > 20:
                     raise SystemExit(f"the server did not start: {refused}") from refused
                 await asyncio.sleep(0.05)
             else:
                 return time.monotonic() - began
 
-    def kill(self) -> int:
+    async def kill(self) -> int:
         """SIGKILL: no warning, no time to save anything. Its process id."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        await self._process.wait()
         return self._process.pid
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Ctrl-C."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait()
+            await self._process.wait()
 
 
 class Screen:
@@ -122,7 +122,7 @@ class Screen:
         spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[tick % 10]
         shown = []
         for name in STEPS:
-            if name in finished:
+            if finished[name].is_set():
                 shown.append(f"\033[32m✔ {name}\033[0m")
             elif started[name]:
                 shown.append(f"\033[33m{spinner} {name}\033[0m")
@@ -144,12 +144,6 @@ async def animate(screen: Screen) -> None:
         await asyncio.sleep(0.1)
 
 
-async def until(name: str) -> None:
-    """Wait until the worker has finished a step."""
-    while name not in finished:
-        await asyncio.sleep(0.02)
-
-
 async def tell(screen: Screen, server: Server) -> None:
     """The story."""
     took = await server.start()
@@ -160,19 +154,19 @@ async def tell(screen: Screen, server: Server) -> None:
     ):
         order = await client.start_workflow(Order.run, id="order-1", task_queue="orders")
         screen.say(f"An order begins: {', '.join(STEPS)}. Before packing it waits {COOLING_OFF_S} s: a durable timer.")
-        await until("reserve")
+        await finished["reserve"].wait()
         screen.say("The goods are reserved.")
-        await until("charge")
+        await finished["charge"].wait()
         screen.say("The card is charged. This must not happen twice.")
         await asyncio.sleep(KILL_AFTER_S)
-        pid = server.kill()
+        pid = await server.kill()
         screen.server = "down"
         screen.say(f"SIGKILL: the server (process {pid}) is gone in mid-flight, while the timer runs.")
         await asyncio.sleep(DOWN_S)
         took = await server.start()
         screen.server = "up"
         screen.say(f"A new server starts on the same file ({took:.1f} s). Nobody tells it about the order.")
-        await until("pack")
+        await finished["pack"].wait()
         screen.say("The timer fired when it was due, and the goods are packed: the order goes on where it was.")
         result = await order.result()
         screen.say(f"The order is complete: {result}.")
@@ -195,7 +189,7 @@ async def main() -> None:
             await tell(screen, server)
         finally:
             animation.cancel()
-            server.stop()
+            await server.stop()
 
 
 if __name__ == "__main__":

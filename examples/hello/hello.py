@@ -6,6 +6,7 @@ python examples/hello/hello.py [HOST:PORT]
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import uuid
 from datetime import timedelta
@@ -97,4 +98,6 @@ async def main(target: str) -> str:
 
 
 if __name__ == "__main__":
+    # The SDK logs each failed attempt with its traceback; here failing is part of the example.
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)
     asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "localhost:7233"))

@@ -313,7 +313,7 @@ class Engine:
         member = StepMember(self, entity, letter, transition)
         try:
             self._reserve(entity, key, env, member)
-            member.writes = [rows.chain_write(key, each, types) for each in member.transitions]
+            member.writes = [rows.chain_write(key, each, namespace.search_attributes) for each in member.transitions]
         except Exception:
             log.exception("a step could not be written: %s", type(letter.fact).__name__)
             member.release()

@@ -40,7 +40,8 @@ def frozen(value: object, leave_out: tuple[str, ...] = ()) -> object:
         return tuple(frozen(item, leave_out) for item in value)
     if isinstance(value, Exception):
         return (type(value).__name__, str(value))
-    slots = getattr(type(value), "__slots__", None)
+    # Compiled classes know their fields by another name.
+    slots = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
     if slots is None or isinstance(value, bytes | str | int | float):
         return value
     return (

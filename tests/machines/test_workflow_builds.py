@@ -12,6 +12,7 @@ from perdure.api import common, enums, workflow
 from perdure.machines.env import Limits
 from perdure.machines.workflow import request_ids, reset_points
 from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import Start
 from tests.machines.builders import complete_workflow
 from tests.machines.chronicles import (
     USE_EXISTING,
@@ -244,3 +245,19 @@ def test_a_task_that_was_only_scheduled_outlives_its_run() -> None:
     done = busy()
     done.complete(complete_workflow())
     assert done.execution.task is None
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_the_next_run_takes_over_the_links_of_the_start(retried: bool) -> None:
+    """They stand in the first event only, which is looked up when it is needed."""
+    link = common.Link(batch_job=common.Link.BatchJob(job_id="job"))
+    story = Chronicle()
+    request = story.start_request(retry=common.RetryPolicy(maximum_attempts=3))
+    request.links.append(link)
+    story.apply(story.informed(Start(request, {}, 0)))
+    story.crash()
+    story.take()
+    story.complete(fail_workflow() if retried else continue_as_new())
+
+    assert list(story.events[0].links) == [link]
+    assert story.run("B").start_linked

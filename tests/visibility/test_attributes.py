@@ -122,6 +122,19 @@ def test_merged_removes_nulls_and_writes_types() -> None:
     assert sorted(current) == ["CI", "CK"]
 
 
+def test_a_type_that_the_caller_claims_stays_until_it_is_indexed() -> None:
+    """Runs show what was claimed; an index goes by what is registered."""
+    claimed = payload(b'"b"')
+    claimed.metadata["type"] = b"Int"
+
+    found = attributes.merged({}, {"CK": claimed}, CUSTOM)["CK"]
+    assert found.metadata["type"] == b"Int"
+    attributes.set_type(found, "CK", CUSTOM)
+    assert found.metadata["type"] == b"Keyword"
+    attributes.set_type(claimed, "Unknown", CUSTOM)
+    assert claimed.metadata["type"] == b"Int"
+
+
 def test_reserved_names() -> None:
     """System and predefined names, four of the store's, and everything with the prefix."""
     assert all(attributes.is_reserved(name) for name in ("WorkflowId", "BuildIds", "Memo", "TemporalAnything"))

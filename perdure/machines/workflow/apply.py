@@ -20,7 +20,6 @@ from perdure.machines.workflow.execution import (
     FAILED,
     TERMINATED,
     TIMED_OUT,
-    ResetPoint,
     Timer,
 )
 from perdure.machines.workflow.recorded_activity import activity_of
@@ -143,7 +142,7 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
     added = not reset_points.known(execution.reset_points, checksum, build_id)
     if added:
         now = timestamp_ns(event.event_time)
-        point = ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, True)
+        point = reset_points.ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, True)
         execution.reset_points = (*execution.reset_points, point)[-reset_points.RESET_POINTS_MAX :]
     _note_build(draft, stamp)
     if added and checksum:

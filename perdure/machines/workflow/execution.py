@@ -18,6 +18,7 @@ from immutables import Map
 
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
+from perdure.machines.workflow.reset_points import ResetPoint
 
 RUNNING = 1
 """Statuses are `enums.WorkflowExecutionStatus` numbers."""
@@ -324,51 +325,6 @@ class Timer:
 
 
 @final
-class ResetPoint:
-    """The first workflow task that a build completed in a run of this chain; `expire_time` 0 while that run is open."""
-
-    __slots__ = (
-        "binary_checksum",
-        "build_id",
-        "completed_event_id",
-        "create_time",
-        "expire_time",
-        "resettable",
-        "run_id",
-    )
-
-    def __init__(
-        self,
-        binary_checksum: str,
-        build_id: str,
-        run_id: str,
-        completed_event_id: int,
-        create_time: int,
-        expire_time: int,
-        resettable: bool,
-    ) -> None:
-        self.binary_checksum = binary_checksum
-        self.build_id = build_id
-        self.run_id = run_id
-        self.completed_event_id = completed_event_id
-        self.create_time = create_time
-        self.expire_time = expire_time
-        self.resettable = resettable
-
-    def expiring(self, when: int) -> ResetPoint:
-        """The same point with the time at which its run goes."""
-        return ResetPoint(
-            self.binary_checksum,
-            self.build_id,
-            self.run_id,
-            self.completed_event_id,
-            self.create_time,
-            when,
-            self.resettable,
-        )
-
-
-@final
 class BufferedEvent:
     """An event that waits for its id while a workflow task runs (semantics 0.3): its type, the scheduled event id (or
     timer's started event id) it refers to, and the serialized event without an id.
@@ -429,8 +385,8 @@ class Execution:
         "search_attributes",
         "signal_count",
         "signal_ids",
-        "status",
         "start_linked",
+        "status",
         "sticky_queue",
         "sticky_timeout",
         "task",
@@ -491,9 +447,7 @@ class Execution:
         self.start_linked: bool = False
         """Whether the first event has links, which the next run of the chain takes over."""
         self.request_ids: tuple[tuple[str, int], ...] = ()
-        """Start requests attached to this run and their events, 0 while those wait in the buffer; at most
-        `request_ids.ATTACHED_MAX`.
-        """
+        """Attached start requests, at most `request_ids.ATTACHED_MAX`, and their events: 0 while those are buffered."""
         # unrecorded
         self.signal_ids: Map[str, bool] = Map()
         """Signal request ids: True known, False known to be absent (asked of the store)."""

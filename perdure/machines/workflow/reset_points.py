@@ -7,11 +7,13 @@ A function of history, so only `apply.py` writes it. Nothing here resets anythin
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, final
 
 from perdure.api import common, history, workflow
 from perdure.api.times import timestamp_ns, timestamp_of
-from perdure.machines.workflow.execution import Execution, ResetPoint
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.execution import Execution
 
 RESET_POINTS_MAX = 20
 """The oldest are dropped."""
@@ -21,6 +23,51 @@ BINARY_CHECKSUMS = "BinaryChecksums"
 UNVERSIONED = "unversioned"
 _ASSIGNED = "assigned:"
 _PINNED = "pinned:"
+
+
+@final
+class ResetPoint:
+    """The first workflow task that a build completed in a run of this chain; `expire_time` 0 while that run is open."""
+
+    __slots__ = (
+        "binary_checksum",
+        "build_id",
+        "completed_event_id",
+        "create_time",
+        "expire_time",
+        "resettable",
+        "run_id",
+    )
+
+    def __init__(
+        self,
+        binary_checksum: str,
+        build_id: str,
+        run_id: str,
+        completed_event_id: int,
+        create_time: int,
+        expire_time: int,
+        resettable: bool,
+    ) -> None:
+        self.binary_checksum = binary_checksum
+        self.build_id = build_id
+        self.run_id = run_id
+        self.completed_event_id = completed_event_id
+        self.create_time = create_time
+        self.expire_time = expire_time
+        self.resettable = resettable
+
+    def expiring(self, when: int) -> ResetPoint:
+        """The same point with the time at which its run goes."""
+        return ResetPoint(
+            self.binary_checksum,
+            self.build_id,
+            self.run_id,
+            self.completed_event_id,
+            self.create_time,
+            when,
+            self.resettable,
+        )
 
 
 def message(point: ResetPoint) -> workflow.ResetPointInfo:

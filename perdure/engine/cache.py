@@ -59,14 +59,19 @@ class Cache:
         self._charged[entity.digest] = entity.size
 
     def _evict(self) -> None:
+        """Make room from the old end; looks at no more entities than it removes or passes over."""
         passed = 0
-        for digest in list(self._entities):
-            if self.size <= self._bytes_max or passed >= SCAN_MAX:
-                return
-            entity = self._entities[digest]
+        victims = []
+        excess = self.size - self._bytes_max
+        for digest, entity in self._entities.items():
+            if excess <= 0 or passed >= SCAN_MAX:
+                break
             if entity.pinned:
                 passed += 1
                 continue
+            victims.append(entity)
+            excess -= self._charged.get(digest, 0)
+        for entity in victims:
             self._remove(entity)
 
     def _remove(self, entity: Entity) -> None:

@@ -125,10 +125,18 @@ def _window(attribute: str, window: Any) -> list[str]:
         raise InvalidArgument("EarliestTime in StartTimeFilter should not be larger than LatestTime.")
     terms = []
     if earliest:
-        terms.append(f"{attribute} >= '{window.earliest_time.ToJsonString()}'")
+        terms.append(f"{attribute} >= '{_shown(window.earliest_time)}'")
     if latest:
-        terms.append(f"{attribute} <= '{window.latest_time.ToJsonString()}'")
+        terms.append(f"{attribute} <= '{_shown(window.latest_time)}'")
     return terms
+
+
+def _shown(time: Any) -> str:
+    """A timestamp as a filter's literal. Raises InvalidArgument for one that protobuf does not allow."""
+    try:
+        return str(time.ToJsonString())
+    except ValueError as wrong:
+        raise InvalidArgument(f"Invalid StartTimeFilter: {wrong}") from wrong
 
 
 def _one_of(request: Any) -> list[str]:

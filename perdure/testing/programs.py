@@ -63,7 +63,39 @@ class Both:
         self.steps = steps
 
 
-Step = Do | Sleep | AwaitSignals | Both
+@final
+class Child:
+    """Start a child workflow of a type; passed once it has started. Its id is the parent's with this behind it."""
+
+    __slots__ = ("id", "kind")
+
+    def __init__(self, id: str, kind: str) -> None:
+        self.id = id
+        self.kind = kind
+
+
+@final
+class Tell:
+    """Signal a child as a stranger would; passed once the signal was delivered."""
+
+    __slots__ = ("child", "id")
+
+    def __init__(self, id: str, child: str) -> None:
+        self.id = id
+        self.child = child
+
+
+@final
+class AwaitChild:
+    """Go on once a child has ended; its result is one of the workflow's results."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+
+Step = Do | Sleep | AwaitSignals | Both | Child | Tell | AwaitChild
 
 
 @final
@@ -93,11 +125,12 @@ class Told:
     """What a history tells: outcomes of activities by id, timers fired, signals in order, ids already asked for."""
 
     def __init__(self, events: Sequence[history.HistoryEvent]) -> None:
-        self.outcomes: dict[str, str] = {}
+        self.outcomes: dict[str, Any] = {}
         self.fired: set[str] = set()
         self.asked: set[str] = set()
         self.signals: list[str] = []
         self.run = 1
+        self.workflow_id = ""
         self._ids: dict[int, str] = {}
         for event in events:
             self._hear(event)
@@ -105,7 +138,8 @@ class Told:
     def _hear(self, event: history.HistoryEvent) -> None:
         kind = event.event_type
         if kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-            self.run = value_of(event.workflow_execution_started_event_attributes.input) or 1
+            started = event.workflow_execution_started_event_attributes
+            self.run, self.workflow_id = value_of(started.input) or 1, started.workflow_id
         elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             self._ids[event.event_id] = event.activity_task_scheduled_event_attributes.activity_id
             self.asked.add(self._ids[event.event_id])
@@ -124,6 +158,26 @@ class Told:
             self.fired.add(event.timer_fired_event_attributes.timer_id)
         elif kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
             self.signals.append(value_of(event.workflow_execution_signaled_event_attributes.input))
+        else:
+            self._hear_of_others(event)
+
+    def _hear_of_others(self, event: history.HistoryEvent) -> None:
+        kind = event.event_type
+        if kind == enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            child = event.start_child_workflow_execution_initiated_event_attributes
+            self._ids[event.event_id] = child.workflow_id.removeprefix(self.workflow_id + "/")
+            self.asked.add(self._ids[event.event_id])
+        elif kind == enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            self.fired.add(self._ids[event.child_workflow_execution_started_event_attributes.initiated_event_id])
+        elif kind == enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+            ended = event.child_workflow_execution_completed_event_attributes
+            self.outcomes[self._ids[ended.initiated_event_id]] = value_of(ended.result)
+        elif kind == enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+            told = event.signal_external_workflow_execution_initiated_event_attributes
+            self._ids[event.event_id] = told.signal_name
+            self.asked.add(told.signal_name)
+        elif kind == enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
+            self.fired.add(self._ids[event.external_workflow_execution_signaled_event_attributes.initiated_event_id])
 
 
 def decide(program: Program, events: Sequence[history.HistoryEvent]) -> list[commands.Command]:
@@ -154,10 +208,39 @@ def _passed(step: Step, told: Told, found: list[commands.Command]) -> bool:
         return all(over)
     if isinstance(step, AwaitSignals):
         return len(told.signals) >= step.count
+    if isinstance(step, AwaitChild):
+        return step.id in told.outcomes
     if step.id not in told.asked:
-        found.append(_activity(step) if isinstance(step, Do) else _timer(step))
+        found.append(_asking(step, told))
         return False
+    if isinstance(step, Child):
+        return step.id in told.fired
     return step.id in told.outcomes or step.id in told.fired
+
+
+def _asking(step: Do | Sleep | Child | Tell, told: Told) -> commands.Command:
+    if isinstance(step, Do):
+        return _activity(step)
+    if isinstance(step, Sleep):
+        return _timer(step)
+    if isinstance(step, Child):
+        child = commands.StartChildWorkflowExecutionCommandAttributes(
+            workflow_id=f"{told.workflow_id}/{step.id}", workflow_type=common.WorkflowType(name=step.kind)
+        )
+        child.task_queue.name = TASK_QUEUE
+        return commands.Command(
+            command_type=enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION,
+            start_child_workflow_execution_command_attributes=child,
+        )
+    signal = commands.SignalExternalWorkflowExecutionCommandAttributes(
+        execution=common.WorkflowExecution(workflow_id=f"{told.workflow_id}/{step.child}"),
+        signal_name=step.id,
+        input=payloads(step.id),
+    )
+    return commands.Command(
+        command_type=enums.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION,
+        signal_external_workflow_execution_command_attributes=signal,
+    )
 
 
 def _activity(step: Do) -> commands.Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +46,8 @@ async def heartbeat_until_cancelled() -> str:
     try:
         while True:
             activity.heartbeat()
-            await asyncio.sleep(0.02)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(activity.wait_for_cancelled(), 0.02)
     except asyncio.CancelledError:
         return "cancelled"
 

@@ -12,7 +12,19 @@ from typing import Any, Final, Protocol, final
 
 from perdure.api import Message, common, enums, history, taskqueue, workflowservice
 from perdure.errors import StatusCode
-from perdure.testing.programs import TASK_QUEUE, AwaitSignals, Both, Do, Program, Sleep, payloads, value_of
+from perdure.testing.programs import (
+    TASK_QUEUE,
+    AwaitChild,
+    AwaitSignals,
+    Both,
+    Child,
+    Do,
+    Program,
+    Sleep,
+    Tell,
+    payloads,
+    value_of,
+)
 from perdure.testing.worker import Activity, ActivityFailed, ActivityLost, Attempt
 from perdure.transport.client import RpcError
 from tests.sim.audit import Violation, audit_closed, audit_signals, signals_of
@@ -30,6 +42,8 @@ PROGRAMS: Final = {
     "again": Program(Do("a", "echo"), Sleep("s", 1.0), runs=3),
     "doomed": Program(Do("bad", "bad", attempts_max=2)),
     "quick": Program(Do("a", "echo"), Both(Do("b", "echo"), Do("c", "echo")), Do("d", "echo")),
+    "family": Program(Child("kid", "hearing"), Tell("hello", "kid"), Do("a", "echo"), AwaitChild("kid")),
+    "hearing": Program(AwaitSignals(1), Do("b", "echo")),
     "month": Program(Sleep("month", 30 * 86_400.0)),
 }
 SIGNALS: Final = {"listen": 4}
@@ -213,8 +227,26 @@ def judge(stories: Sequence[Story]) -> None:
             raise Violation(f"B20: {story.workflow_id} did not see all its signals")
         if story.result.get("run") != program.runs:
             raise Violation(f"B21: {story.workflow_id} has the result of run {story.result.get('run')}")
+        if story.kind == "family":
+            _judge_family(story)
     if len(set(results)) != len(results):
         raise Violation("B17: one activity result was recorded twice")
+
+
+def _judge_family(story: Story) -> None:
+    """B21: one child, told of once; the signal to it arrived once."""
+    kinds = [event.event_type for event in story.histories[0]]
+    for kind in (
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+        enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+    ):
+        if kinds.count(kind) != 1:
+            raise Violation(f"B21: {kinds.count(kind)} times {enums.EventType.Name(kind)} in {story.workflow_id}")
+    outcomes = story.result["activities"]
+    assert isinstance(outcomes, dict)
+    if outcomes["kid"]["signals"] != ["hello"]:
+        raise Violation(f"B21: the child of {story.workflow_id} heard {outcomes['kid']['signals']}")
 
 
 def results_of(events: Sequence[history.HistoryEvent]) -> list[str]:

@@ -23,6 +23,7 @@ from perdure.engine import rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
+from perdure.engine.delivery import Delivery
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.loading import load, look_up
@@ -33,7 +34,7 @@ from perdure.machines.env import Env
 from perdure.machines.task_queue import WORKFLOW, Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.effects import Answer, Effect, OfferTask, WithdrawTask
+from perdure.machines.workflow.effects import Answer, Effect, OfferTask, Send, WithdrawTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     ActivityTaskStarted,
@@ -110,6 +111,7 @@ class Engine:
         self._committer = Committer(store, self._fence_lost)
         self._alarms = Alarms(store, clock, self._rang)
         self._histories = Histories(store)
+        self._delivery = Delivery(self.submit, self._histories, self._spawn)
         self._waiters: dict[int, asyncio.Future[object]] = {}
         self._next_waiter = 0
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
@@ -457,6 +459,8 @@ class Engine:
                     self._matching.offer(effect.fallback)
             elif isinstance(effect, WithdrawTask):
                 self._matching.forget(effect.task.key)
+            elif isinstance(effect, Send):
+                self._delivery.send(effect.call)
             elif isinstance(effect, Answer):
                 future = self._waiters.get(effect.waiter)
                 if future is not None and not future.done():

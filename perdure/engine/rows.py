@@ -111,6 +111,8 @@ def visibility_record(execution: Execution, types: Mapping[str, int]) -> Visibil
         history_size_bytes=execution.history_size if closed else 0,
         execution_duration=max(0, execution.close_time - info.execution_time) if closed else 0,
         state_transition_count=execution.transition_count if closed else 0,
+        parent_workflow_id=info.parent.workflow_id if info.parent is not None else "",
+        parent_run_id=info.parent.run_id if info.parent is not None else "",
         root_workflow_id=info.root_workflow_id,
         root_run_id=info.root_run_id,
         memo=memo.SerializeToString(),

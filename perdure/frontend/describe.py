@@ -24,6 +24,14 @@ def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflow
     for pending in execution.activities.values():
         response.pending_activities.append(pending_info(pending, now))
     response.pending_activities.sort(key=lambda one: one.activity_id)
+    for child in sorted(execution.children.values(), key=lambda one: one.initiated_event_id):
+        pending_child = response.pending_children.add(
+            workflow_id=child.workflow_id,
+            run_id=child.started_run_id,
+            workflow_type_name=child.workflow_type,
+            initiated_id=child.initiated_event_id,
+        )
+        pending_child.parent_close_policy = child.close_policy  # type: ignore[assignment]  # wire numbers
     task = execution.task
     if task is not None:
         shown = response.pending_workflow_task
@@ -67,6 +75,10 @@ def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecut
     shown.state_transition_count = execution.transition_count
     shown.task_queue = info.task_queue
     shown.first_run_id = info.first_run_id
+    if info.parent is not None:
+        shown.parent_namespace_id = info.parent.namespace_id
+        shown.parent_execution.workflow_id = info.parent.workflow_id
+        shown.parent_execution.run_id = info.parent.run_id
     shown.root_execution.workflow_id = info.root_workflow_id
     shown.root_execution.run_id = info.root_run_id
     shown.memo.SetInParent()

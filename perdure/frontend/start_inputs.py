@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from perdure.api import common, enums, history, workflowservice
+from perdure.cluster.namespaces import Namespace
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend import validate
+from perdure.frontend.command_inputs import command_namespace
 from perdure.frontend.services import Call, Services
 from perdure.machines.workflow.inputs import BadSearchAttributes, Signal, Start
 from perdure.visibility import attributes
@@ -151,13 +153,12 @@ def search_attributes(services: Services, call: Call, request: Any) -> dict[str,
     fields = request.search_attributes.indexed_fields
     if not fields:
         return {}
-    _check_search_attributes(services, call, fields)
+    _check_search_attributes(services, call.namespace, fields)
     kept = attributes.merged({}, fields, call.namespace.search_attributes)
     return {name: payload.SerializeToString() for name, payload in kept.items()}
 
 
-def _check_search_attributes(services: Services, call: Call, fields: Mapping[str, common.Payload]) -> None:
-    namespace = call.namespace
+def _check_search_attributes(services: Services, namespace: Namespace, fields: Mapping[str, common.Payload]) -> None:
     get = services.config.get
     attributes.validate(
         fields,
@@ -172,6 +173,7 @@ def _check_search_attributes(services: Services, call: Call, fields: Mapping[str
 _COMMANDS_WITH_SEARCH_ATTRIBUTES: Final = {
     enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: "upsert_workflow_search_attributes_command_attributes",
     enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: ("continue_as_new_workflow_execution_command_attributes"),
+    enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: "start_child_workflow_execution_command_attributes",
 }
 
 
@@ -190,14 +192,15 @@ def command_search_attributes(
         fields = getattr(command, field).search_attributes.indexed_fields
         if not fields:
             continue
+        namespace = command_namespace(services, call, command)
         try:
-            _check_search_attributes(services, call, fields)
+            _check_search_attributes(services, namespace, fields)
         except InvalidArgument as wrong:
             found[index] = BadSearchAttributes(
                 wrong.message, isinstance(wrong, attributes.NoMapping), isinstance(wrong, attributes.TooLarge)
             )
             continue
-        custom = call.namespace.search_attributes
+        custom = namespace.search_attributes
         kept = attributes.merged({}, fields, custom)
         for name in fields:
             kind = attributes.type_of(name, custom)

@@ -9,6 +9,7 @@ from perdure.api.splice import with_field
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
 from perdure.frontend import validate
+from perdure.frontend.command_inputs import command_namespaces
 from perdure.frontend.histories import activity_task_response, embedded, workflow_task_response
 from perdure.frontend.query import query_task_response
 from perdure.frontend.services import Call, Services
@@ -127,7 +128,9 @@ async def respond_workflow_task_completed(
         services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, name),
     )
     token = call.token
-    fact = WorkflowTaskCompleted(token, request, command_search_attributes(services, call, request))
+    namespace_ids = command_namespaces(services, call, request)
+    found = command_search_attributes(services, call, request)
+    fact = WorkflowTaskCompleted(token, request, found, namespace_ids)
     outcome = await services.engine.submit(call.key(token.workflow_id), fact)
     assert isinstance(outcome, WorkflowTaskCompletion)
     response = b""

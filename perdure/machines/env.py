@@ -19,6 +19,7 @@ class Limits:
         "buffered_events",
         "buffered_events_size",
         "buffered_queries",
+        "cross_namespace_commands",
         "default_workflow_task_timeout",
         "eager_activities",
         "eager_workflow_start",
@@ -29,6 +30,9 @@ class Limits:
         "id_length",
         "memo_size",
         "pending_activities",
+        "pending_cancels",
+        "pending_children",
+        "pending_signals",
         "reuse_minimal_interval",
         "search_attribute_value_size",
         "signals",
@@ -47,6 +51,11 @@ class Limits:
         self.history_size_suggest: int = 4 * MIB
         self.history_count_suggest: int = 4096
         self.pending_activities: int = 2000
+        self.pending_children: int = 2000
+        self.pending_signals: int = 2000
+        """Signals, and cancel requests, to other workflows that are on their way."""
+        self.pending_cancels: int = 2000
+        self.cross_namespace_commands: bool = False
         self.buffered_events: int = 100
         self.buffered_events_size: int = 2 * MIB
         self.buffered_queries: int = 1

@@ -36,5 +36,12 @@ def invalid_queue(queue: taskqueue.TaskQueue, bytes_max: int, parent_queue: str 
     return None
 
 
+def described(queue: taskqueue.TaskQueue, own_queue: str) -> str:
+    """A task queue as Temporal's messages show it: protobuf-go's text, with defaults filled in."""
+    name = (queue.name or own_queue).replace("\\", "\\\\").replace('"', '\\"')
+    kind = enums.TaskQueueKind.Name(queue.kind or enums.TASK_QUEUE_KIND_NORMAL)
+    return f'name:"{name}" kind:{kind}'
+
+
 def _internal(name: str) -> bool:
     return name.startswith(INTERNAL_PREFIX) or name == INTERNAL_CONTROLLER

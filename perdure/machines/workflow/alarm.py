@@ -12,6 +12,7 @@ from perdure.machines.workflow import activity_task, close, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang
+from perdure.machines.workflow.owed import due_since
 from perdure.machines.workflow.target import find
 
 NEVER = (1 << 63) - 1
@@ -24,7 +25,7 @@ def rang(step: Step, alarm: AlarmRang) -> None:
     draft = step.edit(execution)
     now = draft.env.now
     if not execution.running:
-        if now >= execution.close_time + execution.retention:
+        if not execution.calls and now >= execution.close_time + execution.retention:
             draft.reclaim = True
             draft.stored = True
         return
@@ -106,13 +107,18 @@ def settle(execution: Execution) -> None:
 
 def volatile_alarm(execution: Execution) -> int:
     """When this process must look at the run again, ns since the epoch; `NEVER` if not. Call after `settle`."""
+    if execution.unsent:
+        return due_since(execution)
     if not execution.running:
-        return execution.close_time + execution.retention
+        # With calls under way, their answers come without an alarm.
+        return NEVER if execution.calls else execution.close_time + execution.retention
     return min(_common(execution), _task_alarm(execution, False))
 
 
 def durable_alarm(execution: Execution) -> int:
     """When an owner that knows nothing of this process must look at the run; never later than what is owed."""
+    if execution.calls:
+        return due_since(execution)
     if not execution.running:
         return execution.close_time + execution.retention
     owed = execution.owed.when if execution.owed is not None else NEVER
@@ -123,7 +129,7 @@ def _common(execution: Execution) -> int:
     alarm = execution.deadlines.when if execution.deadlines is not None else NEVER
     if execution.info.run_expiration:
         alarm = min(alarm, execution.info.run_expiration)
-    if execution.task is None and workflow_task.in_backoff(execution):
+    if execution.task is None and not execution.awaits_parent and workflow_task.in_backoff(execution):
         alarm = min(alarm, execution.info.execution_time)
     return alarm
 

@@ -13,6 +13,7 @@ from perdure.api import common, enums, history
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines.deadlines import TIMER
 from perdure.machines.workflow import request_ids, reset_points
+from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import (
     CANCELED,
     COMPLETED,
@@ -22,6 +23,7 @@ from perdure.machines.workflow.execution import (
     TIMED_OUT,
     Timer,
 )
+from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.recorded_activity import activity_of
 
 if TYPE_CHECKING:
@@ -102,6 +104,64 @@ def _drop_timer(draft: RunDraft, timer_id: str, started_event_id: int) -> None:
     timer = draft.execution.timers.get(timer_id)
     if timer is not None and timer.started_event_id == started_event_id:
         draft.drop_timer(timer_id)
+
+
+def _child_initiated(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.start_child_workflow_execution_initiated_event_attributes
+    draft.put_child(
+        Child(
+            event.event_id,
+            attributes.namespace_id,
+            attributes.namespace,
+            attributes.workflow_id,
+            attributes.workflow_type.name,
+            attributes.parent_close_policy,
+        )
+    )
+
+
+def _child_start_failed(draft: RunDraft, event: history.HistoryEvent) -> None:
+    _drop_child(draft, event.start_child_workflow_execution_failed_event_attributes.initiated_event_id)
+
+
+def _child_started(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.child_workflow_execution_started_event_attributes
+    child = draft.execution.children.get(attributes.initiated_event_id)
+    if child is not None:
+        child = child.copy()
+        child.started_event_id = event.event_id
+        child.started_run_id = attributes.workflow_execution.run_id
+        draft.put_child(child)
+
+
+def _child_closed(field: str) -> Callable[[RunDraft, history.HistoryEvent], None]:
+    def close(draft: RunDraft, event: history.HistoryEvent) -> None:
+        _drop_child(draft, getattr(event, field).initiated_event_id)
+
+    return close
+
+
+def _drop_child(draft: RunDraft, initiated_event_id: int) -> None:
+    if initiated_event_id in draft.execution.children:
+        draft.drop_child(initiated_event_id)
+
+
+def _external_initiated(kind: int) -> Callable[[RunDraft, history.HistoryEvent], None]:
+    def add(draft: RunDraft, event: history.HistoryEvent) -> None:
+        draft.put_external(kind, event.event_id)
+
+    return add
+
+
+def _external_answered(kind: int, field: str) -> Callable[[RunDraft, history.HistoryEvent], None]:
+    def drop(draft: RunDraft, event: history.HistoryEvent) -> None:
+        execution = draft.execution
+        pending = execution.external_signals if kind == PART_EXTERNAL_SIGNAL else execution.external_cancels
+        initiated_event_id = getattr(event, field).initiated_event_id
+        if initiated_event_id in pending:
+            draft.drop_external(kind, initiated_event_id)
+
+    return drop
 
 
 def _signaled(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -202,6 +262,36 @@ _HANDLERS: dict[int, Callable[[RunDraft, history.HistoryEvent], None]] = {
     enums.EVENT_TYPE_TIMER_STARTED: _timer_started,
     enums.EVENT_TYPE_TIMER_FIRED: _timer_fired,
     enums.EVENT_TYPE_TIMER_CANCELED: _timer_canceled,
+    enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: _child_initiated,
+    enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: _child_start_failed,
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: _child_started,
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: _child_closed(
+        "child_workflow_execution_completed_event_attributes"
+    ),
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: _child_closed("child_workflow_execution_failed_event_attributes"),
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: _child_closed(
+        "child_workflow_execution_canceled_event_attributes"
+    ),
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: _child_closed(
+        "child_workflow_execution_timed_out_event_attributes"
+    ),
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: _child_closed(
+        "child_workflow_execution_terminated_event_attributes"
+    ),
+    enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: _external_initiated(PART_EXTERNAL_SIGNAL),
+    enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED: _external_answered(
+        PART_EXTERNAL_SIGNAL, "external_workflow_execution_signaled_event_attributes"
+    ),
+    enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: _external_answered(
+        PART_EXTERNAL_SIGNAL, "signal_external_workflow_execution_failed_event_attributes"
+    ),
+    enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: _external_initiated(PART_EXTERNAL_CANCEL),
+    enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _external_answered(
+        PART_EXTERNAL_CANCEL, "external_workflow_execution_cancel_requested_event_attributes"
+    ),
+    enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: _external_answered(
+        PART_EXTERNAL_CANCEL, "request_cancel_external_workflow_execution_failed_event_attributes"
+    ),
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: _signaled,
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
     enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _search_attributes_upserted,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.api import enums, failure, history
+from perdure.api import common, enums, failure, history
 from perdure.errors import NotFound, WorkflowNotReady
 from perdure.machines.retry import next_interval
 from perdure.machines.workflow import workflow_task
@@ -10,7 +10,9 @@ from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import QueryDirect, RequestCancel, Terminate
+from perdure.machines.workflow.requests import remembered_as
 from perdure.machines.workflow.runs import continue_chain
+from perdure.machines.workflow.signals import check_origin
 from perdure.machines.workflow.target import ALREADY_COMPLETED, find
 
 WORKFLOW_TIMEOUT = "workflow timeout"
@@ -21,9 +23,18 @@ def terminated(step: Step, verb: Terminate) -> None:
     execution = find_in_chain(step, verb.run_id, verb.first_run_id)
     if not execution.running:
         raise NotFound(ALREADY_COMPLETED)
-    draft = step.edit(execution)
+    terminate(step, step.edit(execution), verb.attributes, verb.links)
+
+
+def terminate(
+    step: Step,
+    draft: RunDraft,
+    attributes: history.WorkflowExecutionTerminatedEventAttributes,
+    links: tuple[common.Link, ...] = (),
+) -> None:
+    """Close an open run by force."""
     end_task_by_force(draft)
-    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, verb.attributes, links=verb.links)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes, links=links)
     closed(step, draft)
 
 
@@ -31,9 +42,18 @@ def cancel_requested(step: Step, verb: RequestCancel) -> None:
     """RequestCancelWorkflowExecution (semantics 7.2): a second request, or one to a closed run, is a success without
     effect.
     """
-    execution = find_in_chain(step, verb.run_id, verb.first_run_id)
-    if not execution.running or execution.cancel_requested:
+    origin = verb.origin
+    if origin is not None and step.state.start_requests.get(remembered_as(verb.request_id)):
         return
+    execution = find_in_chain(step, verb.run_id, verb.first_run_id)
+    if not execution.running:
+        return
+    if origin is not None:
+        check_origin(execution, origin)
+    if execution.cancel_requested:
+        return
+    if origin is not None:
+        step.start_requests.append((remembered_as(verb.request_id), execution.info.run_id))
     draft = step.edit(execution)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, verb.attributes, links=verb.links)
     draft.execution.cancel_request_id = verb.request_id
@@ -64,6 +84,9 @@ def closed(step: Step, draft: RunDraft) -> None:
     """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1)."""
     execution = draft.execution
     assert not execution.running, "a closing event was recorded"
+    draft.confirm_first_tasks()
+    draft.close_calls()
+    execution.awaits_parent = False
     if execution.task is not None and execution.task.started_event_id:
         execution.task = None
     # A task that was only scheduled stays to be seen in Describe; nothing will start it any more.

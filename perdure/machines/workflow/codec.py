@@ -19,7 +19,8 @@ from immutables import Map
 from perdure.ids import uuid_bytes, uuid_text
 from perdure.machines.deadlines import ACTIVITY, TIMER, push
 from perdure.machines.retry import RetryPolicy
-from perdure.machines.workflow import activity_task
+from perdure.machines.workflow import activity_task, owed
+from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.draft import (
     PART_ACTIVITY,
     PART_BUFFERED,
@@ -37,6 +38,14 @@ from perdure.machines.workflow.execution import (
     Timer,
     WorkflowTask,
 )
+from perdure.machines.workflow.kin_rows import (
+    CHILDREN_SPILLED,
+    EXTERNAL_CANCELS_SPILLED,
+    EXTERNAL_SIGNALS_SPILLED,
+    child_of,
+    child_tuple,
+)
+from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 
 FORMAT = 1
@@ -72,7 +81,20 @@ _BUFFERED = _Collection(PART_BUFFERED, 4)
 _MEMO = _Collection(PART_MEMO, 8)
 _SEARCH_ATTRIBUTES = _Collection(PART_SEARCH_ATTRIBUTE, 16)
 _SIGNAL_IDS = _Collection(PART_SIGNAL_ID, 32)
-COLLECTIONS = (_ACTIVITIES, _TIMERS, _BUFFERED, _MEMO, _SEARCH_ATTRIBUTES, _SIGNAL_IDS)
+_CHILDREN = _Collection(PART_CHILD, CHILDREN_SPILLED)
+_EXTERNAL_SIGNALS = _Collection(PART_EXTERNAL_SIGNAL, EXTERNAL_SIGNALS_SPILLED)
+_EXTERNAL_CANCELS = _Collection(PART_EXTERNAL_CANCEL, EXTERNAL_CANCELS_SPILLED)
+COLLECTIONS = (
+    _ACTIVITIES,
+    _TIMERS,
+    _BUFFERED,
+    _MEMO,
+    _SEARCH_ATTRIBUTES,
+    _SIGNAL_IDS,
+    _CHILDREN,
+    _EXTERNAL_SIGNALS,
+    _EXTERNAL_CANCELS,
+)
 SIGNAL_IDS_SPILLED = 32
 
 
@@ -190,6 +212,12 @@ def _measure(execution: Execution, collection: _Collection) -> tuple[int, int]:
             return _measure_map(execution.memo)
         case 5:
             return _measure_map(execution.search_attributes)
+        case 6:
+            return len(execution.children), 0
+        case 7:
+            return len(execution.external_signals), 0
+        case 8:
+            return len(execution.external_cancels), 0
         case _:
             return len(execution.signal_ids), 0
 
@@ -211,6 +239,12 @@ def _keys(execution: Execution, collection: _Collection) -> list[str | int]:
             return list(execution.memo)
         case 5:
             return list(execution.search_attributes)
+        case 6:
+            return list(execution.children)
+        case 7:
+            return list(execution.external_signals)
+        case 8:
+            return list(execution.external_cancels)
         case _:
             return [name for name, known in execution.signal_ids.items() if known]
 
@@ -221,6 +255,13 @@ def _part_body(execution: Execution, kind: int, key: str | int) -> bytes | None:
         if kind == PART_ACTIVITY:
             activity = execution.activities.get(key)
             return None if activity is None else _encode(_activity_tuple(activity))
+        if kind == PART_CHILD:
+            child = execution.children.get(key)
+            return None if child is None else _encode(child_tuple(child))
+        if kind == PART_EXTERNAL_SIGNAL:
+            return b"" if key in execution.external_signals else None
+        if kind == PART_EXTERNAL_CANCEL:
+            return b"" if key in execution.external_cancels else None
         if key >= len(execution.buffered):
             return None
         entry = execution.buffered[key]
@@ -281,6 +322,7 @@ def decode_run(core: bytes, version: int, alarm: int, parts: list[tuple[int, byt
     memo = dict(fields[29])
     search_attributes = dict(fields[30])
     execution.signal_ids = Map(dict.fromkeys(fields[31], True))
+    children: list[Child] = []
     for kind, key, body in parts:
         if kind == PART_ACTIVITY:
             activities.append(_activity_of(_decode(body)))
@@ -292,6 +334,13 @@ def decode_run(core: bytes, version: int, alarm: int, parts: list[tuple[int, byt
             memo[key.decode()] = body
         elif kind == PART_SEARCH_ATTRIBUTE:
             search_attributes[key.decode()] = body
+        elif kind == PART_CHILD:
+            children.append(child_of(_decode(body)))
+        elif kind == PART_EXTERNAL_SIGNAL:
+            execution.external_signals = execution.external_signals.set(int.from_bytes(key, "big"), True)
+        elif kind == PART_EXTERNAL_CANCEL:
+            execution.external_cancels = execution.external_cancels.set(int.from_bytes(key, "big"), True)
+    execution.children = Map({child.initiated_event_id: child for child in children})
     execution.buffered = tuple(buffered)
     execution.memo = Map(memo)
     execution.search_attributes = Map(search_attributes)
@@ -306,6 +355,7 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     execution.activity_ids = Map({a.activity_id: a.scheduled_event_id for a in activities})
     execution.timers = Map({t.timer_id: t for t in timers})
     execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
+    execution.calls = execution.unsent = owed.derive(execution)
     if not execution.running:
         return
     for activity in activities:
@@ -371,14 +421,29 @@ def _info_tuple(info: RunInfo) -> tuple[object, ...]:
         _raw(info.root_run_id),
         info.user_metadata,
         info.priority,
+        None if info.parent is None else _parent_tuple(info.parent),
+    )
+
+
+def _parent_tuple(parent: Parent) -> tuple[object, ...]:
+    return (
+        parent.namespace_id,
+        parent.namespace,
+        parent.workflow_id,
+        _raw(parent.run_id),
+        parent.initiated_event_id,
     )
 
 
 def _info_of(f: Any) -> RunInfo:
     retry = None if f[18] is None else _retry_of(f[18])
+    # Cores from before there were children end earlier.
+    p = f[24] if len(f) > 24 else None
+    parent = None if p is None else Parent(p[0], p[1], p[2], _text(p[3]), p[4])
     return RunInfo(
         f[0], f[1], f[2], _text(f[3]), _text(f[4]), _text(f[5]), _text(f[6]), _text(f[7]), f[8], f[9], f[10], f[11],
         f[12], f[13], f[14], f[15], f[16], f[17], retry, f[19], f[20], _text(f[21]), f[22], f[23],
+        parent,
     )  # fmt: skip
 
 

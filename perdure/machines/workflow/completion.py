@@ -9,7 +9,15 @@ from perdure.api import enums, failure, failures, history, workflowservice
 from perdure.errors import InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, workflow_task
-from perdure.machines.workflow.commands import activity, attributes, closing, continue_as_new, timer
+from perdure.machines.workflow.commands import (
+    activity,
+    attributes,
+    child,
+    closing,
+    continue_as_new,
+    external,
+    timer,
+)
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import WorkflowTask
@@ -36,6 +44,9 @@ HANDLERS: dict[int, Callable[[Batch, commands.Command], None]] = {
     enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: closing.fail_workflow,
     enums.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: closing.cancel_workflow,
     enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: continue_as_new.continue_as_new,
+    enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: child.start_child,
+    enums.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: external.signal_external,
+    enums.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: external.request_cancel_external,
     enums.COMMAND_TYPE_RECORD_MARKER: attributes.record_marker,
     enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: attributes.upsert_search_attributes,
     enums.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: attributes.modify_properties,
@@ -66,7 +77,9 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     results = dict(request.query_results.items())
     _complete_task(draft, task, request)
     queries.answer(step, draft, results)
-    batch = Batch(step, draft, draft.execution.next_event_id - 1, request, report.search_attributes)
+    batch = Batch(
+        step, draft, draft.execution.next_event_id - 1, request, report.search_attributes, report.namespace_ids
+    )
     try:
         for index, command in enumerate(request.commands):
             batch.index = index

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import final
 
+from immutables import Map
+
 from perdure.api import common, enums, history, sdk
 from perdure.api.splice import event_fragment
 from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
+from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_SIGNAL, derive, owes_child
 
 BUFFERED_EVENT_ID = -123
 """The id of an event that waits in the buffer (semantics 0.2)."""
@@ -26,7 +30,7 @@ PART_BUFFERED = 3
 PART_MEMO = 4
 PART_SEARCH_ATTRIBUTE = 5
 PART_SIGNAL_ID = 128
-"""Part kinds; numbers are stored. From 128 on parts are fetched by key (`store.api.KEYED`)."""
+"""Part kinds; numbers are stored, 6 to 8 stand in owed.py. From 128 on parts are fetched by key (`store.api.KEYED`)."""
 
 _FIELD: dict[int, str] = {
     value: name[len("EVENT_TYPE_") :].lower() + "_event_attributes" for name, value in enums.EventType.items() if value
@@ -53,17 +57,33 @@ NEVER_BUFFERED = frozenset(
         enums.EVENT_TYPE_MARKER_RECORDED,
         enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
         enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+        enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+        enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
     )
 )
 """Event types that get their id at once (semantics 0.3); all others wait for a flush."""
 
-FLUSHED_LAST = frozenset(
+CHILD_CLOSED = frozenset(
     (
-        enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
-        enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
-        enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
-        enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
     )
+)
+
+FLUSHED_LAST = (
+    frozenset(
+        (
+            enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+            enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+            enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+            enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+        )
+    )
+    | CHILD_CLOSED
 )
 """Completion-type events, which a flush puts behind all others."""
 
@@ -170,12 +190,27 @@ class RunDraft:
             event.event_id = self.execution.next_event_id
             if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_STARTED:
                 started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
+            elif event.event_type == enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+                initiated = event.child_workflow_execution_started_event_attributes.initiated_event_id
+                started[initiated] = event.event_id
+                self._child_started_at(initiated, event.event_id)
+            elif event.event_type in CHILD_CLOSED:
+                closed = getattr(event, _FIELD[event.event_type])
+                closed.started_event_id = started.get(closed.initiated_event_id, closed.started_event_id)
             elif event.event_type in FLUSHED_LAST:
                 attributes = getattr(event, _FIELD[event.event_type])
                 attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
             elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
                 recorded.apply(self, event)
             self._append(event)
+
+    def _child_started_at(self, initiated_event_id: int, event_id: int) -> None:
+        """The start of a child has got its event id."""
+        child = self.execution.children.get(initiated_event_id)
+        if child is not None:
+            child = child.copy()
+            child.started_event_id = event_id
+            self.put_child(child)
 
     def buffered_events(self) -> list[history.HistoryEvent]:
         """All events that wait, oldest first."""
@@ -244,6 +279,87 @@ class RunDraft:
         self.execution.timers = self.execution.timers.delete(timer_id)
         self.touched[(PART_TIMER, timer_id)] = True
         self.stored = True
+
+    def put_child(self, child: Child) -> None:
+        """Add or replace a pending child."""
+        execution = self.execution
+        execution.children = execution.children.set(child.initiated_event_id, child)
+        self.touched[(PART_CHILD, child.initiated_event_id)] = True
+        self.stored = True
+        self.owe_call((PART_CHILD, child.initiated_event_id), owes_child(execution, child))
+
+    def drop_child(self, initiated_event_id: int) -> None:
+        """Forget a child."""
+        execution = self.execution
+        execution.children = execution.children.delete(initiated_event_id)
+        self.touched[(PART_CHILD, initiated_event_id)] = True
+        self.stored = True
+        self.owe_call((PART_CHILD, initiated_event_id), False)
+
+    def put_external(self, kind: int, initiated_event_id: int) -> None:
+        """Add a pending signal (`PART_EXTERNAL_SIGNAL`) or cancel request to another workflow."""
+        execution = self.execution
+        if kind == PART_EXTERNAL_SIGNAL:
+            execution.external_signals = execution.external_signals.set(initiated_event_id, True)
+        else:
+            execution.external_cancels = execution.external_cancels.set(initiated_event_id, True)
+        self.touched[(kind, initiated_event_id)] = True
+        self.stored = True
+        self.owe_call((kind, initiated_event_id), True)
+
+    def drop_external(self, kind: int, initiated_event_id: int) -> None:
+        """Forget a pending signal or cancel request to another workflow."""
+        execution = self.execution
+        if kind == PART_EXTERNAL_SIGNAL:
+            execution.external_signals = execution.external_signals.delete(initiated_event_id)
+        else:
+            execution.external_cancels = execution.external_cancels.delete(initiated_event_id)
+        self.touched[(kind, initiated_event_id)] = True
+        self.stored = True
+        self.owe_call((kind, initiated_event_id), False)
+
+    def close_calls(self) -> None:
+        """The run has closed: what it owes now replaces what it owed before. What is under way stays so."""
+        execution = self.execution
+        for child in execution.children.values():
+            if child.initiated_event_id >= self.first_event_id and not child.settled:
+                # Asked for in this very step, so nothing was ever sent.
+                child = child.copy()
+                child.settled = True
+                self.put_child(child)
+        before = execution.calls
+        execution.calls = derive(execution)
+        unsent = [item for item in execution.calls if item not in before or item in execution.unsent]
+        execution.unsent = Map(dict.fromkeys(unsent, True))
+
+    def confirm_first_tasks(self) -> None:
+        """Take what is known of children's first tasks into stored state, with a step that stores anything."""
+        execution = self.execution
+        confirmed = execution.confirmed
+        execution.confirmed = Map()
+        for initiated_event_id in confirmed:
+            child = execution.children.get(initiated_event_id)
+            if child is not None:
+                child = child.copy()
+                child.first_task_known = True
+                self.put_child(child)
+
+    def owe_call(self, item: tuple[int, int], owed: bool) -> None:
+        """Note whether a call about this item is owed. One that is under way stays so until its answer comes."""
+        execution = self.execution
+        if owed and item not in execution.calls:
+            execution.calls = execution.calls.set(item, True)
+            execution.unsent = execution.unsent.set(item, True)
+        elif not owed and item in execution.calls:
+            execution.calls = execution.calls.delete(item)
+            if item in execution.unsent:
+                execution.unsent = execution.unsent.delete(item)
+
+    def call_returned(self, item: tuple[int, int]) -> None:
+        """A call about this item has come back: what is still owed about it may be sent."""
+        execution = self.execution
+        if item in execution.calls and item not in execution.unsent:
+            execution.unsent = execution.unsent.set(item, True)
 
     def remember_signal(self, request_id: str) -> None:
         """Remember a signal's request id for deduplication."""

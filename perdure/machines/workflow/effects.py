@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.machines.task_queue import Task
+from perdure.machines.workflow.calls import Call
 
 
 @final
@@ -46,4 +47,14 @@ class Answer:
         self.outcome = outcome
 
 
-Effect = OfferTask | WithdrawTask | Answer
+@final
+class Send:
+    """Send a call to another chain and bring its answer back as an input. Owed until the run records that answer."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+
+Effect = OfferTask | WithdrawTask | Answer | Send

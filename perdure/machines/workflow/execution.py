@@ -18,6 +18,7 @@ from immutables import Map
 
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
+from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.reset_points import ResetPoint
 
 RUNNING = 1
@@ -49,6 +50,7 @@ class RunInfo:
         "namespace",
         "namespace_id",
         "original_run_id",
+        "parent",
         "priority",
         "retry",
         "root_run_id",
@@ -90,6 +92,7 @@ class RunInfo:
         root_run_id: str,
         user_metadata: bytes,
         priority: bytes,
+        parent: Parent | None = None,
     ) -> None:
         self.namespace_id = namespace_id
         self.namespace = namespace
@@ -117,6 +120,7 @@ class RunInfo:
         self.root_run_id = root_run_id
         self.user_metadata = user_metadata
         self.priority = priority
+        self.parent = parent
         self.encoded: bytes = b""
         """The stored form, kept by codec.py once made."""
 
@@ -362,13 +366,19 @@ class Execution:
         "activity_count",
         "activity_ids",
         "alarm",
+        "awaits_parent",
         "branches",
         "buffered",
+        "calls",
         "cancel_request_id",
         "cancel_requested",
+        "children",
         "close_attempted",
         "close_time",
+        "confirmed",
         "deadlines",
+        "external_cancels",
+        "external_signals",
         "history_size",
         "info",
         "last_completed_started_event_id",
@@ -379,6 +389,7 @@ class Execution:
         "owed",
         "parts_spilled",
         "queries",
+        "report_answered",
         "request_ids",
         "reset_points",
         "retention",
@@ -397,6 +408,7 @@ class Execution:
         "timer_ids",
         "timers",
         "transition_count",
+        "unsent",
         "version",
         "worker_stamp",
     )
@@ -439,6 +451,10 @@ class Execution:
         self.timers: Map[str, Timer] = Map()
         self.timer_ids: Map[int, str] = Map()
         """Timer ids by started event id."""
+        self.children: Map[int, Child] = Map()
+        """By initiated event id, as are the next two."""
+        self.external_signals: Map[int, bool] = Map()
+        self.external_cancels: Map[int, bool] = Map()
         self.memo: Map[str, bytes] = Map()
         """Serialized payloads by key."""
         self.search_attributes: Map[str, bytes] = Map()
@@ -456,7 +472,18 @@ class Execution:
         """Bit set of part kinds that live in rows of their own, see codec.py."""
         self.close_attempted: bool = False
         """The worker tried to close the run over events it had not seen; its next task shuts signals out."""
+        self.awaits_parent: bool = False
+        """A child without a workflow task until its parent has recorded its start."""
+        self.report_answered: bool = False
+        """The parent has taken the report of this closed run."""
+        # derived
+        self.calls: Map[tuple[int, int], bool] = Map()
+        """What is owed to other chains, by (part kind, initiated event id); see outbound.py."""
         # volatile
+        self.unsent: Map[tuple[int, int], bool] = Map()
+        """Those of `calls` that are not under way."""
+        self.confirmed: Map[int, bool] = Map()
+        """Children whose first task is known to be scheduled; the next stored step takes it into their state."""
         self.queries: tuple[BufferedQuery, ...] = ()
         self.deadlines: Deadline | None = None
         self.owed: Deadline | None = None
@@ -506,6 +533,14 @@ class Execution:
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled
         other.close_attempted = self.close_attempted
+        other.children = self.children
+        other.external_signals = self.external_signals
+        other.external_cancels = self.external_cancels
+        other.awaits_parent = self.awaits_parent
+        other.report_answered = self.report_answered
+        other.calls = self.calls
+        other.unsent = self.unsent
+        other.confirmed = self.confirmed
         other.queries = self.queries
         other.deadlines = self.deadlines
         other.owed = self.owed
@@ -549,7 +584,9 @@ class ChainState:
         self.start_events = start_events
         """Serialized first events by run id, where the engine was asked for them."""
         self.start_requests = start_requests
-        """Start request ids of earlier runs that were asked for: run id, or "" when known to be absent."""
+        """Request ids that were asked for, of earlier runs' starts and (see `requests.py`) of what other workflows
+        sent: run id, or "" when known to be absent.
+        """
 
     @property
     def current(self) -> Execution | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.api import common, failure, history, workflowservice
+from perdure.machines.workflow.child import Parent
 
 
 class Input:
@@ -23,10 +24,25 @@ class Input:
 
 
 @final
+class Origin:
+    """The workflow that sends a signal or a cancel request. With `child_only` the receiver must be its child.
+
+    What it sends is known again by its request id in the whole chain, not in one run (DESIGN 1.2).
+    """
+
+    __slots__ = ("child_only", "run_id", "workflow_id")
+
+    def __init__(self, workflow_id: str, run_id: str, child_only: bool) -> None:
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.child_only = child_only
+
+
+@final
 class Signal(Input):
     """A signal (semantics 7.1). `request_id` "" is not deduplicated."""
 
-    __slots__ = ("attributes", "links", "request_id")
+    __slots__ = ("attributes", "links", "origin", "request_id")
 
     def __init__(
         self,
@@ -34,11 +50,13 @@ class Signal(Input):
         attributes: history.WorkflowExecutionSignaledEventAttributes,
         request_id: str,
         links: tuple[common.Link, ...] = (),
+        origin: Origin | None = None,
     ) -> None:
         super().__init__(run_id)
         self.attributes = attributes
         self.request_id = request_id
         self.links = links
+        self.origin = origin
 
 
 @final
@@ -46,10 +64,10 @@ class Start(Input):
     """StartWorkflowExecution with defaults filled in (semantics 2.1), or SignalWithStart when `signal` is given.
 
     `search_attributes` are validated payloads with their type metadata, serialized; `first_backoff` is the delay
-    of the first workflow task in ns.
+    of the first workflow task in ns. A child has a `parent` and its parent's `root` (workflow id, run id).
     """
 
-    __slots__ = ("first_backoff", "request", "search_attributes", "signal")
+    __slots__ = ("first_backoff", "parent", "request", "root", "search_attributes", "signal")
 
     def __init__(
         self,
@@ -57,12 +75,16 @@ class Start(Input):
         search_attributes: dict[str, bytes],
         first_backoff: int,
         signal: Signal | None = None,
+        parent: Parent | None = None,
+        root: tuple[str, str] = ("", ""),
     ) -> None:
         super().__init__("")
         self.request = request
         self.search_attributes = search_attributes
         self.first_backoff = first_backoff
         self.signal = signal
+        self.parent = parent
+        self.root = root
 
 
 @final
@@ -89,7 +111,7 @@ class StartOutcome:
 class RequestCancel(Input):
     """RequestCancelWorkflowExecution (semantics 7.2)."""
 
-    __slots__ = ("attributes", "first_run_id", "links", "request_id")
+    __slots__ = ("attributes", "first_run_id", "links", "origin", "request_id")
 
     def __init__(
         self,
@@ -98,12 +120,14 @@ class RequestCancel(Input):
         attributes: history.WorkflowExecutionCancelRequestedEventAttributes,
         request_id: str,
         links: tuple[common.Link, ...] = (),
+        origin: Origin | None = None,
     ) -> None:
         super().__init__(run_id)
         self.first_run_id = first_run_id
         self.attributes = attributes
         self.request_id = request_id
         self.links = links
+        self.origin = origin
 
 
 @final
@@ -299,21 +323,23 @@ class WorkflowTaskCompleted(Input):
 
     `search_attributes`: for the index of each command that carries some, the validated payloads (serialized, with
     their type metadata; b"" removes) or what is wrong with them: validation needs the namespace's
-    attribute map, which no machine sees.
+    attribute map, which no machine sees. `namespace_ids`: for the index of each command that names a namespace, its id.
     """
 
-    __slots__ = ("request", "search_attributes", "token")
+    __slots__ = ("namespace_ids", "request", "search_attributes", "token")
 
     def __init__(
         self,
         token: TaskToken,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
         search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes],
+        namespace_ids: dict[int, str] | None = None,
     ) -> None:
         super().__init__(token.run_id)
         self.token = token
         self.request = request
         self.search_attributes = search_attributes
+        self.namespace_ids = namespace_ids or {}
 
 
 @final

@@ -23,7 +23,9 @@ from perdure.machines.workflow import (
     close,
     codec,
     completion,
+    kin,
     offers,
+    outbound,
     queries,
     signals,
     start,
@@ -31,6 +33,18 @@ from perdure.machines.workflow import (
 )
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Effect
+from perdure.machines.workflow.exchange import (
+    CallUndelivered,
+    ChildClosed,
+    ChildFirstTaskScheduled,
+    ChildStarted,
+    ChildStartFailed,
+    ClosePolicyApplied,
+    ExternalAnswered,
+    ParentAnswered,
+    ParentClosed,
+    ScheduleFirstTask,
+)
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.inputs import (
     ActivityHeartbeat,
@@ -52,6 +66,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.requests import external, remembered_as
 from perdure.machines.workflow.target import find
 
 ALARM_SLACK = 60_000_000_000
@@ -82,6 +97,16 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ActivityHeartbeat: activity_task.heartbeat,
     Query: queries.asked,
     QueryAbandoned: queries.abandoned,
+    ScheduleFirstTask: kin.first_task,
+    ParentClosed: kin.parent_closed,
+    ChildClosed: kin.child_closed,
+    ChildStarted: kin.child_started,
+    ChildStartFailed: kin.child_start_failed,
+    ChildFirstTaskScheduled: kin.first_task_scheduled,
+    ClosePolicyApplied: kin.close_policy_applied,
+    ExternalAnswered: kin.external_answered,
+    ParentAnswered: kin.parent_answered,
+    CallUndelivered: kin.undelivered,
 }
 """Every input and the one function that handles it."""
 
@@ -165,6 +190,10 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     if state.chain is None:
         return None
     execution = state.runs.get(fact.run_id or state.chain.current_run_id)
+    sent = _sent_request(state, fact)
+    if sent:
+        wanted = remembered_as(sent)
+        return None if wanted in state.start_requests else Needs(state.chain.current_run_id, start_request=wanted)
     if isinstance(fact, Start):
         current = state.current
         wanted = fact.request.request_id
@@ -183,6 +212,15 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     if run_id not in state.start_events and _may_be_followed(execution, fact, now):
         return Needs(run_id, start_event_of=run_id)
     return None
+
+
+def _sent_request(state: ChainState, fact: Input) -> str:
+    """The request id of what another workflow sends, which the whole chain remembers; "" for anything else."""
+    if isinstance(fact, Signal | RequestCancel):
+        return fact.request_id if fact.origin is not None else ""
+    if isinstance(fact, ParentClosed):
+        return external(fact.parent.run_id, fact.parent.initiated_event_id)
+    return ""
 
 
 def _may_be_followed(execution: Execution, fact: Input, now: int) -> bool:
@@ -217,8 +255,11 @@ def _finish(current: Step, outcome: object) -> Transition:
             break
     deltas: list[RunDelta] = []
     for draft in current.drafts.values():
+        if draft.stored and draft.execution.confirmed:
+            draft.confirm_first_tasks()
         _settle_events(current, draft)
         offers.make(current, draft)
+        outbound.send(current, draft)
         alarm.settle(draft.execution)
         alarm_changed = _close_stored(draft) if draft.stored else False
         rows = codec.settle_parts(draft.execution, draft.touched) if draft.stored else []

@@ -94,6 +94,15 @@ def started_attributes(info: RunInfo) -> Started:
         attributes.workflow_execution_expiration_time.CopyFrom(timestamp_of(info.execution_expiration))
     if info.priority:
         attributes.priority.MergeFromString(info.priority)
+    parent = info.parent
+    if parent is not None:
+        attributes.parent_workflow_namespace = parent.namespace
+        attributes.parent_workflow_namespace_id = parent.namespace_id
+        attributes.parent_workflow_execution.workflow_id = parent.workflow_id
+        attributes.parent_workflow_execution.run_id = parent.run_id
+        attributes.parent_initiated_event_id = parent.initiated_event_id
+        attributes.root_workflow_execution.workflow_id = info.root_workflow_id
+        attributes.root_workflow_execution.run_id = info.root_run_id
     return attributes
 
 
@@ -139,6 +148,7 @@ def successor_info(
         root_run_id=run_id if previous.root_run_id == previous.run_id else previous.root_run_id,
         user_metadata=b"",
         priority=previous.priority,
+        parent=previous.parent,
     )
 
 

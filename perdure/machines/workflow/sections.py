@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
-from perdure.machines.workflow import request_ids, reset_points
+from perdure.machines.workflow import kin_rows, request_ids, reset_points
 from perdure.machines.workflow.execution import Execution
 
 
@@ -39,8 +39,12 @@ SECTIONS: tuple[Section, ...] = (
     Section(1, reset_points.encode, reset_points.decode),
     Section(2, request_ids.encode, request_ids.decode),
     Section(3, _encode_start_linked, _decode_start_linked),
+    Section(20, kin_rows.encode_children, kin_rows.decode_children),
+    Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
+    Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels),
+    Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
 )
-"""Every section there is. Numbers taken: 1 to 3."""
+"""Every section there is. Numbers taken: 1 to 3, 20 to 23."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from perdure.api import enums
-from perdure.errors import InvalidArgument, ResourceExhausted
+from perdure.errors import InvalidArgument, NotFound, ResourceExhausted
 from perdure.machines.workflow import workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.inputs import Signal
-from perdure.machines.workflow.target import find_running
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import Origin, Signal
+from perdure.machines.workflow.requests import remembered_as
+from perdure.machines.workflow.target import WRONG_PARENT, find_running
 
 
 def signaled(step: Step, signal: Signal) -> str:
     """SignalWorkflowExecution; returns the id of the run. A request id seen before is a success without effect."""
+    origin = signal.origin
+    if origin is not None:
+        taken = step.state.start_requests.get(remembered_as(signal.request_id))
+        if taken:
+            return taken
     execution = find_running(step, signal.run_id)
-    if signal.request_id and execution.signal_ids.get(signal.request_id, False):
+    if origin is None and signal.request_id and execution.signal_ids.get(signal.request_id, False):
         return execution.info.run_id
     draft = step.edit(execution)
     check(draft)
+    if origin is not None:
+        check_origin(execution, origin)
+        step.start_requests.append((remembered_as(signal.request_id), execution.info.run_id))
     record(draft, signal)
     if not workflow_task.in_backoff(draft.execution):
         workflow_task.schedule_if_needed(step, draft)
@@ -36,8 +46,17 @@ def check(draft: RunDraft) -> None:
         )
 
 
+def check_origin(execution: Execution, origin: Origin) -> None:
+    """What a workflow sends to its child only must not reach anybody else; NotFound if it would."""
+    if not origin.child_only:
+        return
+    parent = execution.info.parent
+    if parent is None or parent.workflow_id != origin.workflow_id or parent.run_id != origin.run_id:
+        raise NotFound(WRONG_PARENT)
+
+
 def record(draft: RunDraft, signal: Signal) -> None:
-    """Write the event and remember the request id."""
-    if signal.request_id:
+    """Write the event and remember the request id; what a workflow sends, the chain remembers."""
+    if signal.request_id and signal.origin is None:
         draft.remember_signal(signal.request_id)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, signal.attributes, links=signal.links)

@@ -141,7 +141,9 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     if verb.signal is not None:
         signals.record(draft, verb.signal)
     outcome = StartOutcome(info.run_id, info.first_run_id, True, RUNNING)
-    if not verb.first_backoff:
+    if verb.parent is not None:
+        draft.execution.awaits_parent = True
+    elif not verb.first_backoff:
         workflow_task.schedule(draft)
         if eager:
             outcome.eager = _start_eagerly(draft, request)
@@ -201,10 +203,11 @@ def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
         attempt=1,
         retry=policy_of(request.retry_policy) if request.HasField("retry_policy") else None,
         cron_schedule=request.cron_schedule,
-        root_workflow_id=request.workflow_id,
-        root_run_id=run_id,
+        root_workflow_id=verb.root[0] or request.workflow_id,
+        root_run_id=verb.root[1] or run_id,
         user_metadata=request.user_metadata.SerializeToString() if request.HasField("user_metadata") else b"",
         priority=request.priority.SerializeToString() if request.HasField("priority") else b"",
+        parent=verb.parent,
     )
 
 

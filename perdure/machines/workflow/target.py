@@ -7,6 +7,7 @@ from perdure.machines.workflow.draft import Step
 from perdure.machines.workflow.execution import Execution
 
 ALREADY_COMPLETED = "workflow execution already completed"
+WRONG_PARENT = "workflow parent does not match"
 
 
 def find(step: Step, run_id: str) -> Execution:

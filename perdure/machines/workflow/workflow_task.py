@@ -35,9 +35,11 @@ REPORTED_PROBLEMS = "TemporalReportedProblems"
 
 
 def schedule_if_needed(step: Step, draft: RunDraft) -> None:
-    """Schedule a normal workflow task unless one is pending or the run is closed (semantics 3.2)."""
+    """Schedule a normal workflow task unless one is pending or the run is closed (semantics 3.2), or is a child that
+    its parent has not recorded yet.
+    """
     execution = draft.execution
-    if execution.running and execution.task is None:
+    if execution.running and execution.task is None and not execution.awaits_parent:
         schedule(draft)
 
 

@@ -40,6 +40,7 @@ class Batch:
     """
 
     __slots__ = (
+        "_namespace_ids",
         "_search_attributes",
         "completed_event_id",
         "draft",
@@ -48,6 +49,7 @@ class Batch:
         "has_buffered",
         "index",
         "request",
+        "started_children",
         "step",
     )
 
@@ -58,6 +60,7 @@ class Batch:
         completed_event_id: int,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
         search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes] | None = None,
+        namespace_ids: dict[int, str] | None = None,
     ) -> None:
         self.step = step
         self.draft = draft
@@ -68,7 +71,10 @@ class Batch:
         self.eager: list[int] = []
         self.index: int = 0
         """Which command is being applied."""
+        self.started_children: set[str] = set()
+        """Workflow ids of the children that this batch starts."""
         self._search_attributes = search_attributes or {}
+        self._namespace_ids = namespace_ids or {}
 
     def search_attributes(self) -> dict[str, bytes]:
         """The validated search attributes of the current command; b"" removes one."""
@@ -82,6 +88,15 @@ class Batch:
         """What is wrong with the search attributes of the current command."""
         found = self._search_attributes.get(self.index)
         return found if isinstance(found, BadSearchAttributes) else None
+
+    def namespace_id(self, cause: int, name: str) -> str:
+        """The id of the namespace that the current command is about; another than the run's must be allowed."""
+        info = self.execution.info
+        if not name or name == info.namespace:
+            return info.namespace_id
+        if not self.env.limits.cross_namespace_commands:
+            raise CommandRejected(cause, "cross namespace commands are not allowed")
+        return self._namespace_ids[self.index]
 
     @property
     def execution(self) -> Execution:

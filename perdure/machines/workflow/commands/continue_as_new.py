@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.api import command as commands
-from perdure.api import common, enums, history, taskqueue
+from perdure.api import common, enums, history
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
 from perdure.machines import queue_names, retry
 from perdure.machines.workflow import close, runs, workflow_task
@@ -80,7 +80,7 @@ def _check(batch: Batch, asked: Asked) -> None:
             f"WorkflowType={name} Length={size} Limit={limits.id_length}",
         )
     own_queue = batch.execution.info.task_queue
-    about = f"WorkflowType={name} TaskQueue={_queue_text(asked.task_queue, own_queue)}"
+    about = f"WorkflowType={name} TaskQueue={queue_names.described(asked.task_queue, own_queue)}"
     if asked.task_queue.name:
         bad = queue_names.invalid_queue(asked.task_queue, limits.id_length, own_queue)
         if bad is not None:
@@ -122,13 +122,6 @@ def _check(batch: Batch, asked: Asked) -> None:
         )
     if wrong is not None:
         raise CommandRejected(_CAUSE, wrong.message, terminate=True)
-
-
-def _queue_text(queue: taskqueue.TaskQueue, own_queue: str) -> str:
-    """A task queue as Temporal's messages show it: protobuf-go's text, with defaults filled in."""
-    name = (queue.name or own_queue).replace("\\", "\\\\").replace('"', '\\"')
-    kind = enums.TaskQueueKind.Name(queue.kind or enums.TASK_QUEUE_KIND_NORMAL)
-    return f'name:"{name}" kind:{kind}'
 
 
 def _info(batch: Batch, asked: Asked) -> RunInfo:

@@ -1,0 +1,125 @@
+"""What one chain asks of another: a closed union of values (DESIGN 1.10). The engine carries them after the commit.
+
+A call is owed until the sender's state shows its answer, and may arrive more than once: the receiver knows it again by
+the key that its kind names. Nothing here decides anything: `outbound.py` derives calls from state and reads answers.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from perdure.ids import ChainKey
+from perdure.machines.workflow.child import Parent
+
+
+@final
+class Sender:
+    """Which run owes a call, about which of its pending items: (part kind, initiated event id)."""
+
+    __slots__ = ("branches", "chain", "item", "run_id")
+
+    def __init__(
+        self, chain: ChainKey, run_id: str, item: tuple[int, int], branches: tuple[tuple[bytes, int], ...]
+    ) -> None:
+        self.chain = chain
+        self.run_id = run_id
+        self.item = item
+        self.branches = branches
+
+
+@final
+class StartChild:
+    """Start a pending child. Known again by the start's request id."""
+
+    __slots__ = ("event_id", "parent", "priority", "root_run_id", "root_workflow_id", "sender", "target")
+
+    def __init__(
+        self,
+        sender: Sender,
+        target: ChainKey,
+        event_id: int,
+        parent: Parent,
+        root_workflow_id: str,
+        root_run_id: str,
+        priority: bytes,
+    ) -> None:
+        self.sender = sender
+        self.target = target
+        self.event_id = event_id
+        """The event of the sender's history that says what is asked; 0 for none."""
+        self.parent = parent
+        self.root_workflow_id = root_workflow_id
+        self.root_run_id = root_run_id
+        self.priority = priority
+
+
+@final
+class ScheduleChildFirstTask:
+    """The parent has recorded the child's start: the child may run. Known again by its having had a task."""
+
+    __slots__ = ("child_run_id", "event_id", "sender", "target")
+
+    def __init__(self, sender: Sender, target: ChainKey, child_run_id: str) -> None:
+        self.sender = sender
+        self.target = target
+        self.event_id = 0
+        self.child_run_id = child_run_id
+
+
+@final
+class SignalExternal:
+    """Signal another workflow. Known again by the request id, whichever run took it."""
+
+    __slots__ = ("event_id", "namespace", "sender")
+
+    def __init__(self, sender: Sender, event_id: int, namespace: str) -> None:
+        self.sender = sender
+        self.event_id = event_id
+        self.namespace = namespace
+        """The name of the sender's namespace, meant where the event names none."""
+
+
+@final
+class CancelExternal:
+    """Ask another workflow to cancel. Known again by the request id, whichever run took it."""
+
+    __slots__ = ("event_id", "namespace", "sender")
+
+    def __init__(self, sender: Sender, event_id: int, namespace: str) -> None:
+        self.sender = sender
+        self.event_id = event_id
+        self.namespace = namespace
+        """The name of the sender's namespace, meant where the event names none."""
+
+
+@final
+class ReportToParent:
+    """The last run of a child's chain has closed. Known again by the initiated event id no longer being pending."""
+
+    __slots__ = ("event_id", "first_run_id", "parent", "sender", "target")
+
+    def __init__(self, sender: Sender, target: ChainKey, event_id: int, parent: Parent, first_run_id: str) -> None:
+        self.sender = sender
+        self.target = target
+        self.event_id = event_id
+        self.parent = parent
+        self.first_run_id = first_run_id
+
+
+@final
+class ApplyClosePolicy:
+    """The parent has closed. `policy` is TERMINATE or REQUEST_CANCEL; known again by parent run and child run."""
+
+    __slots__ = ("child_first_run_id", "event_id", "parent", "policy", "sender", "target")
+
+    def __init__(self, sender: Sender, target: ChainKey, policy: int, child_first_run_id: str, parent: Parent) -> None:
+        self.sender = sender
+        self.target = target
+        self.event_id = 0
+        self.policy = policy
+        self.child_first_run_id = child_first_run_id
+        """Empty when the parent never heard of the child's start."""
+        self.parent = parent
+
+
+Call = StartChild | ScheduleChildFirstTask | SignalExternal | CancelExternal | ReportToParent | ApplyClosePolicy

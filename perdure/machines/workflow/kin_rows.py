@@ -1,0 +1,79 @@
+"""The stored form of what a run has to do with other chains: its children, its external signals, its parent.
+
+Few of them live in a section of the core (sections.py), many in rows of their own (codec.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from immutables import Map
+
+from perdure.machines.workflow.child import Child
+from perdure.machines.workflow.execution import Execution
+
+CHILDREN_SPILLED = 64
+EXTERNAL_SIGNALS_SPILLED = 128
+EXTERNAL_CANCELS_SPILLED = 256
+"""Bits of `Execution.parts_spilled` (see codec.py): a section leaves out what lives in rows of its own."""
+
+
+def child_tuple(child: Child) -> tuple[object, ...]:
+    """The stored form of a pending child."""
+    return (
+        child.initiated_event_id,
+        child.namespace_id,
+        child.namespace,
+        child.workflow_id,
+        child.workflow_type,
+        child.close_policy,
+        child.started_event_id,
+        child.started_run_id,
+        child.first_task_known,
+        child.settled,
+    )
+
+
+def child_of(f: Any) -> Child:
+    """A pending child from its stored form."""
+    return Child(*f)
+
+
+def encode_children(execution: Execution) -> object | None:
+    if not execution.children or execution.parts_spilled & CHILDREN_SPILLED:
+        return None
+    return [child_tuple(child) for child in execution.children.values()]
+
+
+def decode_children(execution: Execution, stored: Any) -> None:
+    execution.children = Map({f[0]: child_of(f) for f in stored})
+
+
+def encode_external_signals(execution: Execution) -> object | None:
+    if not execution.external_signals or execution.parts_spilled & EXTERNAL_SIGNALS_SPILLED:
+        return None
+    return list(execution.external_signals)
+
+
+def decode_external_signals(execution: Execution, stored: Any) -> None:
+    execution.external_signals = Map(dict.fromkeys(stored, True))
+
+
+def encode_external_cancels(execution: Execution) -> object | None:
+    if not execution.external_cancels or execution.parts_spilled & EXTERNAL_CANCELS_SPILLED:
+        return None
+    return list(execution.external_cancels)
+
+
+def decode_external_cancels(execution: Execution, stored: Any) -> None:
+    execution.external_cancels = Map(dict.fromkeys(stored, True))
+
+
+def encode_kin(execution: Execution) -> object | None:
+    if not execution.awaits_parent and not execution.report_answered:
+        return None
+    return (execution.awaits_parent, execution.report_answered)
+
+
+def decode_kin(execution: Execution, stored: Any) -> None:
+    execution.awaits_parent, execution.report_answered = stored

@@ -1,0 +1,339 @@
+"""From what a run owes to calls, from a call to the receiver's input, from its outcome to the sender's (DESIGN 1.10).
+
+Pure. The engine only carries: it loads the event that a call names, submits what `request` says, and brings back what
+`answer` makes of the outcome. Every retry is derived from the state anew, so a call that has become pointless dies out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from immutables import Map
+
+from perdure.api import common, enums, history, workflowservice
+from perdure.errors import (
+    Aborted,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    NamespaceNotFound,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+    WorkflowExecutionAlreadyStarted,
+)
+from perdure.ids import ChainKey, Kind
+from perdure.machines import priorities
+from perdure.machines.workflow import requests, runs, workflow_task
+from perdure.machines.workflow.calls import (
+    ApplyClosePolicy,
+    Call,
+    CancelExternal,
+    ReportToParent,
+    ScheduleChildFirstTask,
+    Sender,
+    SignalExternal,
+    StartChild,
+)
+from perdure.machines.workflow.child import Child, Parent
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.effects import Send
+from perdure.machines.workflow.exchange import (
+    ChildClosed,
+    ChildFirstTaskScheduled,
+    ChildStarted,
+    ChildStartFailed,
+    ClosePolicyApplied,
+    ExternalAnswered,
+    ParentAnswered,
+    ParentClosed,
+    ScheduleFirstTask,
+)
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import Input, Origin, RequestCancel, Signal, Start, StartOutcome
+from perdure.machines.workflow.owed import (
+    ABANDON,
+    PART_CHILD,
+    PART_EXTERNAL_CANCEL,
+    PART_EXTERNAL_SIGNAL,
+    REPORT,
+)
+
+PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)
+"""Errors that answer nothing: ask again later."""
+
+_SIGNAL_FAILED = enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+_CANCEL_FAILED = enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+
+# -- what is owed ------------------------------------------------------------------------------------------------------
+
+
+def send(step: Step, draft: RunDraft) -> None:
+    """Send everything that is owed and not under way. The marks are volatile."""
+    execution = draft.execution
+    if not execution.unsent:
+        return
+    for item in sorted(execution.unsent):
+        step.effects.append(Send(call_of(step.key, execution, item)))
+    execution.unsent = Map()
+
+
+def call_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> Call:
+    """The call that is owed about an item of `execution.calls`."""
+    info = execution.info
+    sender = Sender(chain, info.run_id, item, execution.branches)
+    kind, event_id = item
+    if item == REPORT:
+        parent = info.parent
+        assert parent is not None, "only a child reports"
+        target = ChainKey(parent.namespace_id, Kind.WORKFLOW, parent.workflow_id)
+        return ReportToParent(sender, target, execution.next_event_id - 1, parent, info.first_run_id)
+    if kind == PART_CHILD:
+        return _about_child(sender, execution, execution.children[event_id])
+    if kind == PART_EXTERNAL_SIGNAL:
+        return SignalExternal(sender, event_id, info.namespace)
+    assert kind == PART_EXTERNAL_CANCEL, f"no item of kind {kind} owes a call"
+    return CancelExternal(sender, event_id, info.namespace)
+
+
+def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
+    info = execution.info
+    target = ChainKey(child.namespace_id, Kind.WORKFLOW, child.workflow_id)
+    if not execution.running and (child.close_policy != ABANDON or not child.started_event_id):
+        policy: int = child.close_policy
+        if not child.started_event_id:
+            policy = enums.PARENT_CLOSE_POLICY_TERMINATE
+        return ApplyClosePolicy(sender, target, policy, child.started_run_id, _as_parent(execution, child))
+    if child.started_event_id:
+        return ScheduleChildFirstTask(sender, target, child.started_run_id)
+    return StartChild(
+        sender,
+        target,
+        child.initiated_event_id,
+        _as_parent(execution, child),
+        info.root_workflow_id,
+        info.root_run_id,
+        info.priority,
+    )
+
+
+def _as_parent(execution: Execution, child: Child) -> Parent:
+    info = execution.info
+    return Parent(info.namespace_id, info.namespace, info.workflow_id, info.run_id, child.initiated_event_id)
+
+
+# -- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input] | Input:
+    """Whom to tell what; an input alone is the sender's answer, found without asking. `event` is the one it names."""
+    if isinstance(call, StartChild):
+        return call.target, _start(call, _named(event))
+    if isinstance(call, ScheduleChildFirstTask):
+        return call.target, ScheduleFirstTask(call.child_run_id)
+    if isinstance(call, SignalExternal):
+        return _signal(call, _named(event))
+    if isinstance(call, CancelExternal):
+        return _cancel(call, _named(event))
+    if isinstance(call, ReportToParent):
+        parent = call.parent
+        sender = call.sender
+        return call.target, ChildClosed(
+            parent.run_id, parent.initiated_event_id, sender.chain.id, sender.run_id, call.first_run_id, _named(event)
+        )
+    if isinstance(call, ApplyClosePolicy):
+        return call.target, ParentClosed(call.parent, call.child_first_run_id, call.policy)
+    assert_never(call)
+
+
+def _named(event: history.HistoryEvent | None) -> history.HistoryEvent:
+    assert event is not None, "the call names an event"
+    return event
+
+
+_START_FIELDS = (
+    "workflow_type",
+    "task_queue",
+    "input",
+    "header",
+    "workflow_execution_timeout",
+    "workflow_run_timeout",
+    "workflow_task_timeout",
+    "retry_policy",
+    "memo",
+    "search_attributes",
+)
+
+
+def _start(call: StartChild, event: history.HistoryEvent) -> Start:
+    """The start of a child: what the initiated event says, and nothing else (semantics 9.1)."""
+    asked: Any = event.start_child_workflow_execution_initiated_event_attributes
+    start: Any = workflowservice.StartWorkflowExecutionRequest(
+        namespace=asked.namespace,
+        workflow_id=asked.workflow_id,
+        request_id=requests.child_start(call.sender.run_id, call.event_id),
+        workflow_id_reuse_policy=asked.workflow_id_reuse_policy,
+        workflow_id_conflict_policy=enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+        cron_schedule=asked.cron_schedule,
+    )
+    for name in _START_FIELDS:
+        if asked.HasField(name):
+            getattr(start, name).CopyFrom(getattr(asked, name))
+    if event.HasField("user_metadata"):
+        start.user_metadata.CopyFrom(event.user_metadata)
+    own = asked.priority.SerializeToString() if asked.HasField("priority") else b""
+    priority = priorities.merged(call.priority, own)
+    if priority or asked.HasField("priority"):
+        start.priority.MergeFromString(priority)
+    found = runs.present_payloads(asked.search_attributes.indexed_fields)
+    root = (call.root_workflow_id, call.root_run_id)
+    return Start(start, found, 0, parent=call.parent, root=root)
+
+
+def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
+    asked = event.signal_external_workflow_execution_initiated_event_attributes
+    target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
+    if target == call.sender.chain:
+        return _signal_failed(call, event, _SIGNAL_NOT_FOUND)
+    sender = call.sender
+    request_id = requests.external(sender.run_id, call.event_id)
+    attributes = history.WorkflowExecutionSignaledEventAttributes(
+        signal_name=asked.signal_name,
+        identity=workflow_task.SERVER_IDENTITY,
+        external_workflow_execution=common.WorkflowExecution(workflow_id=sender.chain.id, run_id=sender.run_id),
+        request_id=request_id,
+    )
+    if asked.HasField("input"):
+        attributes.input.CopyFrom(asked.input)
+    if asked.HasField("header"):
+        attributes.header.CopyFrom(asked.header)
+    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only)
+    return target, Signal(asked.workflow_execution.run_id, attributes, request_id, origin=origin)
+
+
+def _cancel(call: CancelExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
+    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
+    target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
+    if target == call.sender.chain:
+        return _cancel_failed(call, event, _CANCEL_NOT_FOUND)
+    sender = call.sender
+    attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
+        cause=asked.reason,
+        external_initiated_event_id=call.event_id,
+        external_workflow_execution=common.WorkflowExecution(workflow_id=sender.chain.id, run_id=sender.run_id),
+        identity=workflow_task.SERVER_IDENTITY,
+    )
+    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only)
+    request_id = requests.external(sender.run_id, call.event_id)
+    return target, RequestCancel(asked.workflow_execution.run_id, "", attributes, request_id, origin=origin)
+
+
+# -- what comes back ---------------------------------------------------------------------------------------------------
+
+_SIGNAL_NOT_FOUND = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+_CANCEL_NOT_FOUND = enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
+
+
+def answer(call: Call, event: history.HistoryEvent | None, outcome: object) -> Input | None:
+    """The sender's input for the receiver's outcome, a value or a `ServiceError`; None when it settles nothing."""
+    if isinstance(outcome, PASSING):
+        return None
+    run_id = call.sender.run_id
+    _, event_id = call.sender.item
+    if isinstance(call, StartChild):
+        return _start_answer(call, _named(event), outcome)
+    if isinstance(call, SignalExternal):
+        return _signal_answer(call, _named(event), outcome)
+    if isinstance(call, CancelExternal):
+        return _cancel_answer(call, _named(event), outcome)
+    if isinstance(outcome, ServiceError) and not isinstance(outcome, NotFound | NamespaceNotFound):
+        return None
+    if isinstance(call, ScheduleChildFirstTask):
+        return ChildFirstTaskScheduled(run_id, event_id)
+    if isinstance(call, ReportToParent):
+        return ParentAnswered(run_id)
+    if isinstance(call, ApplyClosePolicy):
+        return ClosePolicyApplied(run_id, event_id)
+    assert_never(call)
+
+
+def _start_answer(call: StartChild, event: history.HistoryEvent, outcome: object) -> Input | None:
+    run_id = call.sender.run_id
+    asked = event.start_child_workflow_execution_initiated_event_attributes
+    if isinstance(outcome, StartOutcome):
+        header = asked.header if asked.HasField("header") else None
+        return ChildStarted(run_id, call.event_id, outcome.run_id, header)
+    if isinstance(outcome, WorkflowExecutionAlreadyStarted):
+        cause: int = enums.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS
+        return ChildStartFailed(run_id, call.event_id, cause, asked.control)
+    if isinstance(outcome, NamespaceNotFound):
+        cause = enums.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND
+        return ChildStartFailed(run_id, call.event_id, cause, asked.control)
+    return None
+
+
+def _signal_answer(call: SignalExternal, event: history.HistoryEvent, outcome: object) -> Input | None:
+    if isinstance(outcome, NamespaceNotFound):
+        cause: int = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND
+        return _signal_failed(call, event, cause)
+    if isinstance(outcome, NotFound):
+        return _signal_failed(call, event, _SIGNAL_NOT_FOUND)
+    if isinstance(outcome, InvalidArgument):
+        cause = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED
+        return _signal_failed(call, event, cause)
+    if isinstance(outcome, ServiceError):
+        return None
+    asked = event.signal_external_workflow_execution_initiated_event_attributes
+    attributes = history.ExternalWorkflowExecutionSignaledEventAttributes(
+        initiated_event_id=call.event_id,
+        namespace=asked.namespace or call.namespace,
+        namespace_id=asked.namespace_id,
+        workflow_execution=asked.workflow_execution,
+        control=asked.control,
+    )
+    event_type = enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED
+    return ExternalAnswered(call.sender.run_id, call.sender.item, event_type, attributes)
+
+
+def _signal_failed(call: SignalExternal, event: history.HistoryEvent, cause: int) -> Input:
+    asked = event.signal_external_workflow_execution_initiated_event_attributes
+    attributes = history.SignalExternalWorkflowExecutionFailedEventAttributes(
+        cause=cause,  # type: ignore[arg-type]  # plain numbers
+        namespace=asked.namespace or call.namespace,
+        namespace_id=asked.namespace_id,
+        workflow_execution=asked.workflow_execution,
+        initiated_event_id=call.event_id,
+        control=asked.control,
+    )
+    return ExternalAnswered(call.sender.run_id, call.sender.item, _SIGNAL_FAILED, attributes)
+
+
+def _cancel_answer(call: CancelExternal, event: history.HistoryEvent, outcome: object) -> Input | None:
+    if isinstance(outcome, NamespaceNotFound):
+        return _cancel_failed(call, event, enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND)
+    if isinstance(outcome, NotFound):
+        return _cancel_failed(call, event, _CANCEL_NOT_FOUND)
+    if isinstance(outcome, ServiceError):
+        return None
+    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
+    attributes = history.ExternalWorkflowExecutionCancelRequestedEventAttributes(
+        initiated_event_id=call.event_id,
+        namespace=asked.namespace or call.namespace,
+        namespace_id=asked.namespace_id,
+        workflow_execution=asked.workflow_execution,
+    )
+    event_type = enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    return ExternalAnswered(call.sender.run_id, call.sender.item, event_type, attributes)
+
+
+def _cancel_failed(call: CancelExternal, event: history.HistoryEvent, cause: int) -> Input:
+    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
+    attributes = history.RequestCancelExternalWorkflowExecutionFailedEventAttributes(
+        cause=cause,  # type: ignore[arg-type]  # plain numbers
+        namespace=asked.namespace or call.namespace,
+        namespace_id=asked.namespace_id,
+        workflow_execution=asked.workflow_execution,
+        initiated_event_id=call.event_id,
+    )
+    return ExternalAnswered(call.sender.run_id, call.sender.item, _CANCEL_FAILED, attributes)

@@ -180,6 +180,9 @@ def _start(call: StartChild, event: history.HistoryEvent) -> Start:
     for name in _START_FIELDS:
         if asked.HasField(name):
             getattr(start, name).CopyFrom(getattr(asked, name))
+    if asked.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
+        start.workflow_id_reuse_policy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+        start.workflow_id_conflict_policy = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
     if event.HasField("user_metadata"):
         start.user_metadata.CopyFrom(event.user_metadata)
     own = asked.priority.SerializeToString() if asked.HasField("priority") else b""

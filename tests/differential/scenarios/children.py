@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any as Anything
+
 from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import ParentClosePolicy, WorkflowIdReusePolicy
 from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..family import kid_history, kid_id, kid_queue, start_kid, with_kid
-from ..script import Anything, Script
+from ..script import Script
 from ..values import (
     attributes,
     cancel_workflow,
@@ -292,13 +294,16 @@ def grandchild(s: Script) -> None:
     s.describe(execution=execution(f"grand-{kid_id(s)}"))
 
 
+def _await_listed(s: Script, request: rpc.ListWorkflowExecutionsRequest, count: int) -> None:
+    s.eventually(request, rpc.ListWorkflowExecutionsResponse, lambda found: len(found.executions) == count)
+
+
 def listed(s: Script) -> None:
     """A child is found by its parent and its root."""
     kid = with_kid(s)
     for query in (f"ParentWorkflowId = '{s.workflow_id}'", f"RootWorkflowId = '{s.workflow_id}'"):
         request = rpc.ListWorkflowExecutionsRequest(namespace="default", query=query)
-        expected = 1 if query.startswith("Parent") else 2
-        s.eventually(request, rpc.ListWorkflowExecutionsResponse, lambda found, n=expected: len(found.executions) == n)
+        _await_listed(s, request, 1 if query.startswith("Parent") else 2)
     s.complete(kid, complete_workflow())
 
 

@@ -12,7 +12,7 @@ from immutables import Map
 
 from perdure.api import command as commands
 from perdure.api import enums, history
-from perdure.errors import ServiceError
+from perdure.errors import NotFound, ServiceError
 from perdure.ids import ChainKey, Kind, SeededIds
 from perdure.machines.env import Limits
 from perdure.machines.workflow import outbound
@@ -51,7 +51,7 @@ class Relative(Chronicle):
     def _first(self, fact: Input) -> object:
         outcome = super().apply(fact) if type(fact).__name__ == "Start" else None
         if outcome is None:
-            raise outbound.NotFound("workflow not found for ID: " + self.key.id)
+            raise NotFound("workflow not found for ID: " + self.key.id)
         return outcome
 
     def _load(self, run_id: str) -> None:

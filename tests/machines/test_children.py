@@ -45,7 +45,8 @@ def test_a_child_and_its_parent_hear_of_each_other() -> None:
     assert (ended.initiated_event_id, ended.started_event_id) == (5, 6)
     assert ended.workflow_execution == common.WorkflowExecution(workflow_id="kid", run_id=kid.run_id)
     assert kid.kinds() == [*BEGUN, "COMPLETED"]
-    assert not parent.execution.children and not parent.execution.calls
+    assert not parent.execution.children
+    assert not parent.execution.calls
 
 
 def test_a_child_knows_its_parent_and_root() -> None:
@@ -59,7 +60,8 @@ def test_a_child_knows_its_parent_and_root() -> None:
     family.settle()
     grandkid = family.member("grandkid").execution.info
     assert (grandkid.root_workflow_id, grandkid.root_run_id) == ("wf", parent.run_id)
-    assert grandkid.parent is not None and grandkid.parent.workflow_id == "kid"
+    assert grandkid.parent is not None
+    assert grandkid.parent.workflow_id == "kid"
 
 
 def test_a_child_has_no_workflow_task_before_its_parent_has_recorded_it() -> None:
@@ -145,7 +147,8 @@ def test_only_the_last_run_of_a_chain_reports() -> None:
     kid.ring()
     kid.turn(complete_workflow())
     (report,) = kid.calls
-    assert isinstance(report, ReportToParent) and report.first_run_id == first
+    assert isinstance(report, ReportToParent)
+    assert report.first_run_id == first
     family.settle()
     assert parent.kinds().count("CHILD_COMPLETED") == 1
 
@@ -160,7 +163,8 @@ def test_a_report_is_owed_until_it_is_answered() -> None:
     kid.die()
     (report,) = kid.calls
     assert isinstance(report, ReportToParent)
-    assert kid.last is not None and not kid.last.deltas[0].reclaim
+    assert kid.last is not None
+    assert not kid.last.deltas[0].reclaim
     family.settle()
     assert "CHILD_COMPLETED" in parent.kinds()
     assert alarm.durable_alarm(kid.execution) == kid.execution.close_time + kid.execution.retention
@@ -254,7 +258,8 @@ def test_a_child_asked_for_in_the_closing_batch_is_never_started() -> None:
     parent = family.member("wf")
     parent.begin()
     parent.turn(start_child(parent_close_policy=ABANDON), complete_workflow())
-    assert not parent.calls and not parent.execution.calls
+    assert not parent.calls
+    assert not parent.execution.calls
     assert 5 in parent.execution.children
 
 
@@ -285,7 +290,8 @@ def test_start_and_end_of_a_child_in_one_buffer() -> None:
     family.settle()
     kid.turn(complete_workflow())
     family.settle()
-    assert not parent.execution.children and len(parent.execution.buffered) == 2
+    assert not parent.execution.children
+    assert len(parent.execution.buffered) == 2
     parent.complete(start_timer("t", 5))
     assert parent.kinds()[-4:] == ["TIMER_STARTED", "CHILD_STARTED", "CHILD_COMPLETED", "TASK_SCHEDULED"]
     started, ended = parent.events[-3:-1]
@@ -352,7 +358,7 @@ def test_a_signal_to_another_workflow() -> None:
 
 @pytest.mark.parametrize("end", [complete_workflow, continue_as_new])
 def test_a_repeated_signal_is_known_again_by_the_whole_chain(end: object) -> None:
-    """DESIGN 1.2: its answer was lost; meanwhile the receiver has closed or gone on. Exactly one effect, one success."""
+    """DESIGN 1.2: its answer was lost while the receiver closed or went on. Exactly one effect, one success."""
     family, sender, other = strangers()
     sender.turn(signal_external())
     family.ask(sender.calls[0])
@@ -399,14 +405,16 @@ def test_what_cannot_be_delivered_is_told(wanted: object, told: str) -> None:
     sender.turn(wanted)  # type: ignore[arg-type]  # a command
     family.settle()
     assert sender.kinds()[-2:] == [told, "TASK_SCHEDULED"]
-    assert "SIGNALED" not in other.kinds() and "CANCEL_REQUESTED" not in other.kinds()
+    assert "SIGNALED" not in other.kinds()
+    assert "CANCEL_REQUESTED" not in other.kinds()
 
 
 def test_a_closed_sender_sends_nothing_more() -> None:
     """9.3: a signal that waits when its sender closes is dropped."""
-    family, sender, other = strangers()
+    _family, sender, other = strangers()
     sender.turn(signal_external(), complete_workflow())
-    assert not sender.calls and not sender.execution.calls
+    assert not sender.calls
+    assert not sender.execution.calls
     assert "SIGNALED" not in other.kinds()
 
 

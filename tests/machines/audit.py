@@ -16,6 +16,7 @@ from perdure.machines.deadlines import Deadline
 from perdure.machines.env import Env
 from perdure.machines.workflow import alarm, codec, machine
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.draft import PART_SIGNAL_ID, RunDraft
 from perdure.machines.workflow.execution import RUNNING, Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
@@ -23,7 +24,18 @@ from perdure.machines.workflow.inputs import AlarmRang, Input
 NEVER = 1 << 70
 KEYED_FROM = 128
 """Part kinds from here on are not loaded with the run."""
-_VOLATILE = ("queries", "deadlines", "owed", "offered", "encoded", "version", "alarm", "signal_ids")
+_VOLATILE = (
+    "queries",
+    "unsent",
+    "confirmed",
+    "deadlines",
+    "owed",
+    "offered",
+    "encoded",
+    "version",
+    "alarm",
+    "signal_ids",
+)
 _TASK_PROBLEMS = "TemporalReportedProblems"
 
 
@@ -77,10 +89,21 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         view["reset points"] = frozen(execution.reset_points)
         view["attached"] = execution.request_ids
         view["cancel requested"] = execution.cancel_requested
+        view["children"] = {c.initiated_event_id: _recorded_child(c) for c in execution.children.values()}
+        view["externals"] = (set(execution.external_signals), set(execution.external_cancels))
         view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
         view["activities"] = {a.scheduled_event_id: _recorded_activity(a) for a in execution.activities.values()}
         view["activity ids"] = dict(execution.activity_ids.items())
     return view
+
+
+def _recorded_child(c: Child) -> tuple[object, ...]:
+    return (
+        (c.namespace_id, c.namespace, c.workflow_id, c.workflow_type),
+        c.close_policy,
+        c.started_event_id,
+        c.started_run_id,
+    )
 
 
 def _recorded_activity(a: Activity) -> tuple[object, ...]:
@@ -117,15 +140,18 @@ def replay(info_of: Execution, env: Env, events: list[history.HistoryEvent]) -> 
 
 def owed_at(execution: Execution, durable: bool) -> int:
     """The earliest time at which anything is due, found by looking at everything; `NEVER` if nothing is."""
+    calls = bool(execution.unsent) if not durable else owes_calls(execution)
     if not execution.running:
+        if calls or execution.calls:
+            return execution.close_time if calls else NEVER
         return execution.close_time + execution.retention
-    due = [NEVER]
+    due = [execution.last_update_time if calls else NEVER]
     info = execution.info
     if info.run_expiration:
         due.append(info.run_expiration)
     task = execution.task
     if task is None:
-        if not execution.task_ever_scheduled and info.execution_time > info.start_time:
+        if not execution.awaits_parent and not execution.task_ever_scheduled and info.execution_time > info.start_time:
             due.append(info.execution_time)
     elif task.started_event_id:
         due.append(task.started_time + task.timeout)
@@ -138,6 +164,21 @@ def owed_at(execution: Execution, durable: bool) -> int:
         due += _owed_by(activity, durable)
     due += [timer.expiry for timer in execution.timers.values()]
     return min(due)
+
+
+def owes_calls(execution: Execution) -> bool:
+    """Whether another chain waits for anything of this run, as far as its stored state tells."""
+    for c in execution.children.values():
+        started = c.started_event_id != 0
+        if execution.running:
+            if not (started and c.first_task_known):
+                return True
+        elif not c.settled and not (c.close_policy == enums.PARENT_CLOSE_POLICY_ABANDON and c.first_task_known):
+            return True
+    if execution.running:
+        return bool(execution.external_signals or execution.external_cancels)
+    reports = execution.info.parent is not None and not execution.new_run_id
+    return reports and not execution.report_answered
 
 
 def _owed_by(a: Activity, durable: bool) -> list[int]:

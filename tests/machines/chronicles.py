@@ -12,7 +12,8 @@ from perdure.errors import InvalidArgument
 from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.effects import Answer, OfferTask
+from perdure.machines.workflow.calls import Call
+from perdure.machines.workflow.effects import Answer, OfferTask, Send
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
@@ -50,6 +51,8 @@ class Chronicle(Story):
         self.shelf = Shelf()
         self.last: machine.Transition | None = None
         self.request_ids = 0
+        self.calls: list[Call] = []
+        """What was sent to other chains and has not come back."""
 
     # -- the machine -----------------------------------------------------------------------------------------------
 
@@ -67,6 +70,8 @@ class Chronicle(Story):
                 self.offers.append(effect.task)
             elif isinstance(effect, Answer):
                 self.answers.append(effect)
+            elif isinstance(effect, Send):
+                self.calls.append(effect.call)
         self.events = self.shelf.histories[self.run_id]
         return transition.outcome
 
@@ -75,6 +80,7 @@ class Chronicle(Story):
         self.state = self.shelf.reload()
         self.offers.clear()
         self.answers.clear()
+        self.calls.clear()
         self.apply(AlarmRang(self.run_id))
         return self
 

@@ -47,7 +47,8 @@ async def heartbeat_until_cancelled() -> str:
         while True:
             activity.heartbeat()
             with suppress(TimeoutError):
-                await asyncio.wait_for(activity.wait_for_cancelled(), 0.02)
+                async with asyncio.timeout(0.02):
+                    await asyncio.Event().wait()
     except asyncio.CancelledError:
         return "cancelled"
 

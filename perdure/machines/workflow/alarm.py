@@ -107,22 +107,20 @@ def settle(execution: Execution) -> None:
 
 def volatile_alarm(execution: Execution) -> int:
     """When this process must look at the run again, ns since the epoch; `NEVER` if not. Call after `settle`."""
-    if execution.unsent:
-        return due_since(execution)
+    calls = due_since(execution) if execution.unsent else NEVER
     if not execution.running:
         # With calls under way, their answers come without an alarm.
-        return NEVER if execution.calls else execution.close_time + execution.retention
-    return min(_common(execution), _task_alarm(execution, False))
+        return calls if execution.calls else execution.close_time + execution.retention
+    return min(_common(execution), _task_alarm(execution, False), calls)
 
 
 def durable_alarm(execution: Execution) -> int:
     """When an owner that knows nothing of this process must look at the run; never later than what is owed."""
-    if execution.calls:
-        return due_since(execution)
+    calls = due_since(execution) if execution.calls else NEVER
     if not execution.running:
-        return execution.close_time + execution.retention
+        return calls if execution.calls else execution.close_time + execution.retention
     owed = execution.owed.when if execution.owed is not None else NEVER
-    return min(_common(execution), _task_alarm(execution, True), owed)
+    return min(_common(execution), _task_alarm(execution, True), owed, calls)
 
 
 def _common(execution: Execution) -> int:

@@ -110,13 +110,16 @@ class ReportToParent:
 class ApplyClosePolicy:
     """The parent has closed. `policy` is TERMINATE or REQUEST_CANCEL; known again by parent run and child run."""
 
-    __slots__ = ("child_first_run_id", "event_id", "parent", "policy", "sender", "target")
+    __slots__ = ("child_first_run_id", "event_id", "identity", "parent", "policy", "sender", "target")
 
-    def __init__(self, sender: Sender, target: ChainKey, policy: int, child_first_run_id: str, parent: Parent) -> None:
+    def __init__(
+        self, sender: Sender, target: ChainKey, policy: int, child_first_run_id: str, parent: Parent, identity: str
+    ) -> None:
         self.sender = sender
         self.target = target
         self.event_id = 0
         self.policy = policy
+        self.identity = identity
         self.child_first_run_id = child_first_run_id
         """Empty when the parent never heard of the child's start."""
         self.parent = parent

@@ -239,6 +239,7 @@ def _schedule_next(batch: Batch, task: WorkflowTask) -> WorkflowTaskDelivery | N
     if not request.return_new_workflow_task:
         return None
     started = workflow_task.start(draft, INLINE_REQUEST_ID, request.identity)
-    result = workflow_task.delivery(execution, started, started.sticky)
+    # The worker that asks for the task inline has the history so far, sticky queue or not.
+    result = workflow_task.delivery(execution, started, True)
     queries.deliver_queries(execution)
     return result

@@ -343,6 +343,7 @@ class RunDraft:
                 child = child.copy()
                 child.first_task_known = True
                 self.put_child(child)
+                self.call_returned((PART_CHILD, initiated_event_id))
 
     def owe_call(self, item: tuple[int, int], owed: bool) -> None:
         """Note whether a call about this item is owed. One that is under way stays so until its answer comes."""

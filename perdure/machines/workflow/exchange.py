@@ -52,10 +52,11 @@ class ParentClosed(Input):
     `child_first_run_id` "": the parent never heard of the start; the child is whatever `parent` started.
     """
 
-    __slots__ = ("child_first_run_id", "parent", "policy")
+    __slots__ = ("child_first_run_id", "identity", "parent", "policy")
 
-    def __init__(self, parent: Parent, child_first_run_id: str, policy: int) -> None:
+    def __init__(self, parent: Parent, child_first_run_id: str, policy: int, identity: str) -> None:
         super().__init__("")
+        self.identity = identity
         self.parent = parent
         self.child_first_run_id = child_first_run_id
         self.policy = policy

@@ -65,11 +65,9 @@ def parent_closed(step: Step, told: ParentClosed) -> None:
     if not _is_parent(told.parent, info.parent):
         raise NotFound(WRONG_PARENT)
     if told.policy == enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL:
-        _cancel_by_policy(step, execution, told.parent)
+        _cancel_by_policy(step, execution, told)
         return
-    attributes = history.WorkflowExecutionTerminatedEventAttributes(
-        reason=CLOSE_POLICY_REASON, identity=workflow_task.SERVER_IDENTITY
-    )
+    attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=CLOSE_POLICY_REASON, identity=told.identity)
     close.terminate(step, step.edit(execution), attributes)
 
 
@@ -82,9 +80,10 @@ def _is_parent(told: Parent, own: Parent | None) -> bool:
     )
 
 
-def _cancel_by_policy(step: Step, execution: Execution, parent: Parent) -> None:
+def _cancel_by_policy(step: Step, execution: Execution, told: ParentClosed) -> None:
+    parent = told.parent
     attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
-        identity=workflow_task.SERVER_IDENTITY,
+        identity=told.identity,
         external_workflow_execution=common.WorkflowExecution(workflow_id=parent.workflow_id, run_id=parent.run_id),
     )
     if execution.awaits_parent:

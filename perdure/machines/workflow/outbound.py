@@ -63,6 +63,12 @@ from perdure.machines.workflow.owed import (
 PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)
 """Errors that answer nothing: ask again later."""
 
+MANY_CHILDREN = 10
+"""With so many children the reference leaves close policies to a workflow of its own, whose name is then their author's
+(`history.parentClosePolicyThreshold`).
+"""
+MANY_CHILDREN_IDENTITY = "temporal-sys-parent-close-policy-workflow"
+
 _SIGNAL_FAILED = enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
 _CANCEL_FAILED = enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
 
@@ -104,7 +110,9 @@ def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
         policy: int = child.close_policy
         if not child.started_event_id:
             policy = enums.PARENT_CLOSE_POLICY_TERMINATE
-        return ApplyClosePolicy(sender, target, policy, child.started_run_id, _as_parent(execution, child))
+        many = len(execution.children) >= MANY_CHILDREN
+        identity = MANY_CHILDREN_IDENTITY if many else workflow_task.SERVER_IDENTITY
+        return ApplyClosePolicy(sender, target, policy, child.started_run_id, _as_parent(execution, child), identity)
     if child.started_event_id:
         return ScheduleChildFirstTask(sender, target, child.started_run_id)
     return StartChild(
@@ -143,7 +151,7 @@ def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, I
             parent.run_id, parent.initiated_event_id, sender.chain.id, sender.run_id, call.first_run_id, _named(event)
         )
     if isinstance(call, ApplyClosePolicy):
-        return call.target, ParentClosed(call.parent, call.child_first_run_id, call.policy)
+        return call.target, ParentClosed(call.parent, call.child_first_run_id, call.policy, call.identity)
     assert_never(call)
 
 
@@ -180,6 +188,9 @@ def _start(call: StartChild, event: history.HistoryEvent) -> Start:
     for name in _START_FIELDS:
         if asked.HasField(name):
             getattr(start, name).CopyFrom(getattr(asked, name))
+    if asked.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
+        start.workflow_id_reuse_policy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+        start.workflow_id_conflict_policy = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
     if event.HasField("user_metadata"):
         start.user_metadata.CopyFrom(event.user_metadata)
     own = asked.priority.SerializeToString() if asked.HasField("priority") else b""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any as Anything
+
 from temporalio.api.command.v1 import Command
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..family import kid_id, kid_queue, with_kid
-from ..script import Anything, Script
+from ..script import Script
 from ..values import (
     command,
     complete_workflow,
@@ -53,6 +55,7 @@ def signal(s: Script) -> None:
     """A signal reaches another workflow with its input and header, and says who sent it."""
     wanted = _signal_other(s, input=payloads("1"), header=header(h='"x"'), control="control")
     s.complete(_with_other(s), wanted)
+    s.await_event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
     s.describe()
     s.poll(_other_queue(s))
     s.poll()

@@ -71,15 +71,21 @@ class Delivery:
     async def _carry(self, call: Call) -> None:
         """One call there and back; whatever happens, its sender hears of it."""
         try:
-            answer = await self._ask(call)
+            event, answer = await self._ask(call)
         finally:
             self._active -= 1
             self._pump()
         key = _key(call)
         if answer is not None:
             self._failures.pop(key, None)
-            self._held.discard(key)
+            afterwards = outbound.settled(call, event)
+            if afterwards is None:
+                # The answer may owe the item's next call. Otherwise nothing may overtake it.
+                self._held.discard(key)
             if await self._tell(call, answer):
+                self._held.discard(key)
+                if afterwards is not None:
+                    await self._mention(*afterwards)
                 return
             self._held.add(key)
         while True:
@@ -91,8 +97,15 @@ class Delivery:
                 return
             self._held.add(key)
 
-    async def _ask(self, call: Call) -> Input | None:
-        """The answer for the sender, None when there is no definite one."""
+    async def _mention(self, target: ChainKey, fact: Input) -> None:
+        """Tell a chain something that it can do without."""
+        try:
+            await self._submit(target, fact)
+        except ServiceError as error:
+            log.debug("%s need not know: %s", target, error)
+
+    async def _ask(self, call: Call) -> tuple[history.HistoryEvent | None, Input | None]:
+        """The event that the call names, and the answer for the sender, None when there is no definite one."""
         outcome: object
         event: history.HistoryEvent | None = None
         try:
@@ -101,7 +114,7 @@ class Delivery:
                 event = history.HistoryEvent.FromString(body)
             asked = outbound.request(call, event)
             if isinstance(asked, Input):
-                return asked
+                return event, asked
             outcome = await self._submit(*asked)
         except StoreError as error:
             outcome = Unavailable(str(error))
@@ -113,7 +126,7 @@ class Delivery:
         answer = outbound.answer(call, event, outcome)
         if answer is None and not isinstance(outcome, outbound.PASSING):
             log.error("%s of %s was refused: %s", type(call).__name__, call.sender.chain, outcome)
-        return answer
+        return event, answer
 
     async def _tell(self, call: Call, answer: Input) -> bool:
         """Whether the sender has taken the answer, or is gone."""

@@ -18,6 +18,8 @@ ENTITY_BYTES = 4000
 """Rough size of a loaded chain without its history tail, as measured with one run of a few pending items."""
 MISSING_MAX = 100
 """Run ids remembered as not there."""
+REQUESTS_MAX = 100
+"""Request ids kept at hand while nothing happens; the store knows the others."""
 MAILBOX_MAX = 10_000
 """Inputs that may wait for one chain; more are refused."""
 
@@ -120,6 +122,8 @@ class Entity:
         if len(self.missing) > MISSING_MAX:
             self.missing.clear()
         if chain is None or len(self.state.runs) < 2:
+            if len(self.state.start_requests) > REQUESTS_MAX:
+                self.state = ChainState(chain, self.state.runs, Map(), self.state.start_events)
             return []
         runs = self.state.runs
         branches: list[bytes] = []

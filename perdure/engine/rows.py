@@ -28,7 +28,7 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
     chain = transition.chain
     dropped = any(delta.reclaim and _is_current(transition, delta) for delta in transition.deltas)
     parts: list[PartPut] = [
-        PartPut(key.digest, codec.PART_START_REQUEST, request_id.encode(), run_bytes(run_id))
+        PartPut(key.digest, codec.PART_START_REQUEST, request_id.encode(), run_bytes(run_id) if run_id else None)
         for request_id, run_id in transition.start_requests
     ]
     runs: list[RunPut] = []

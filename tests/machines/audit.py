@@ -28,6 +28,7 @@ _VOLATILE = (
     "queries",
     "unsent",
     "confirmed",
+    "forgotten",
     "deadlines",
     "owed",
     "offered",

@@ -7,7 +7,7 @@ import pytest
 from perdure.api import common, enums
 from perdure.errors import NotFound, Unavailable
 from perdure.machines.env import Limits
-from perdure.machines.workflow import alarm
+from perdure.machines.workflow import alarm, outbound
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     ReportToParent,
@@ -385,6 +385,22 @@ def test_a_repeated_cancel_request_does_not_reach_the_next_run() -> None:
     assert other.kinds("A").count("CANCEL_REQUESTED") == 1
     assert not other.execution.cancel_requested
     assert sender.kinds()[-2:] == ["EXTERNAL_CANCEL_REQUESTED", "TASK_SCHEDULED"]
+
+
+def test_a_settled_request_is_forgotten() -> None:
+    """Once the sender has its answer the receiver's chain drops the request id, with its next write."""
+    family, sender, other = strangers()
+    sender.turn(signal_external())
+    (call,) = sender.calls
+    family.carry(call)
+    (name,) = [name for name, run_id in other.shelf.requests.items() if run_id and name.startswith("external/")]
+    told = outbound.settled(call, family.event_of(call))
+    assert told is not None
+    other.apply(told[1])
+    assert not other.stored
+    assert other.shelf.requests[name]
+    other.turn()
+    assert not other.shelf.requests[name]
 
 
 @pytest.mark.parametrize(

@@ -414,7 +414,7 @@ class Step:
         self.drafts: dict[str, RunDraft] = {}
         self.effects: list[Effect] = []
         self.start_requests: list[tuple[str, str]] = []
-        """(request id, run id) that move from a superseded run into the chain's keyed parts."""
+        """(request id, run id) that join the chain's keyed parts; run id "" takes one out."""
 
     def edit(self, execution: Execution) -> RunDraft:
         """The draft of a loaded run, forked on first use."""

@@ -46,6 +46,17 @@ class ChildClosed(Input):
 
 
 @final
+class RequestSettled(Input):
+    """To the receiver of a signal or cancel request: its sender has recorded the answer and will not ask again."""
+
+    __slots__ = ("request_id",)
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("")
+        self.request_id = request_id
+
+
+@final
 class ParentClosed(Input):
     """To a child, whichever run of its chain is current: its parent has closed, and `policy` says what becomes of it.
 

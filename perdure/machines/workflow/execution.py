@@ -379,6 +379,7 @@ class Execution:
         "deadlines",
         "external_cancels",
         "external_signals",
+        "forgotten",
         "history_size",
         "info",
         "last_completed_started_event_id",
@@ -484,6 +485,8 @@ class Execution:
         """Those of `calls` that are not under way."""
         self.confirmed: Map[int, bool] = Map()
         """Children whose first task is known to be scheduled; the next stored step takes it into their state."""
+        self.forgotten: tuple[str, ...] = ()
+        """Request ids that the chain need not remember any more; the next stored step removes them."""
         self.queries: tuple[BufferedQuery, ...] = ()
         self.deadlines: Deadline | None = None
         self.owed: Deadline | None = None
@@ -541,6 +544,7 @@ class Execution:
         other.calls = self.calls
         other.unsent = self.unsent
         other.confirmed = self.confirmed
+        other.forgotten = self.forgotten
         other.queries = self.queries
         other.deadlines = self.deadlines
         other.owed = self.owed

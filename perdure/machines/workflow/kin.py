@@ -21,12 +21,13 @@ from perdure.machines.workflow.exchange import (
     ExternalAnswered,
     ParentAnswered,
     ParentClosed,
+    RequestSettled,
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Origin, RequestCancel
 from perdure.machines.workflow.owed import PART_CHILD, REPORT
-from perdure.machines.workflow.requests import external
+from perdure.machines.workflow.requests import external, remembered_as
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find, find_running
 
 CHILD_NOT_FOUND = "Pending child execution not found."
@@ -93,6 +94,15 @@ def _cancel_by_policy(step: Step, execution: Execution, told: ParentClosed) -> N
     request_id = external(parent.run_id, parent.initiated_event_id)
     origin = Origin(parent.workflow_id, parent.run_id, True)
     close.cancel_requested(step, RequestCancel("", "", attributes, request_id, origin=origin))
+
+
+def request_settled(step: Step, told: RequestSettled) -> None:
+    """What the chain remembers of a request is of no use any more. Costs no write: the next one takes it along."""
+    current = step.state.current
+    name = remembered_as(told.request_id)
+    if current is not None and name not in current.forgotten:
+        draft = step.edit(current)
+        draft.execution.forgotten = (*draft.execution.forgotten, name)
 
 
 # -- a parent hears of its children ------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from perdure.machines.workflow.exchange import (
     ExternalAnswered,
     ParentAnswered,
     ParentClosed,
+    RequestSettled,
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
@@ -99,6 +100,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     QueryAbandoned: queries.abandoned,
     ScheduleFirstTask: kin.first_task,
     ParentClosed: kin.parent_closed,
+    RequestSettled: kin.request_settled,
     ChildClosed: kin.child_closed,
     ChildStarted: kin.child_started,
     ChildStartFailed: kin.child_start_failed,
@@ -257,6 +259,9 @@ def _finish(current: Step, outcome: object) -> Transition:
     for draft in current.drafts.values():
         if draft.stored and draft.execution.confirmed:
             draft.confirm_first_tasks()
+        if draft.stored and draft.execution.forgotten:
+            current.start_requests += [(name, "") for name in draft.execution.forgotten]
+            draft.execution.forgotten = ()
         _settle_events(current, draft)
         offers.make(current, draft)
         outbound.send(current, draft)

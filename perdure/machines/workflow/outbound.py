@@ -48,6 +48,7 @@ from perdure.machines.workflow.exchange import (
     ExternalAnswered,
     ParentAnswered,
     ParentClosed,
+    RequestSettled,
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
@@ -238,6 +239,18 @@ def _cancel(call: CancelExternal, event: history.HistoryEvent) -> tuple[ChainKey
     origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only)
     request_id = requests.external(sender.run_id, call.event_id)
     return target, RequestCancel(asked.workflow_execution.run_id, "", attributes, request_id, origin=origin)
+
+
+def settled(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input] | None:
+    """Whom to tell that the answer is recorded, so that it need not know the request again. Nothing depends on it."""
+    if not isinstance(call, SignalExternal | CancelExternal):
+        return None
+    asked = request(call, event)
+    if isinstance(asked, Input):
+        return None
+    target, fact = asked
+    assert isinstance(fact, Signal | RequestCancel), "a signal or a cancel request"
+    return target, RequestSettled(fact.request_id)
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.workflow import machine
 from perdure.machines.workflow.calls import Call
+from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.effects import Answer, OfferTask, Send
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
@@ -125,12 +126,19 @@ class Chronicle(Story):
                 setattr(request, name, value)
         return request
 
-    def begin(self, delay: float = 0, search_attributes: dict[str, bytes] | None = None, **fields: Any) -> StartOutcome:
-        """StartWorkflowExecution."""
+    def begin(
+        self,
+        delay: float = 0,
+        search_attributes: dict[str, bytes] | None = None,
+        parent: Parent | None = None,
+        **fields: Any,
+    ) -> StartOutcome:
+        """StartWorkflowExecution, or a child's start."""
         request = self.start_request(**fields)
         for name, body in (search_attributes or {}).items():
             request.search_attributes.indexed_fields[name].MergeFromString(body)
-        fact = Start(request, search_attributes or {}, int(delay * SECOND))
+        root = (parent.workflow_id, parent.run_id) if parent is not None else ("", "")
+        fact = Start(request, search_attributes or {}, int(delay * SECOND), parent=parent, root=root)
         return self.expect(StartOutcome, fact)
 
     def signal_with_start(

@@ -15,11 +15,21 @@ from hypothesis import strategies as st
 
 from perdure.api import command as commands
 from perdure.api import enums, failures
-from perdure.errors import InvalidArgument, ServiceError
+from perdure.api import history as api_history
+from perdure.errors import (
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    WorkflowExecutionAlreadyStarted,
+)
 from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.task_queue import Task
-from perdure.machines.workflow import alarm
+from perdure.machines.workflow import alarm, outbound
+from perdure.machines.workflow.calls import StartChild
+from perdure.machines.workflow.child import Parent
+from perdure.machines.workflow.exchange import CallUndelivered, ChildClosed, ParentClosed, ScheduleFirstTask
 from perdure.machines.workflow.inputs import (
     ActivityHeartbeat,
     ActivityTarget,
@@ -27,6 +37,7 @@ from perdure.machines.workflow.inputs import (
     ActivityTaskCompleted,
     ActivityTaskFailed,
     ActivityTaskStarted,
+    StartOutcome,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
 )
@@ -54,7 +65,10 @@ from tests.machines.chronicles import (
     record_marker,
     upsert_search_attributes,
 )
+from tests.machines.families import cancel_external, signal_external, start_child
 
+CHILD_RUN = "00000000-0000-7000-8000-000000000001"
+PARENT = Parent("namespace-id", "default", "parent", "00000000-0000-7000-8000-000000000002", 5)
 DELAYS = (0, 0.5, 1, 2, 3, 6, 12, 30, 1, 2, 3, 6, 12, 100, 700)
 Call = tuple[int, int, int]
 
@@ -97,6 +111,8 @@ class Tale(Chronicle):
             "request_id": f"r{b % 5}",
             "request_eager_execution": a % 5 == 0,
         }
+        if b % 4 == 1:
+            fields["parent"] = PARENT
         if a % 2:
             fields["retry"] = retry_policy(2, 1, 0, 3)
         if b % 3 == 0:
@@ -104,7 +120,7 @@ class Tale(Chronicle):
         if b % 7 == 0:
             fields["execution_timeout"] = 900
         delay = 7 if a % 4 == 3 else 0
-        if a % 6 == 5:
+        if a % 6 == 5 and "parent" not in fields:
             self.signal_with_start(delay=delay, **fields)
         else:
             outcome = self.begin(delay=delay, **fields)
@@ -128,6 +144,38 @@ class Tale(Chronicle):
 
     def client_resets_stickiness(self, a: int, b: int) -> None:
         self.reset_sticky()
+
+    # -- other chains ----------------------------------------------------------------------------------------------
+
+    def others_answer(self, a: int, b: int) -> None:
+        """A call comes back, with any outcome; now and then it came back before."""
+        if not self.calls:
+            return
+        call = self.calls[a % len(self.calls)]
+        if b % 6:
+            self.calls.remove(call)
+        outcomes: tuple[object, ...] = (None, NotFound("gone"), Unavailable("later"), InvalidArgument("too many"))
+        if isinstance(call, StartChild):
+            taken = WorkflowExecutionAlreadyStarted("taken", "r", CHILD_RUN, CHILD_RUN)
+            outcomes = (StartOutcome(CHILD_RUN, CHILD_RUN, True, 1), StartOutcome(CHILD_RUN, CHILD_RUN, True, 1), taken)
+        events = self.shelf.histories[call.sender.run_id]
+        event = events[call.event_id - 1] if call.event_id else None
+        told = outbound.answer(call, event, outcomes[b % len(outcomes)])
+        self.apply(told or CallUndelivered(call.sender.run_id, call.sender.item))
+
+    def child_ends(self, a: int, b: int) -> None:
+        children = sorted(self.execution.children.values(), key=lambda each: each.initiated_event_id)
+        if children:
+            child = children[a % len(children)]
+            end = api_history.HistoryEvent(event_type=enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED)
+            first = child.started_run_id or CHILD_RUN
+            self.apply(ChildClosed(self.run_id, child.initiated_event_id, child.workflow_id, first, first, end))
+
+    def parent_speaks(self, a: int, b: int) -> None:
+        if a % 5:
+            self.apply(ScheduleFirstTask(self.run_id))
+        else:
+            self.apply(ParentClosed(PARENT, "", 1 + b % 2 * 2, "parent"))
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -186,7 +234,8 @@ class Tale(Chronicle):
                 wanted = [request_cancel_activity(i) for i in live]
                 wanted = wanted or [schedule_activity(f"c{execution.activity_count + n}") for n in crowd]
             case 2:
-                wanted = [upsert_search_attributes(**{f"S{n}": "null" if b % 2 else '"x"' for n in crowd})]
+                wanted = [start_child(f"c{len(execution.children) + n}") for n in crowd] if b % 3 == 0 else []
+                wanted += [upsert_search_attributes(**{f"S{n}": "null" if b % 2 else '"x"' for n in crowd})]
             case _:
                 wanted = [modify_memo(**{f"m{n}": "" if b % 2 else '"x"' for n in crowd})]
         self.respond(*wanted)
@@ -252,7 +301,7 @@ class Tale(Chronicle):
                 self.apply(ActivityTaskFailed(run_id, target, failures.application_failure("n", "T", True), None, "w"))
 
     def _command(self, kind: int, b: int) -> commands.Command | None:
-        match kind % 14:
+        match kind % 18:
             case 0 | 1 | 2:
                 return schedule_activity(
                     f"a{self.execution.activity_count % 40}",
@@ -281,6 +330,13 @@ class Tale(Chronicle):
                 return (complete_workflow(), cancel_workflow(), continue_as_new(), None, None, None)[b % 6]
             case 11:
                 return fail_workflow() if b % 4 == 0 else None
+            case 14 | 17:
+                policy = (1, 2, 3)[b % 3]
+                return start_child(f"kid{b}", parent_close_policy=policy)
+            case 15:
+                return signal_external(("other", "wf")[b % 7 == 0])
+            case 16:
+                return cancel_external(("other", f"kid{b}")[b % 2])
             case 12:
                 return (cancel_timer("absent"), request_cancel_activity(3), None, None, None, None)[b % 6]
             case _:
@@ -294,6 +350,9 @@ _VERBS = (
     *(Tale.worker_works, Tale.activity_reports, Tale.activity_reports) * 3,
     *(Tale.client_signals,) * 3,
     *(Tale.time_passes,) * 3,
+    *(Tale.others_answer,) * 5,
+    Tale.child_ends,
+    Tale.parent_speaks,
     Tale.nobody_looks,
     Tale.worker_fails,
     Tale.client_asks,

@@ -203,14 +203,29 @@ class WorkflowTask:
 
 
 @final
+class ActivityPause:
+    """By whom and why an activity was paused (semantics 5.7); `time` in ns since the epoch."""
+
+    __slots__ = ("identity", "reason", "request_id", "time")
+
+    def __init__(self, time: int, identity: str, reason: str, request_id: str) -> None:
+        self.time = time
+        self.identity = identity
+        self.reason = reason
+        self.request_id = request_id
+
+
+@final
 class Activity:
     """A pending activity (semantics 1.2). `started_time` 0 = this attempt has not started; `offered` is volatile.
 
     `priority`, `last_failure` and `heartbeat_details` are serialized messages; the input stays in the scheduled event.
+    `original_options` is the serialized `ActivityOptions` of the scheduled event, kept once they were changed.
     """
 
     __slots__ = (
         "activity_id",
+        "activity_reset",
         "activity_type",
         "attempt",
         "cancel_request_event_id",
@@ -224,8 +239,11 @@ class Activity:
         "last_failure",
         "last_worker_identity",
         "offered",
+        "original_options",
+        "pause",
         "priority",
         "request_id",
+        "reset_heartbeats",
         "retry",
         "retry_expiration",
         "schedule_to_close",
@@ -277,6 +295,12 @@ class Activity:
         self.heartbeat_time: int = 0
         self.cancel_requested: bool = False
         self.cancel_request_event_id: int = 0
+        self.pause: ActivityPause | None = None
+        self.activity_reset: bool = False
+        """The attempt on the worker was reset: its heartbeats say so."""
+        self.reset_heartbeats: bool = False
+        """The next attempt starts without heartbeat details."""
+        self.original_options: bytes = b""
         self.offered: bool = False
 
     def copy(self) -> Activity:
@@ -308,6 +332,10 @@ class Activity:
         other.heartbeat_time = self.heartbeat_time
         other.cancel_requested = self.cancel_requested
         other.cancel_request_event_id = self.cancel_request_event_id
+        other.pause = self.pause
+        other.activity_reset = self.activity_reset
+        other.reset_heartbeats = self.reset_heartbeats
+        other.original_options = self.original_options
         other.offered = self.offered
         return other
 

@@ -18,6 +18,7 @@ from perdure.errors import InvalidArgument
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
 from perdure.machines.workflow import (
+    activity_operations,
     activity_task,
     alarm,
     close,
@@ -52,6 +53,12 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.operator_inputs import (
+    PauseActivity,
+    ResetActivity,
+    UnpauseActivity,
+    UpdateActivityOptions,
+)
 from perdure.machines.workflow.target import find
 
 ALARM_SLACK = 60_000_000_000
@@ -80,6 +87,10 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ActivityTaskFailed: activity_task.failed,
     ActivityTaskCanceled: activity_task.canceled,
     ActivityHeartbeat: activity_task.heartbeat,
+    PauseActivity: activity_operations.paused,
+    UnpauseActivity: activity_operations.unpaused,
+    ResetActivity: activity_operations.reset,
+    UpdateActivityOptions: activity_operations.options_updated,
     Query: queries.asked,
     QueryAbandoned: queries.abandoned,
 }

@@ -34,7 +34,7 @@ def _selection(request: Any) -> ActivitySelection:
     if kind is None:
         raise InvalidArgument("Either Activity.Id or Activity.Type should be set on request.")
     if request.execution.run_id and not validate.is_uuid(request.execution.run_id):
-        raise InvalidArgument("Invalid RunId.")
+        raise InvalidArgument("RunId is not valid UUID.")
     if kind == "id":
         return ActivitySelection(activity_id=request.id)
     if kind == "type":

@@ -11,7 +11,7 @@ import json
 
 from perdure.api import activity as activities
 from perdure.api import command as commands
-from perdure.api import common, taskqueue
+from perdure.api import common, enums, taskqueue
 from perdure.api.times import duration_ns, duration_of
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound
 from perdure.machines import queue_names, retry
@@ -28,7 +28,7 @@ from perdure.machines.workflow.operator_inputs import (
     UnpauseActivity,
     UpdateActivityOptions,
 )
-from perdure.machines.workflow.target import ALREADY_COMPLETED, find
+from perdure.machines.workflow.target import find_running
 
 NO_SUCH_ACTIVITY = "Can't find pending activity with such ID. Invalid activityID or activity already completed"
 PAUSE_INFO = "TemporalPauseInfo"
@@ -102,12 +102,12 @@ def options_updated(step: Step, verb: UpdateActivityOptions) -> Options:
     """UpdateActivityOptions: what the mask names is replaced, or everything goes back to what the command said."""
     if verb.restore_original and verb.paths:
         raise InvalidArgument("Both UpdateMask and RestoreOriginal are provided")
+    find_running(step, verb.run_id)
+    if not verb.restore_original and verb.options is None:
+        raise InvalidArgument("ActivityOptions are not provided")
     draft, chosen = _chosen(step, verb.run_id, verb.selection)
-    if not verb.restore_original:
-        if verb.options is None:
-            raise InvalidArgument("ActivityOptions are not provided")
-        if verb.paths is None:
-            raise InvalidArgument("UpdateMask is not provided")
+    if not verb.restore_original and verb.paths is None:
+        raise InvalidArgument("UpdateMask is not provided")
     answer = Options()
     for pending in chosen:
         changed = pending.copy()
@@ -130,12 +130,10 @@ def options_updated(step: Step, verb: UpdateActivityOptions) -> Options:
 
 
 def _chosen(step: Step, run_id: str, selection: ActivitySelection) -> tuple[RunDraft, list[Activity]]:
-    execution = find(step, run_id)
+    execution = find_running(step, run_id)
     chosen = _select(execution, selection)
-    if not chosen and not (selection.activity_id and not execution.running):
+    if not chosen:
         raise NotFound(NO_SUCH_ACTIVITY)
-    if not execution.running:
-        raise NotFound(ALREADY_COMPLETED)
     return step.edit(execution), chosen
 
 
@@ -273,7 +271,8 @@ def _merged(draft: RunDraft, pending: Activity, wanted: Options, paths: frozense
             _copy(options, wanted, field)
     for field, shown, parts in _PARTS:
         _merge_part(options, wanted, field, shown, parts, paths)
-    if any(path == "retry_policy" or path.startswith("retry_policy.") for path in paths):
+    if any(path.startswith("retry_policy.") for path in paths):
+        # The reference checks a policy that is changed in part only (seen on server 1.32).
         _check_policy(options.retry_policy)
     _adjust(draft, pending, options)
     return options
@@ -326,6 +325,7 @@ def _adjust(draft: RunDraft, pending: Activity, options: Options) -> None:
         start_to_close_timeout=options.start_to_close_timeout,
         heartbeat_timeout=options.heartbeat_timeout,
     )
+    options.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
     try:
         check_names(attributes, limits.id_length)
         timeouts = timeouts_of(attributes, 0)

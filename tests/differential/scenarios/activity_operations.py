@@ -22,13 +22,13 @@ def _pause(s: Script, **fields: Any) -> None:
 
 
 def _unpause(s: Script, **fields: Any) -> None:
-    values = {"id": "a"} if not {"id", "type", "unpause_all"} & fields.keys() else {}
+    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "unpause_all"} & fields.keys() else {}
     request = rpc.UnpauseActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
     s.call(request, rpc.UnpauseActivityResponse)
 
 
 def _reset(s: Script, **fields: Any) -> None:
-    values = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
+    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
     request = rpc.ResetActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
     s.call(request, rpc.ResetActivityResponse)
 
@@ -307,7 +307,12 @@ def update_in_backoff(s: Script) -> None:
 def newer_calls(s: Script) -> None:
     """The `*ActivityExecution` calls do the same when they name a workflow."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
-    target = {"namespace": NAMESPACE, "workflow_id": s.workflow_id, "run_id": s.run_id, "activity_id": "a"}
+    target: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "workflow_id": s.workflow_id,
+        "run_id": s.run_id,
+        "activity_id": "a",
+    }
     s.call(
         rpc.PauseActivityExecutionRequest(**target, identity="i", reason="r", request_id="q"),
         rpc.PauseActivityExecutionResponse,
@@ -327,7 +332,13 @@ def newer_calls(s: Script) -> None:
         ),
         rpc.UpdateActivityExecutionOptionsResponse,
     )
-    for broken in ({"activity_id": ""}, {"run_id": "x"}, {"activity_id": "x" * 1001}, {"activity_id": "nobody"}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"activity_id": ""},
+        {"run_id": "x"},
+        {"activity_id": "x" * 1001},
+        {"activity_id": "nobody"},
+    )
+    for broken in wrongs:
         wrong = target | broken
         s.call(rpc.PauseActivityExecutionRequest(**wrong), rpc.PauseActivityExecutionResponse)
         s.call(rpc.UnpauseActivityExecutionRequest(**wrong), rpc.UnpauseActivityExecutionResponse)

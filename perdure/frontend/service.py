@@ -28,6 +28,7 @@ from perdure.frontend import (
     task_queues,
     visibility,
     workflow,
+    workflow_operations,
     workflow_tasks,
 )
 from perdure.frontend.interceptors import Interceptor, Leave, interceptors
@@ -82,6 +83,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     _WORKFLOW + "RespondActivityTaskFailedById": activity_tasks.respond_activity_task_failed_by_id,
     _WORKFLOW + "RespondActivityTaskCanceled": activity_tasks.respond_activity_task_canceled,
     _WORKFLOW + "RespondActivityTaskCanceledById": activity_tasks.respond_activity_task_canceled_by_id,
+    _WORKFLOW + "DeleteWorkflowExecution": workflow_operations.delete_workflow_execution,
     _WORKFLOW + "PauseActivity": activity_operations.pause_activity,
     _WORKFLOW + "UnpauseActivity": activity_operations.unpause_activity,
     _WORKFLOW + "ResetActivity": activity_operations.reset_activity,

@@ -67,7 +67,8 @@ class Chronicle(Story):
                 self.offers.append(effect.task)
             elif isinstance(effect, Answer):
                 self.answers.append(effect)
-        self.events = self.shelf.histories[self.run_id]
+        if self.state.current is not None:
+            self.events = self.shelf.histories[self.run_id]
         return transition.outcome
 
     def crash(self) -> Chronicle:

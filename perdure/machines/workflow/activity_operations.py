@@ -20,7 +20,7 @@ from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.commands.activity import check_names, timeouts_of
 from perdure.machines.workflow.commands.batch import CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Activity, ActivityPause, Execution
+from perdure.machines.workflow.execution import Activity, Execution
 from perdure.machines.workflow.operator_inputs import (
     ActivitySelection,
     PauseActivity,
@@ -28,6 +28,7 @@ from perdure.machines.workflow.operator_inputs import (
     UnpauseActivity,
     UpdateActivityOptions,
 )
+from perdure.machines.workflow.run_operations import ActivityPause
 from perdure.machines.workflow.target import find_running
 
 NO_SUCH_ACTIVITY = "Can't find pending activity with such ID. Invalid activityID or activity already completed"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perdure.api import enums, history
 from perdure.machines.deadlines import ACTIVITY, pop, push
-from perdure.machines.workflow import activity_task, close, workflow_task
+from perdure.machines.workflow import activity_task, close, deletion, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang
@@ -20,13 +20,12 @@ NEVER = (1 << 63) - 1
 
 def rang(step: Step, alarm: AlarmRang) -> None:
     """Do everything that is due."""
-    execution = find(step, alarm.run_id)
+    execution = find(step, alarm.run_id, going=True)
     draft = step.edit(execution)
     now = draft.env.now
     if not execution.running:
-        if now >= execution.close_time + execution.retention:
-            draft.reclaim = True
-            draft.stored = True
+        if now >= deletion.due(execution):
+            deletion.reclaim(step, draft)
         return
     if execution.info.run_expiration and now >= execution.info.run_expiration:
         close.time_out_run(step, draft)
@@ -107,14 +106,14 @@ def settle(execution: Execution) -> None:
 def volatile_alarm(execution: Execution) -> int:
     """When this process must look at the run again, ns since the epoch; `NEVER` if not. Call after `settle`."""
     if not execution.running:
-        return execution.close_time + execution.retention
+        return deletion.due(execution)
     return min(_common(execution), _task_alarm(execution, False))
 
 
 def durable_alarm(execution: Execution) -> int:
     """When an owner that knows nothing of this process must look at the run; never later than what is owed."""
     if not execution.running:
-        return execution.close_time + execution.retention
+        return deletion.due(execution)
     owed = execution.owed.when if execution.owed is not None else NEVER
     return min(_common(execution), _task_alarm(execution, True), owed)
 

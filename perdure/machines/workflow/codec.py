@@ -30,7 +30,6 @@ from perdure.machines.workflow.draft import (
 )
 from perdure.machines.workflow.execution import (
     Activity,
-    ActivityPause,
     BufferedEvent,
     Chain,
     Execution,
@@ -38,6 +37,7 @@ from perdure.machines.workflow.execution import (
     Timer,
     WorkflowTask,
 )
+from perdure.machines.workflow.run_operations import ActivityPause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 
 FORMAT = 1
@@ -82,13 +82,14 @@ SIGNAL_IDS_SPILLED = 32
 
 def encode_chain(chain: Chain) -> bytes:
     """A chain's core."""
-    return _encode((FORMAT, chain.namespace_id, chain.workflow_id, chain.current_run_id))
+    shared = list(chain.shared_branches.items())
+    return _encode((FORMAT, chain.namespace_id, chain.workflow_id, chain.current_run_id, chain.run_count, shared))
 
 
 def decode_chain(core: bytes, version: int) -> Chain:
     """The chain of a stored row."""
-    _, namespace_id, workflow_id, current_run_id = _decode(core)
-    return Chain(namespace_id, workflow_id, current_run_id, version)
+    _, namespace_id, workflow_id, current_run_id, run_count, shared = _decode(core)
+    return Chain(namespace_id, workflow_id, current_run_id, version, run_count, Map(shared))
 
 
 # -- run: writing ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from immutables import Map
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.reset_points import ResetPoint
+from perdure.machines.workflow.run_operations import NOTHING, ActivityPause, RunOperations
 
 RUNNING = 1
 """Statuses are `enums.WorkflowExecutionStatus` numbers."""
@@ -200,19 +201,6 @@ class WorkflowTask:
             self.suggest_reasons,
             self.offered,
         )
-
-
-@final
-class ActivityPause:
-    """By whom and why an activity was paused (semantics 5.7); `time` in ns since the epoch."""
-
-    __slots__ = ("identity", "reason", "request_id", "time")
-
-    def __init__(self, time: int, identity: str, reason: str, request_id: str) -> None:
-        self.time = time
-        self.identity = identity
-        self.reason = reason
-        self.request_id = request_id
 
 
 @final
@@ -404,6 +392,7 @@ class Execution:
         "memo",
         "new_run_id",
         "next_event_id",
+        "operations",
         "owed",
         "parts_spilled",
         "queries",
@@ -482,6 +471,7 @@ class Execution:
         self.buffered: tuple[BufferedEvent, ...] = ()
         self.parts_spilled: int = 0
         """Bit set of part kinds that live in rows of their own, see codec.py."""
+        self.operations: RunOperations = NOTHING
         self.close_attempted: bool = False
         """The worker tried to close the run over events it had not seen; its next task shuts signals out."""
         # volatile
@@ -533,6 +523,7 @@ class Execution:
         other.signal_ids = self.signal_ids
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled
+        other.operations = self.operations
         other.close_attempted = self.close_attempted
         other.queries = self.queries
         other.deadlines = self.deadlines
@@ -548,13 +539,26 @@ class Chain:
     (`codec.PART_START_REQUEST`), so that neither grows with the number of runs.
     """
 
-    __slots__ = ("current_run_id", "namespace_id", "version", "workflow_id")
+    __slots__ = ("current_run_id", "namespace_id", "run_count", "shared_branches", "version", "workflow_id")
 
-    def __init__(self, namespace_id: str, workflow_id: str, current_run_id: str, version: int) -> None:
+    def __init__(
+        self,
+        namespace_id: str,
+        workflow_id: str,
+        current_run_id: str,
+        version: int,
+        run_count: int = 1,
+        shared_branches: Map[bytes, int] | None = None,
+    ) -> None:
         self.namespace_id = namespace_id
         self.workflow_id = workflow_id
         self.current_run_id = current_run_id
+        """"" once the current run was deleted and older ones are left."""
         self.version = version
+        self.run_count = run_count
+        """Runs that are stored; the chain goes with the last."""
+        self.shared_branches: Map[bytes, int] = Map() if shared_branches is None else shared_branches
+        """How many runs name a history branch, where more than one does (resets)."""
 
 
 @final

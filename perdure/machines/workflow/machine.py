@@ -24,6 +24,7 @@ from perdure.machines.workflow import (
     close,
     codec,
     completion,
+    deletion,
     offers,
     queries,
     signals,
@@ -54,6 +55,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskStarted,
 )
 from perdure.machines.workflow.operator_inputs import (
+    Delete,
     PauseActivity,
     ResetActivity,
     UnpauseActivity,
@@ -90,6 +92,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     PauseActivity: activity_operations.paused,
     UnpauseActivity: activity_operations.unpaused,
     ResetActivity: activity_operations.reset,
+    Delete: deletion.deleted,
     UpdateActivityOptions: activity_operations.options_updated,
     Query: queries.asked,
     QueryAbandoned: queries.abandoned,
@@ -110,6 +113,7 @@ class RunDelta:
         "expected_version",
         "first_event_id",
         "reclaim",
+        "reclaimed_branches",
         "rows",
         "stored",
         "visibility",
@@ -124,6 +128,7 @@ class RunDelta:
         self.rows = rows
         self.visibility = draft.visibility
         self.reclaim = draft.reclaim
+        self.reclaimed_branches = draft.reclaimed_branches
         self.stored = draft.stored
 
 
@@ -238,7 +243,14 @@ def _finish(current: Step, outcome: object) -> Transition:
     changed = chain is not None and chain is not current.state.chain
     if changed:
         assert chain is not None
-        chain = Chain(chain.namespace_id, chain.workflow_id, chain.current_run_id, chain.version + 1)
+        chain = Chain(
+            chain.namespace_id,
+            chain.workflow_id,
+            chain.current_run_id,
+            chain.version + 1,
+            chain.run_count,
+            chain.shared_branches,
+        )
     runs = current.state.runs
     for delta in deltas:
         runs = runs.set(delta.execution.info.run_id, delta.execution)

@@ -98,3 +98,10 @@ class UpdateActivityOptions(Input):
         self.options = options
         self.paths = paths
         self.restore_original = restore_original
+
+
+@final
+class Delete(Input):
+    """DeleteWorkflowExecution (semantics 7.5)."""
+
+    __slots__ = ()

@@ -26,6 +26,7 @@ from perdure.machines.workflow import (
     completion,
     deletion,
     offers,
+    options,
     queries,
     signals,
     start,
@@ -60,6 +61,7 @@ from perdure.machines.workflow.operator_inputs import (
     ResetActivity,
     UnpauseActivity,
     UpdateActivityOptions,
+    UpdateOptions,
 )
 from perdure.machines.workflow.target import find
 
@@ -93,6 +95,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     UnpauseActivity: activity_operations.unpaused,
     ResetActivity: activity_operations.reset,
     Delete: deletion.deleted,
+    UpdateOptions: options.updated,
     UpdateActivityOptions: activity_operations.options_updated,
     Query: queries.asked,
     QueryAbandoned: queries.abandoned,

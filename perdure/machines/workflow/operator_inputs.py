@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.api import activity as activities
+from perdure.api import workflow
 from perdure.machines.workflow.inputs import Input
 
 
@@ -105,3 +106,20 @@ class Delete(Input):
     """DeleteWorkflowExecution (semantics 7.5)."""
 
     __slots__ = ()
+
+
+@final
+class UpdateOptions(Input):
+    """UpdateWorkflowExecutionOptions (semantics 7.7); `paths` are of the field mask, checked. The outcome is the
+    resulting `WorkflowExecutionOptions`.
+    """
+
+    __slots__ = ("identity", "options", "paths")
+
+    def __init__(
+        self, run_id: str, options: workflow.WorkflowExecutionOptions, paths: tuple[str, ...], identity: str
+    ) -> None:
+        super().__init__(run_id)
+        self.options = options
+        self.paths = paths
+        self.identity = identity

@@ -57,28 +57,6 @@ def open_run(s: Script) -> None:
     _delete(s)
 
 
-def older_run(s: Script) -> None:
-    """An older run goes; the current one stays."""
-    s.complete(s.begin_quietly(), complete_workflow())
-    old = s.run_id
-    s.begin_quietly()
-    _delete(s, run_id=old)
-    _await_gone(s, old)
-    s.describe()
-
-
-def current_before_older(s: Script) -> None:
-    """F22: the current run goes, and no older run takes its place; it can still be seen by its run id."""
-    s.complete(s.begin_quietly(), complete_workflow())
-    old = s.run_id
-    s.complete(s.begin_quietly(), complete_workflow())
-    _delete(s)
-    _await_gone(s)
-    _await_gone(s, "")
-    s.run_id = old
-    s.history()
-
-
 def bad_requests(s: Script) -> None:
     """No workflow, a bad run id, nobody."""
     request = rpc.DeleteWorkflowExecutionRequest(namespace=NAMESPACE)

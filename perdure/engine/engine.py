@@ -260,7 +260,7 @@ class Engine:
         if chain is None:
             return False
         wanted = fact.run_id or chain.current_run_id
-        return wanted not in entity.state.runs and wanted not in entity.missing
+        return bool(wanted) and wanted not in entity.state.runs and wanted not in entity.missing
 
     def _fetch(self, entity: Entity, missing: Needs | None) -> None:
         entity.busy = True
@@ -438,7 +438,7 @@ class Engine:
         state = entity.state
         runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
         chain = state.chain
-        if chain is not None and chain.current_run_id == run_id:
+        if chain is not None and not chain.run_count:
             chain = None
         entity.state = ChainState(chain, runs, state.start_requests, Map())
         entity.missing.add(run_id)

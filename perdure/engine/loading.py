@@ -45,7 +45,7 @@ async def load(store: Store, entity: Entity, fact: Input) -> None:
             runs = runs.set(execution.info.run_id, execution)
     elif fact.run_id:
         entity.missing.add(fact.run_id)
-    else:
+    elif chain.current_run_id:
         raise AssertionError("a chain without its current run")
     entity.state = ChainState(chain, runs, state.start_requests, state.start_events)
     entity.loaded = True

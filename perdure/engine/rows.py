@@ -26,7 +26,7 @@ def run_bytes(run_id: str) -> bytes:
 def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int]) -> ChainWrite:
     """The write of one step; `types` are those of the namespace's own search attributes."""
     chain = transition.chain
-    dropped = any(delta.reclaim and _is_current(transition, delta) for delta in transition.deltas)
+    dropped = chain is not None and not chain.run_count
     parts: list[PartPut] = [
         PartPut(key.digest, codec.PART_START_REQUEST, request_id.encode(), run_bytes(run_id) if run_id else None)
         for request_id, run_id in transition.start_requests
@@ -41,10 +41,11 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         execution = delta.execution
         run_id = run_bytes(execution.info.run_id)
         if delta.reclaim:
-            branches = tuple(branch for branch, _ in execution.branches)
-            reclaim.append(Reclaim(run_id, branches))
+            reclaim.append(Reclaim(run_id, delta.reclaimed_branches))
             parts.append(PartPut(key.digest, codec.PART_START_REQUEST, execution.info.create_request_id.encode(), None))
             continue
+        if delta.reclaimed_branches:
+            reclaim.append(Reclaim(run_id, delta.reclaimed_branches, whole=False))
         alarm = execution.alarm or None
         core = codec.encode_run(execution)
         runs.append(RunPut(run_id, delta.expected_version, core, alarm, delta.alarm_changed))
@@ -56,8 +57,9 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         if delta.visibility:
             visibility.append(visibility_record(execution, types))
     put: ChainPut | None = None
-    if chain is not None:
-        put = ChainPut(chain.version - 1, run_bytes(chain.current_run_id), codec.encode_chain(chain))
+    if chain is not None and not dropped:
+        current = run_bytes(chain.current_run_id) if chain.current_run_id else b""
+        put = ChainPut(chain.version - 1, current, codec.encode_chain(chain))
     return ChainWrite(
         key,
         chain=put,
@@ -68,11 +70,6 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         reclaim=tuple(reclaim),
         drop_chain=dropped,
     )
-
-
-def _is_current(transition: Transition, delta: RunDelta) -> bool:
-    chain = transition.state.chain
-    return chain is not None and chain.current_run_id == delta.execution.info.run_id
 
 
 def fragment_of(delta: RunDelta) -> Fragment | None:

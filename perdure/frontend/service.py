@@ -16,6 +16,7 @@ from perdure.api import Message, Method, method_table
 from perdure.config import dynamic as settings
 from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unimplemented
 from perdure.frontend import (
+    activity_operations,
     activity_tasks,
     health,
     history,
@@ -27,6 +28,7 @@ from perdure.frontend import (
     task_queues,
     visibility,
     workflow,
+    workflow_operations,
     workflow_tasks,
 )
 from perdure.frontend.interceptors import Interceptor, Leave, interceptors
@@ -81,6 +83,16 @@ HANDLERS: Final[dict[str, Handler]] = {
     _WORKFLOW + "RespondActivityTaskFailedById": activity_tasks.respond_activity_task_failed_by_id,
     _WORKFLOW + "RespondActivityTaskCanceled": activity_tasks.respond_activity_task_canceled,
     _WORKFLOW + "RespondActivityTaskCanceledById": activity_tasks.respond_activity_task_canceled_by_id,
+    _WORKFLOW + "DeleteWorkflowExecution": workflow_operations.delete_workflow_execution,
+    _WORKFLOW + "UpdateWorkflowExecutionOptions": workflow_operations.update_workflow_execution_options,
+    _WORKFLOW + "PauseActivity": activity_operations.pause_activity,
+    _WORKFLOW + "UnpauseActivity": activity_operations.unpause_activity,
+    _WORKFLOW + "ResetActivity": activity_operations.reset_activity,
+    _WORKFLOW + "UpdateActivityOptions": activity_operations.update_activity_options,
+    _WORKFLOW + "PauseActivityExecution": activity_operations.pause_activity_execution,
+    _WORKFLOW + "UnpauseActivityExecution": activity_operations.unpause_activity_execution,
+    _WORKFLOW + "ResetActivityExecution": activity_operations.reset_activity_execution,
+    _WORKFLOW + "UpdateActivityExecutionOptions": activity_operations.update_activity_execution_options,
     _WORKFLOW + "GetWorkflowExecutionHistory": history.get_workflow_execution_history,
     _WORKFLOW + "GetWorkflowExecutionHistoryReverse": history.get_workflow_execution_history_reverse,
     _WORKFLOW + "QueryWorkflow": query.query_workflow,

@@ -103,9 +103,9 @@ def policy_of(message: common.RetryPolicy) -> RetryPolicy:
 def policy_message(policy: RetryPolicy) -> common.RetryPolicy:
     """The policy as the API shows it."""
     return common.RetryPolicy(
-        initial_interval=duration_of(policy.initial_interval),
+        initial_interval=duration_of(policy.initial_interval) if policy.initial_interval else None,
         backoff_coefficient=policy.backoff_coefficient,
-        maximum_interval=duration_of(policy.maximum_interval),
+        maximum_interval=duration_of(policy.maximum_interval) if policy.maximum_interval else None,
         maximum_attempts=policy.maximum_attempts,
         non_retryable_error_types=policy.non_retryable_error_types,
     )

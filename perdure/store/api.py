@@ -135,15 +135,17 @@ class Fragment:
 
 @final
 class Reclaim:
-    """Removes a run whole, in bounded work: the run row, its parts, its visibility record and at most `fragments_max`
-    fragments.
+    """Removes a run whole, in bounded work: the run row, its parts, its visibility record and at most
+    `limits.FRAGMENTS_RECLAIMED_MAX` fragments, the oldest first. Not `whole`, it removes fragments only: a history
+    longer than the bound goes piece by piece before its run does.
     """
 
-    __slots__ = ("branch_ids", "run_id")
+    __slots__ = ("branch_ids", "run_id", "whole")
 
-    def __init__(self, run_id: bytes, branch_ids: tuple[bytes, ...]) -> None:
+    def __init__(self, run_id: bytes, branch_ids: tuple[bytes, ...], whole: bool = True) -> None:
         self.run_id = run_id
         self.branch_ids = branch_ids
+        self.whole = whole
 
 
 @final

@@ -75,6 +75,7 @@ class Segment:
         "put_branches",
         "reclaimed",
         "runs",
+        "trimmed",
         "visibility",
     )
 
@@ -88,11 +89,13 @@ class Segment:
         self.visibility: dict[bytes, VisibilityRecord] = {}
         self.reclaimed: dict[bytes, None] = {}
         self.branches: dict[bytes, None] = {}
+        self.trimmed = 0
+        """How many reclaims there are: each may remove `FRAGMENTS_RECLAIMED_MAX` fragments."""
         self.dropped: dict[bytes, None] = {}
 
     def deletes(self) -> bool:
         """Whether any deletion is in here already."""
-        return bool(self.reclaimed or self.dropped)
+        return bool(self.trimmed or self.dropped)
 
     def put_clashes(self, write: ChainWrite) -> bool:
         """Whether `write` puts something that this segment deletes."""
@@ -111,7 +114,7 @@ class Segment:
             return True
         for reclaim in write.reclaim:
             run_id = reclaim.run_id
-            if run_id in self.runs or run_id in self.visibility or run_id in self.part_runs:
+            if reclaim.whole and (run_id in self.runs or run_id in self.visibility or run_id in self.part_runs):
                 return True
             if any(branch_id in self.put_branches for branch_id in reclaim.branch_ids):
                 return True
@@ -152,7 +155,9 @@ class Segment:
     def delete(self, write: ChainWrite) -> None:
         """Adds the deletions of `write`."""
         for reclaim in write.reclaim:
-            self.reclaimed[reclaim.run_id] = None
+            self.trimmed += 1
+            if reclaim.whole:
+                self.reclaimed[reclaim.run_id] = None
             for branch_id in reclaim.branch_ids:
                 self.branches[branch_id] = None
         if write.drop_chain:

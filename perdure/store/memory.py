@@ -171,12 +171,13 @@ class _Application:
             self._set(self._state.visibility, key, record)
 
     def _reclaim(self, reclaim: Reclaim) -> None:
-        run = self._state.runs.get(reclaim.run_id)
-        if run is not None:
-            self._move_alarm(reclaim.run_id, run.alarm_ns, None)
-            self._drop(self._state.runs, reclaim.run_id)
-        self._drop(self._state.parts, reclaim.run_id)
-        self._drop(self._state.visibility, reclaim.run_id)
+        if reclaim.whole:
+            run = self._state.runs.get(reclaim.run_id)
+            if run is not None:
+                self._move_alarm(reclaim.run_id, run.alarm_ns, None)
+                self._drop(self._state.runs, reclaim.run_id)
+            self._drop(self._state.parts, reclaim.run_id)
+            self._drop(self._state.visibility, reclaim.run_id)
         budget = FRAGMENTS_RECLAIMED_MAX
         for branch_id in reclaim.branch_ids:
             branch = self._state.fragments.get(branch_id, {})

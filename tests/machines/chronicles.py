@@ -73,7 +73,8 @@ class Chronicle(Story):
                 self.answers.append(effect)
             elif isinstance(effect, Send):
                 self.calls.append(effect.call)
-        self.events = self.shelf.histories[self.run_id]
+        if self.state.current is not None:
+            self.events = self.shelf.histories[self.run_id]
         return transition.outcome
 
     def crash(self) -> Chronicle:

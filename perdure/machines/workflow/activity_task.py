@@ -54,7 +54,12 @@ _TIMEOUT_NAMES: dict[int, str] = {
 
 
 def next_deadline(pending: Activity) -> int | None:
-    """When `due` must look at this activity next (ns since the epoch): to offer it, else for its earliest timeout."""
+    """When `due` must look at this activity next (ns since the epoch): to offer it, else for its earliest timeout.
+
+    A paused activity is neither offered nor timed out (semantics 5.7).
+    """
+    if pending.pause is not None:
+        return None
     timeout = _next_timeout(pending)
     if pending.started_time or pending.offered:
         return timeout[0] if timeout is not None else None
@@ -141,7 +146,7 @@ def offer_owed(step: Step, draft: RunDraft) -> None:
 
 def still_owed(pending: Activity, when: int) -> bool:
     """Whether an entry of `owed` at `when` still speaks of this activity's current attempt."""
-    return not pending.started_time and pending.scheduled_time == when
+    return not pending.started_time and pending.pause is None and pending.scheduled_time == when
 
 
 def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
@@ -159,7 +164,7 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
         heap = pop(heap)
     execution.deadlines = heap
     pending = execution.activities.get(scheduled_event_id)
-    if pending is None or not execution.running:
+    if pending is None or pending.pause is not None or not execution.running:
         return False
     recorded = False
     timeout = _next_timeout(pending)
@@ -177,7 +182,7 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
     return recorded
 
 
-def _replace(draft: RunDraft, old: Activity, new: Activity) -> None:
+def replace(draft: RunDraft, old: Activity, new: Activity) -> None:
     """Store the changed activity; a deadline that came nearer gets an entry, one that moved away has an early one."""
     draft.put_activity(new)
     before = next_deadline(old)
@@ -215,7 +220,7 @@ def start_attempt(draft: RunDraft, pending: Activity, request_id: str, identity:
     running.request_id = request_id
     running.identity = identity
     running.offered = True
-    _replace(draft, pending, running)
+    replace(draft, pending, running)
     return _delivery(draft.execution, running, running.priority)
 
 
@@ -330,8 +335,8 @@ def heartbeat(step: Step, report: ActivityHeartbeat) -> HeartbeatOutcome:
     draft = step.edit(execution)
     alive = pending.copy()
     _note_progress(draft, alive, report.details, report.identity)
-    _replace(draft, pending, alive)
-    return HeartbeatOutcome(alive.cancel_requested)
+    replace(draft, pending, alive)
+    return HeartbeatOutcome(alive.cancel_requested, alive.pause is not None, alive.activity_reset)
 
 
 def _pending(execution: Execution, target: ActivityTarget) -> Activity:
@@ -388,7 +393,7 @@ def _fail(
     interval, state = _retry_state(draft, changed, reason)
     if state == enums.RETRY_STATE_IN_PROGRESS:
         _retry(draft, changed, interval, reason)
-        _replace(draft, pending, changed)
+        replace(draft, pending, changed)
         return
     _record_started(draft, changed)
     draft.record(
@@ -443,23 +448,42 @@ def _retry_state(draft: RunDraft, pending: Activity, reason: failure.Failure | N
         enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
     ):
         return 0, enums.RETRY_STATE_TIMEOUT
+    if pending.pause is not None:
+        again = reason is None or retry.retryable(reason, pending.retry.non_retryable_error_types)
+        return 0, enums.RETRY_STATE_IN_PROGRESS if again else enums.RETRY_STATE_NON_RETRYABLE_FAILURE
     return retry.next_interval(pending.retry, pending.attempt, draft.env.now, pending.retry_expiration, reason)
 
 
 def _retry(draft: RunDraft, changed: Activity, interval: int, reason: failure.Failure | None) -> None:
     """Turn a copy of the ended attempt into the next one, which waits to start after `interval` ns."""
     changed.attempt += 1
-    changed.scheduled_time = draft.env.now + interval
-    changed.started_time = 0
-    changed.request_id = ""
-    changed.last_worker_identity = changed.identity
-    changed.offered = False
     changed.last_failure = b""
     if reason is not None:
         size_max = draft.env.limits.activity_failure_size
         kept = failures.replace_oversized(reason, size_max, size_max, non_retryable=False)
         changed.last_failure = kept.SerializeToString()
-    draft.owe(changed.scheduled_time, changed.scheduled_event_id)
+    if changed.pause is None:
+        await_again(draft, changed, draft.env.now + interval)
+        return
+    # It waits for its unpausing, which schedules it.
+    changed.started_time = 0
+    changed.request_id = ""
+    changed.offered = False
+
+
+def await_again(draft: RunDraft, changed: Activity, when: int) -> None:
+    """Turn a copy into an attempt that waits to start at `when` (ns since the epoch), and owe it."""
+    changed.scheduled_time = when
+    changed.started_time = 0
+    changed.request_id = ""
+    changed.last_worker_identity = changed.identity
+    changed.offered = False
+    if changed.reset_heartbeats:
+        changed.heartbeat_details = b""
+        changed.heartbeat_time = 0
+    changed.activity_reset = False
+    changed.reset_heartbeats = False
+    draft.owe(when, changed.scheduled_event_id)
 
 
 def _record_started(draft: RunDraft, pending: Activity) -> None:
@@ -487,6 +511,12 @@ def pending_info(pending: Activity, now: int) -> workflow.PendingActivityInfo:
         state = enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
     elif pending.started_time:
         state = enums.PENDING_ACTIVITY_STATE_STARTED
+    if pending.pause is not None and not pending.cancel_requested:
+        state = (
+            enums.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
+            if pending.started_time
+            else enums.PENDING_ACTIVITY_STATE_PAUSED
+        )
     info = workflow.PendingActivityInfo(
         activity_id=pending.activity_id,
         activity_type=common.ActivityType(name=pending.activity_type),
@@ -499,7 +529,12 @@ def pending_info(pending: Activity, now: int) -> workflow.PendingActivityInfo:
         last_worker_identity=pending.identity or pending.last_worker_identity,
         last_attempt_complete_time=timestamp_or_none(pending.last_attempt_complete_time),
         activity_options=_options(pending),
+        paused=pending.pause is not None,
     )
+    if pending.pause is not None:
+        info.pause_info.pause_time.CopyFrom(timestamp_of(pending.pause.time))
+        info.pause_info.manual.identity = pending.pause.identity
+        info.pause_info.manual.reason = pending.pause.reason
     if pending.priority:
         info.priority.MergeFromString(pending.priority)
     if pending.last_failure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perdure.api import enums, history
 from perdure.machines.deadlines import ACTIVITY, pop, push
-from perdure.machines.workflow import activity_task, close, workflow_task
+from perdure.machines.workflow import activity_task, close, deletion, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang
@@ -21,13 +21,12 @@ NEVER = (1 << 63) - 1
 
 def rang(step: Step, alarm: AlarmRang) -> None:
     """Do everything that is due."""
-    execution = find(step, alarm.run_id)
+    execution = find(step, alarm.run_id, going=True)
     draft = step.edit(execution)
     now = draft.env.now
     if not execution.running:
-        if not execution.calls and now >= execution.close_time + execution.retention:
-            draft.reclaim = True
-            draft.stored = True
+        if not execution.calls and now >= deletion.due(execution):
+            deletion.reclaim(step, draft)
         return
     if execution.info.run_expiration and now >= execution.info.run_expiration:
         close.time_out_run(step, draft)
@@ -110,7 +109,7 @@ def volatile_alarm(execution: Execution) -> int:
     calls = due_since(execution) if execution.unsent else NEVER
     if not execution.running:
         # With calls under way, their answers come without an alarm.
-        return calls if execution.calls else execution.close_time + execution.retention
+        return calls if execution.calls else deletion.due(execution)
     return min(_common(execution), _task_alarm(execution, False), calls)
 
 
@@ -118,7 +117,7 @@ def durable_alarm(execution: Execution) -> int:
     """When an owner that knows nothing of this process must look at the run; never later than what is owed."""
     calls = due_since(execution) if execution.calls else NEVER
     if not execution.running:
-        return calls if execution.calls else execution.close_time + execution.retention
+        return calls if execution.calls else deletion.due(execution)
     owed = execution.owed.when if execution.owed is not None else NEVER
     return min(_common(execution), _task_alarm(execution, True), owed, calls)
 

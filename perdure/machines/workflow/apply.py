@@ -230,6 +230,9 @@ def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
     request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
     if request_id:
         request_ids.attach(draft.execution, request_id, max(0, event.event_id))
+    attributes = event.workflow_execution_options_updated_event_attributes
+    if attributes.HasField("priority"):
+        draft.execution.info = draft.execution.info.with_priority(attributes.priority.SerializeToString())
 
 
 def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:

@@ -46,6 +46,7 @@ from perdure.machines.workflow.kin_rows import (
     child_tuple,
 )
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
+from perdure.machines.workflow.run_operations import ActivityPause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 
 FORMAT = 1
@@ -103,13 +104,14 @@ SIGNAL_IDS_SPILLED = 32
 
 def encode_chain(chain: Chain) -> bytes:
     """A chain's core."""
-    return _encode((FORMAT, chain.namespace_id, chain.workflow_id, chain.current_run_id))
+    shared = list(chain.shared_branches.items())
+    return _encode((FORMAT, chain.namespace_id, chain.workflow_id, chain.current_run_id, chain.run_count, shared))
 
 
 def decode_chain(core: bytes, version: int) -> Chain:
     """The chain of a stored row."""
-    _, namespace_id, workflow_id, current_run_id = _decode(core)
-    return Chain(namespace_id, workflow_id, current_run_id, version)
+    _, namespace_id, workflow_id, current_run_id, run_count, shared = _decode(core)
+    return Chain(namespace_id, workflow_id, current_run_id, version, run_count, Map(shared))
 
 
 # -- run: writing ------------------------------------------------------------------------------------------------------
@@ -367,7 +369,7 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
         due = activity_task.next_deadline(activity)
         if due is not None:
             execution.deadlines = push(execution.deadlines, due, ACTIVITY, activity.scheduled_event_id)
-        if not activity.started_time:
+        if not activity.started_time and activity.pause is None:
             execution.owed = push(execution.owed, activity.scheduled_time, 0, activity.scheduled_event_id)
     for timer in timers:
         execution.deadlines = push(execution.deadlines, timer.expiry, TIMER, timer.started_event_id)
@@ -503,7 +505,22 @@ def _activity_tuple(a: Activity) -> tuple[object, ...]:
         a.heartbeat_time,
         a.cancel_requested,
         a.cancel_request_event_id,
+        _operated_tuple(a),
     )
+
+
+def _operated_tuple(a: Activity) -> tuple[object, ...] | None:
+    """What operators did to an activity; None for the many that are left alone."""
+    pause = a.pause
+    if pause is None and not a.activity_reset and not a.reset_heartbeats and not a.original_options:
+        return None
+    paused = None if pause is None else (pause.time, pause.identity, pause.reason, pause.request_id)
+    return (paused, a.activity_reset, a.reset_heartbeats, a.original_options)
+
+
+def _operated(activity: Activity, f: Any) -> None:
+    activity.pause = None if f[0] is None else ActivityPause(*f[0])
+    activity.activity_reset, activity.reset_heartbeats, activity.original_options = f[1:4]
 
 
 def _activity_of(f: Any) -> Activity:
@@ -524,4 +541,6 @@ def _activity_of(f: Any) -> Activity:
         activity.cancel_requested,
         activity.cancel_request_event_id,
     ) = f[11:25]
+    if len(f) > 25 and f[25] is not None:
+        _operated(activity, f[25])
     return activity

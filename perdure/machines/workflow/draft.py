@@ -103,6 +103,7 @@ class RunDraft:
         "pending",
         "realarm",
         "reclaim",
+        "reclaimed_branches",
         "stored",
         "touched",
         "visibility",
@@ -119,6 +120,9 @@ class RunDraft:
         self.stored: bool = before is None
         self.visibility: bool = before is None
         self.reclaim: bool = False
+        """The run is removed whole."""
+        self.reclaimed_branches: tuple[bytes, ...] = ()
+        """History branches of which a bounded number of fragments is removed."""
         self.realarm: bool = False
         """The stored alarm is moved even if it could stay early; nothing else changes."""
 

@@ -20,6 +20,7 @@ from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.reset_points import ResetPoint
+from perdure.machines.workflow.run_operations import NOTHING, ActivityPause, RunOperations
 
 RUNNING = 1
 """Statuses are `enums.WorkflowExecutionStatus` numbers."""
@@ -124,6 +125,16 @@ class RunInfo:
         self.encoded: bytes = b""
         """The stored form, kept by codec.py once made."""
 
+    def with_priority(self, priority: bytes) -> RunInfo:
+        """The same with another priority, the one thing that can be changed later (semantics 7.7)."""
+        other = RunInfo(*[getattr(self, name) for name in _INFO_FIELDS])
+        other.priority = priority
+        return other
+
+
+_INFO_FIELDS = RunInfo.__init__.__code__.co_varnames[1:25]
+"""The constructor's arguments in their order."""
+
 
 @final
 class WorkflowTask:
@@ -211,10 +222,12 @@ class Activity:
     """A pending activity (semantics 1.2). `started_time` 0 = this attempt has not started; `offered` is volatile.
 
     `priority`, `last_failure` and `heartbeat_details` are serialized messages; the input stays in the scheduled event.
+    `original_options` is the serialized `ActivityOptions` of the scheduled event, kept once they were changed.
     """
 
     __slots__ = (
         "activity_id",
+        "activity_reset",
         "activity_type",
         "attempt",
         "cancel_request_event_id",
@@ -228,8 +241,11 @@ class Activity:
         "last_failure",
         "last_worker_identity",
         "offered",
+        "original_options",
+        "pause",
         "priority",
         "request_id",
+        "reset_heartbeats",
         "retry",
         "retry_expiration",
         "schedule_to_close",
@@ -281,6 +297,12 @@ class Activity:
         self.heartbeat_time: int = 0
         self.cancel_requested: bool = False
         self.cancel_request_event_id: int = 0
+        self.pause: ActivityPause | None = None
+        self.activity_reset: bool = False
+        """The attempt on the worker was reset: its heartbeats say so."""
+        self.reset_heartbeats: bool = False
+        """The next attempt starts without heartbeat details."""
+        self.original_options: bytes = b""
         self.offered: bool = False
 
     def copy(self) -> Activity:
@@ -312,6 +334,10 @@ class Activity:
         other.heartbeat_time = self.heartbeat_time
         other.cancel_requested = self.cancel_requested
         other.cancel_request_event_id = self.cancel_request_event_id
+        other.pause = self.pause
+        other.activity_reset = self.activity_reset
+        other.reset_heartbeats = self.reset_heartbeats
+        other.original_options = self.original_options
         other.offered = self.offered
         return other
 
@@ -387,6 +413,7 @@ class Execution:
         "memo",
         "new_run_id",
         "next_event_id",
+        "operations",
         "owed",
         "parts_spilled",
         "queries",
@@ -471,6 +498,7 @@ class Execution:
         self.buffered: tuple[BufferedEvent, ...] = ()
         self.parts_spilled: int = 0
         """Bit set of part kinds that live in rows of their own, see codec.py."""
+        self.operations: RunOperations = NOTHING
         self.close_attempted: bool = False
         """The worker tried to close the run over events it had not seen; its next task shuts signals out."""
         self.awaits_parent: bool = False
@@ -535,6 +563,7 @@ class Execution:
         other.signal_ids = self.signal_ids
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled
+        other.operations = self.operations
         other.close_attempted = self.close_attempted
         other.children = self.children
         other.external_signals = self.external_signals
@@ -559,13 +588,26 @@ class Chain:
     (`codec.PART_START_REQUEST`), so that neither grows with the number of runs.
     """
 
-    __slots__ = ("current_run_id", "namespace_id", "version", "workflow_id")
+    __slots__ = ("current_run_id", "namespace_id", "run_count", "shared_branches", "version", "workflow_id")
 
-    def __init__(self, namespace_id: str, workflow_id: str, current_run_id: str, version: int) -> None:
+    def __init__(
+        self,
+        namespace_id: str,
+        workflow_id: str,
+        current_run_id: str,
+        version: int,
+        run_count: int = 1,
+        shared_branches: Map[bytes, int] | None = None,
+    ) -> None:
         self.namespace_id = namespace_id
         self.workflow_id = workflow_id
         self.current_run_id = current_run_id
+        """"" once the current run was deleted and older ones are left."""
         self.version = version
+        self.run_count = run_count
+        """Runs that are stored; the chain goes with the last."""
+        self.shared_branches: Map[bytes, int] = Map() if shared_branches is None else shared_branches
+        """How many runs name a history branch, where more than one does (resets)."""
 
 
 @final

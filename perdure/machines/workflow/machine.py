@@ -18,13 +18,16 @@ from perdure.errors import InvalidArgument
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
 from perdure.machines.workflow import (
+    activity_operations,
     activity_task,
     alarm,
     close,
     codec,
     completion,
+    deletion,
     kin,
     offers,
+    options,
     outbound,
     queries,
     signals,
@@ -67,6 +70,14 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.operator_inputs import (
+    Delete,
+    PauseActivity,
+    ResetActivity,
+    UnpauseActivity,
+    UpdateActivityOptions,
+    UpdateOptions,
+)
 from perdure.machines.workflow.requests import external, remembered_as
 from perdure.machines.workflow.target import find
 
@@ -96,6 +107,12 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ActivityTaskFailed: activity_task.failed,
     ActivityTaskCanceled: activity_task.canceled,
     ActivityHeartbeat: activity_task.heartbeat,
+    PauseActivity: activity_operations.paused,
+    UnpauseActivity: activity_operations.unpaused,
+    ResetActivity: activity_operations.reset,
+    Delete: deletion.deleted,
+    UpdateOptions: options.updated,
+    UpdateActivityOptions: activity_operations.options_updated,
     Query: queries.asked,
     QueryAbandoned: queries.abandoned,
     ScheduleFirstTask: kin.first_task,
@@ -126,6 +143,7 @@ class RunDelta:
         "expected_version",
         "first_event_id",
         "reclaim",
+        "reclaimed_branches",
         "rows",
         "stored",
         "visibility",
@@ -140,6 +158,7 @@ class RunDelta:
         self.rows = rows
         self.visibility = draft.visibility
         self.reclaim = draft.reclaim
+        self.reclaimed_branches = draft.reclaimed_branches
         self.stored = draft.stored
 
 
@@ -273,7 +292,14 @@ def _finish(current: Step, outcome: object) -> Transition:
     changed = chain is not None and chain is not current.state.chain
     if changed:
         assert chain is not None
-        chain = Chain(chain.namespace_id, chain.workflow_id, chain.current_run_id, chain.version + 1)
+        chain = Chain(
+            chain.namespace_id,
+            chain.workflow_id,
+            chain.current_run_id,
+            chain.version + 1,
+            chain.run_count,
+            chain.shared_branches,
+        )
     runs = current.state.runs
     for delta in deltas:
         runs = runs.set(delta.execution.info.run_id, delta.execution)

@@ -35,6 +35,7 @@ def make(step: Step, draft: RunDraft) -> None:
                 pending is not None
                 and not pending.started_time
                 and not pending.offered
+                and pending.pause is None
                 and pending.scheduled_time <= draft.env.now
             ):
                 activity_task.offer(step, draft, pending)

@@ -49,7 +49,12 @@ def begin(
     draft = step.create(execution, env)
     _supersede(step)
     old = step.chain
-    step.chain = Chain(info.namespace_id, info.workflow_id, info.run_id, old.version if old is not None else 0)
+    if old is None or not old.run_count:
+        step.chain = Chain(info.namespace_id, info.workflow_id, info.run_id, 0)
+    else:
+        step.chain = Chain(
+            info.namespace_id, info.workflow_id, info.run_id, old.version, old.run_count + 1, old.shared_branches
+        )
     draft.record(
         enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
         started,

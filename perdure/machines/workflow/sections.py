@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
-from perdure.machines.workflow import kin_rows, request_ids, reset_points
+from perdure.machines.workflow import kin_rows, request_ids, reset_points, run_operations
 from perdure.machines.workflow.execution import Execution
 
 
@@ -35,6 +35,14 @@ def _decode_start_linked(execution: Execution, stored: Any) -> None:
     execution.start_linked = bool(stored)
 
 
+def _encode_operations(execution: Execution) -> object | None:
+    return run_operations.encode(execution.operations)
+
+
+def _decode_operations(execution: Execution, stored: Any) -> None:
+    execution.operations = run_operations.decode(stored)
+
+
 SECTIONS: tuple[Section, ...] = (
     Section(1, reset_points.encode, reset_points.decode),
     Section(2, request_ids.encode, request_ids.decode),
@@ -43,8 +51,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
     Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels),
     Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
+    Section(30, _encode_operations, _decode_operations),
 )
-"""Every section there is. Numbers taken: 1 to 3, 20 to 23."""
+"""Every section there is. Numbers taken: 1 to 3, 20 to 23, 30."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

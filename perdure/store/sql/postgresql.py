@@ -208,9 +208,7 @@ _KINDS = (
         "SELECT f.branch_id, f.first_event_id FROM fragment AS f WHERE f.branch_id = u.branch_id"
         " ORDER BY f.first_event_id LIMIT u.most) AS doomed LIMIT (SELECT max(most) FROM {u})) AS gone"
         " WHERE fragment.branch_id = gone.branch_id AND fragment.first_event_id = gone.first_event_id",
-        lambda segment: [
-            (branch_id, FRAGMENTS_RECLAIMED_MAX * len(segment.reclaimed)) for branch_id in segment.branches
-        ],
+        lambda segment: [(branch_id, FRAGMENTS_RECLAIMED_MAX * segment.trimmed) for branch_id in segment.branches],
     ),
     _kind(
         "digest bytea",

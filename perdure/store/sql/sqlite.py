@@ -189,7 +189,7 @@ def _delete(connection: sqlite3.Connection, segment: Segment) -> None:
         connection.executemany(DELETE_PARTS, runs)
         for run_id in segment.reclaimed:
             connection.execute(*visibility.delete(Dialect.SQLITE, run_id))
-    budget = FRAGMENTS_RECLAIMED_MAX * len(runs)
+    budget = FRAGMENTS_RECLAIMED_MAX * segment.trimmed
     for branch_id in segment.branches:
         budget -= connection.execute(DELETE_FRAGMENTS, (branch_id, budget)).rowcount
     if segment.dropped:

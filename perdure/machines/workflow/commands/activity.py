@@ -38,8 +38,8 @@ def schedule_activity(batch: Batch, command: commands.Command) -> None:
     execution = batch.execution
     limits = batch.env.limits
     _check_queue(batch, wanted)
-    _check_names(wanted, limits.id_length)
-    timeouts = _timeouts(wanted, execution.info.run_timeout or 0)
+    check_names(wanted, limits.id_length)
+    timeouts = timeouts_of(wanted, execution.info.run_timeout or 0)
     if wanted.use_workflow_build_id and wanted.task_queue.name != execution.info.task_queue:
         raise CommandRejected(_BAD_SCHEDULE, "Activity with UseCompatibleVersion cannot run on different task queue.")
     if wanted.input.ByteSize() > limits.blob_size:
@@ -74,7 +74,7 @@ def _check_queue(batch: Batch, wanted: ScheduleActivity) -> None:
         raise CommandRejected(_BAD_SCHEDULE, bad)
 
 
-def _check_names(wanted: ScheduleActivity, bytes_max: int) -> None:
+def check_names(wanted: ScheduleActivity, bytes_max: int) -> None:
     """Names, retry policy and priority, in the order that decides which text a worker sees."""
     name = wanted.activity_type.name
     if not wanted.activity_id:
@@ -93,7 +93,7 @@ def _check_names(wanted: ScheduleActivity, bytes_max: int) -> None:
         raise CommandRejected(_BAD_SCHEDULE, f"invalid priorities: {bad}")
 
 
-def _timeouts(wanted: ScheduleActivity, run_timeout: int) -> tuple[int, int, int, int]:
+def timeouts_of(wanted: ScheduleActivity, run_timeout: int) -> tuple[int, int, int, int]:
     """Schedule-to-close, schedule-to-start, start-to-close, heartbeat in ns after normalisation; 0 = none."""
     to_close = _timeout("ScheduleToCloseTimeout", wanted.schedule_to_close_timeout)
     to_start = _timeout("ScheduleToStartTimeout", wanted.schedule_to_start_timeout)

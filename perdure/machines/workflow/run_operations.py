@@ -1,0 +1,74 @@
+"""What operators did to a run as a whole (its deletion, resets of and to it) or to an activity of it (its pause).
+
+Plain values that hang on an `Execution` or `Activity`, never changed once made. Most runs have nothing of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+
+@final
+class ActivityPause:
+    """By whom and why an activity was paused (semantics 5.7); `time` in ns since the epoch."""
+
+    __slots__ = ("identity", "reason", "request_id", "time")
+
+    def __init__(self, time: int, identity: str, reason: str, request_id: str) -> None:
+        self.time = time
+        self.identity = identity
+        self.reason = reason
+        self.request_id = request_id
+
+
+@final
+class RunOperations:
+    """`deleting`: the run is to be removed. `reclaimed` > 0: its history is going, nobody may see it any more.
+
+    `reset_run_id` is the run that was made from this one by a reset, `reset_time` (ns since the epoch) when this run
+    was made by one, `original_start_time` when the first of them began.
+    """
+
+    __slots__ = ("deleting", "original_start_time", "reclaimed", "reset_run_id", "reset_time")
+
+    def __init__(
+        self,
+        deleting: bool = False,
+        reclaimed: int = 0,
+        reset_run_id: str = "",
+        reset_time: int = 0,
+        original_start_time: int = 0,
+    ) -> None:
+        self.deleting = deleting
+        self.reclaimed = reclaimed
+        self.reset_run_id = reset_run_id
+        self.reset_time = reset_time
+        self.original_start_time = original_start_time
+
+    def copy(self) -> RunOperations:
+        """A copy to change before it replaces this one."""
+        return RunOperations(
+            self.deleting, self.reclaimed, self.reset_run_id, self.reset_time, self.original_start_time
+        )
+
+
+NOTHING = RunOperations()
+"""What nearly every run has."""
+
+
+def encode(operations: RunOperations) -> object | None:
+    """The stored form, None for nothing."""
+    if operations is NOTHING:
+        return None
+    return (
+        operations.deleting,
+        operations.reclaimed,
+        operations.reset_run_id,
+        operations.reset_time,
+        operations.original_start_time,
+    )
+
+
+def decode(stored: Any) -> RunOperations:
+    """The value of a stored section."""
+    return RunOperations(*stored)

@@ -1,0 +1,346 @@
+"""Pause, unpause, reset and new options for pending activities (semantics 5.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.common.v1 import ActivityType, Priority
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice import v1 as rpc
+
+from ..script import NAMESPACE, Script
+from ..values import complete_workflow, failure, retry_policy, seconds
+
+
+def _pause(s: Script, **fields: Any) -> None:
+    values: dict[str, Any] = {"id": "a"} if "type" not in fields else {}
+    values |= {"identity": "operator", "reason": "why", "request_id": s.new_request_id()} | fields
+    request = rpc.PauseActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values)
+    s.call(request, rpc.PauseActivityResponse)
+
+
+def _unpause(s: Script, **fields: Any) -> None:
+    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "unpause_all"} & fields.keys() else {}
+    request = rpc.UnpauseActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
+    s.call(request, rpc.UnpauseActivityResponse)
+
+
+def _reset(s: Script, **fields: Any) -> None:
+    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
+    request = rpc.ResetActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
+    s.call(request, rpc.ResetActivityResponse)
+
+
+def _update(s: Script, *paths: str, **fields: Any) -> rpc.UpdateActivityOptionsResponse:
+    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
+    if paths:
+        values["update_mask"] = FieldMask(paths=paths)
+    request = rpc.UpdateActivityOptionsRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
+    return s.call(request, rpc.UpdateActivityOptionsResponse)
+
+
+def pause_before_start(s: Script) -> None:
+    """An activity that waits for a worker is held back, shown as paused, and goes on when unpaused."""
+    s.complete(s.begin_quietly(), s.activity(), s.activity("b", activity_type=ActivityType(name="Other")))
+    _pause(s)
+    s.describe()
+    other = s.poll_activity()
+    _unpause(s)
+    s.describe()
+    s.complete_activity(s.poll_activity())
+    s.complete_activity(other)
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+
+
+def pause_while_running(s: Script) -> None:
+    """A running attempt is told by its heartbeats; its failure waits for the unpausing; the attempt has gone up."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1), heartbeat_timeout=seconds(30)))
+    task = s.poll_activity()
+    _pause(s)
+    s.heartbeat(task, '"one"')
+    s.describe()
+    s.fail_activity(task)
+    s.describe()
+    _unpause(s)
+    task = s.poll_activity()
+    s.complete_activity(task)
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+
+
+def complete_while_paused(s: Script) -> None:
+    """The result of a paused attempt counts."""
+    s.complete(s.begin_quietly(), s.activity())
+    task = s.poll_activity()
+    _pause(s)
+    s.complete_activity(task)
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+    s.describe()
+
+
+def non_retryable_while_paused(s: Script) -> None:
+    """A failure that no policy retries ends a paused activity."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
+    task = s.poll_activity()
+    _pause(s)
+    s.fail_activity(task, failure("no", non_retryable=True))
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+
+
+def maximum_attempts_while_paused(s: Script) -> None:
+    """A paused activity does not run out of attempts."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1, 1, 0, 1)))
+    task = s.poll_activity()
+    _pause(s)
+    s.fail_activity(task, failure("first"))
+    s.describe()
+    _unpause(s)
+    s.fail_activity(s.poll_activity(), failure("second"))
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+
+
+def pause_twice(s: Script) -> None:
+    """Pausing again is a success with the same request id only."""
+    s.complete(s.begin_quietly(), s.activity())
+    _pause(s, request_id="one")
+    _pause(s, request_id="one")
+    _pause(s, request_id="two")
+    _unpause(s)
+    _unpause(s)
+    s.describe()
+
+
+def pause_by_type(s: Script) -> None:
+    """All of a type, and of the others none."""
+    s.complete(
+        s.begin_quietly(), s.activity("a"), s.activity("b"), s.activity("c", activity_type=ActivityType(name="Other"))
+    )
+    _pause(s, type="Act")
+    s.describe()
+    _pause(s, type="Act", request_id="other")
+    _unpause(s, unpause_all=True)
+    s.describe()
+    s.poll_activities(3)
+
+
+def pause_in_backoff(s: Script) -> None:
+    """A retry that waits is held back; unpausing starts it at once, with its attempts counted anew if asked."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+    task = s.poll_activity()
+    s.heartbeat(task, '"beat"')
+    s.fail_activity(task)
+    _pause(s)
+    s.describe()
+    _unpause(s, reset_attempts=True, reset_heartbeat=True)
+    s.describe()
+    s.poll_activity()
+
+
+def paused_does_not_time_out(s: Script) -> None:
+    """The deadlines of a paused activity strike when it is unpaused."""
+    s.complete(s.begin_quietly(), s.activity(schedule_to_close_timeout=seconds(1)))
+    _pause(s)
+    s.another_run_waits()
+    s.history()
+    s.describe()
+
+
+def unknown_activities(s: Script) -> None:
+    """Nothing selected, a run that is closed, a workflow that is not there."""
+    s.complete(s.begin_quietly(), s.activity())
+    for verb in (_pause, _unpause, _reset):
+        verb(s, id="nobody")
+        verb(s, type="Nobody")
+        verb(s, id="")
+        verb(s, type="")
+    _update(s, "heartbeat_timeout", id="nobody", activity_options=ActivityOptions())
+    _update(s, id="a", restore_original=True)
+    s.terminate()
+    for verb in (_pause, _unpause, _reset):
+        verb(s)
+        verb(s, id="nobody")
+        verb(s, type="Nobody")
+        verb(s, type="Act")
+    _update(s, "heartbeat_timeout", activity_options=ActivityOptions())
+    s.workflow_id = "nobody-" + s.nonce
+    s.run_id = ""
+    for verb in (_pause, _unpause, _reset):
+        verb(s)
+    _update(s, "heartbeat_timeout", activity_options=ActivityOptions())
+    s.run_id = "not-a-uuid"
+    for verb in (_pause, _unpause, _reset):
+        verb(s)
+    s.workflow_id = ""
+    for verb in (_pause, _unpause, _reset):
+        verb(s)
+    _update(s)
+
+
+def bad_requests(s: Script) -> None:
+    """No workflow, no activity, no options, no mask, a bad priority."""
+    s.complete(s.begin_quietly(), s.activity())
+    for request_type, reply_type in (
+        (rpc.PauseActivityRequest, rpc.PauseActivityResponse),
+        (rpc.UnpauseActivityRequest, rpc.UnpauseActivityResponse),
+        (rpc.ResetActivityRequest, rpc.ResetActivityResponse),
+        (rpc.UpdateActivityOptionsRequest, rpc.UpdateActivityOptionsResponse),
+    ):
+        s.call(request_type(namespace=NAMESPACE), reply_type)
+        s.call(request_type(namespace=NAMESPACE, execution=s.execution()), reply_type)
+    _update(s, "heartbeat_timeout")
+    _update(s, activity_options=ActivityOptions())
+    _update(s, "heartbeat_timeout", activity_options=ActivityOptions(), restore_original=True)
+    _update(s, "priority", activity_options=ActivityOptions(priority=Priority(priority_key=-1)))
+    _update(s, "task_queue.name", activity_options=ActivityOptions())
+    _update(s, "task_queue.name", activity_options=ActivityOptions(task_queue=TaskQueue()))
+    _update(s, "retry_policy", activity_options=ActivityOptions())
+    _update(s, "retry_policy.maximum_attempts", activity_options=ActivityOptions())
+    _update(s, "priority.priority_key", activity_options=ActivityOptions())
+    _update(s, "retry_policy", activity_options=ActivityOptions(retry_policy=retry_policy(1, 0.5)))
+    _update(s, "retry_policy.maximum_interval", activity_options=ActivityOptions(retry_policy=retry_policy(1, 1, 0.1)))
+    _update(s, "start_to_close_timeout", activity_options=ActivityOptions(start_to_close_timeout=seconds(-1)))
+    _update(s, "start_to_close_timeout", "schedule_to_close_timeout", "nonsense", activity_options=ActivityOptions())
+    s.describe()
+
+
+def reset_in_backoff(s: Script) -> None:
+    """A waiting retry starts over at once as attempt 1."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+    task = s.poll_activity()
+    s.heartbeat(task, '"beat"')
+    s.fail_activity(task)
+    s.describe()
+    _reset(s, reset_heartbeat=True)
+    s.describe()
+    s.complete_activity(s.poll_activity())
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.closed_history()
+
+
+def reset_while_running(s: Script) -> None:
+    """A first attempt that runs learns of it by its heartbeats and goes on; heartbeat details are dropped after it."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
+    task = s.poll_activity()
+    s.heartbeat(task, '"one"')
+    _reset(s, reset_heartbeat=True)
+    s.heartbeat(task, '"two"')
+    s.describe()
+    s.fail_activity(task)
+    s.poll_activity()
+    s.describe()
+
+
+def reset_of_a_later_attempt(s: Script) -> None:
+    """The token of a later attempt no longer fits."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
+    s.fail_activity(s.poll_activity())
+    task = s.poll_activity()
+    _reset(s)
+    s.heartbeat(task, '"late"')
+    s.complete_activity(task)
+    s.describe()
+
+
+def reset_of_paused(s: Script) -> None:
+    """A reset unpauses, or not if asked."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+    s.fail_activity(s.poll_activity())
+    _pause(s)
+    _reset(s, keep_paused=True)
+    s.describe()
+    _reset(s, match_all=True)
+    s.describe()
+    s.poll_activity()
+
+
+def update_options(s: Script) -> None:
+    """What the mask names is replaced and shown; a worker gets the new retry policy and the old timeouts."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(1, 2, 10, 5, "Kind")))
+    options = ActivityOptions(
+        start_to_close_timeout=seconds(50),
+        schedule_to_start_timeout=seconds(40),
+        schedule_to_close_timeout=seconds(70),
+        heartbeat_timeout=seconds(60),
+        retry_policy=retry_policy(3, 4, 12, 6, "Other"),
+        priority=Priority(priority_key=2, fairness_key="f", fairness_weight=2),
+    )
+    _update(s, "heartbeatTimeout", "start_to_close_timeout", activity_options=options)
+    _update(s, "schedule_to_start_timeout", "scheduleToCloseTimeout", activity_options=options)
+    _update(s, "retry_policy.maximum_attempts", "priority.priority_key", activity_options=options)
+    s.describe()
+    _update(s, "retryPolicy", "priority", activity_options=options)
+    s.describe()
+    _update(s, "priority", activity_options=ActivityOptions())
+    s.poll_activity()
+    s.describe()
+    _update(s, restore_original=True)
+    s.describe()
+
+
+def update_queue(s: Script) -> None:
+    """An activity that waits moves to another queue, and back with its original options."""
+    s.complete(s.begin_quietly(), s.activity())
+    elsewhere = TaskQueue(name="other-" + s.queue)
+    _update(s, "task_queue.name", type="Act", activity_options=ActivityOptions(task_queue=elsewhere))
+    task = s.poll_activity(task_queue=elsewhere)
+    s.fail_activity(task)
+    _reset(s, restore_original_options=True)
+    s.describe()
+    s.poll_activity()
+
+
+def update_in_backoff(s: Script) -> None:
+    """A shorter interval brings a waiting retry forward."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+    s.fail_activity(s.poll_activity())
+    shorter = ActivityOptions(retry_policy=retry_policy(0.1))
+    _update(s, "retry_policy.initial_interval", match_all=True, activity_options=shorter)
+    s.poll_activity()
+
+
+def newer_calls(s: Script) -> None:
+    """The `*ActivityExecution` calls do the same when they name a workflow."""
+    s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+    target: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "workflow_id": s.workflow_id,
+        "run_id": s.run_id,
+        "activity_id": "a",
+    }
+    s.call(
+        rpc.PauseActivityExecutionRequest(**target, identity="i", reason="r", request_id="q"),
+        rpc.PauseActivityExecutionResponse,
+    )
+    s.describe()
+    s.call(rpc.PauseActivityExecutionRequest(**target), rpc.PauseActivityExecutionResponse)
+    s.call(rpc.UnpauseActivityExecutionRequest(**target), rpc.UnpauseActivityExecutionResponse)
+    s.describe()
+    s.fail_activity(s.poll_activity())
+    s.call(rpc.ResetActivityExecutionRequest(**target), rpc.ResetActivityExecutionResponse)
+    s.poll_activity()
+    s.call(
+        rpc.UpdateActivityExecutionOptionsRequest(
+            **target,
+            activity_options=ActivityOptions(heartbeat_timeout=seconds(3)),
+            update_mask=FieldMask(paths=["heartbeat_timeout"]),
+        ),
+        rpc.UpdateActivityExecutionOptionsResponse,
+    )
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"activity_id": ""},
+        {"run_id": "x"},
+        {"activity_id": "x" * 1001},
+        {"activity_id": "nobody"},
+    )
+    for broken in wrongs:
+        wrong = target | broken
+        s.call(rpc.PauseActivityExecutionRequest(**wrong), rpc.PauseActivityExecutionResponse)
+        s.call(rpc.UnpauseActivityExecutionRequest(**wrong), rpc.UnpauseActivityExecutionResponse)
+        s.call(rpc.ResetActivityExecutionRequest(**wrong), rpc.ResetActivityExecutionResponse)
+        s.call(rpc.UpdateActivityExecutionOptionsRequest(**wrong), rpc.UpdateActivityExecutionOptionsResponse)

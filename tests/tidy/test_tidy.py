@@ -48,7 +48,12 @@ THREADED_CALLS = frozenset({"run_in_executor", "to_thread"})
 OTHER_PROCESSES = ("tests/crash/", "tests/differential/", "tests/conformance/", "tests/service/")
 """Tests that watch another process start or die, which has no virtual time."""
 
-VIRTUAL_TIME = ("tests/sim/",)
+VIRTUAL_TIME = (
+    "tests/sim/",
+    "tests/store/test_faulty.py",
+    "tests/transport/test_client.py",
+    "tests/transport/test_server_virtual.py",
+)
 """Here every loop is a virtual one: to sleep is to schedule."""
 
 CORE = ("perdure/engine/", "perdure/matching/", "perdure/frontend/", "perdure/cluster/", "perdure/machines/")

@@ -1,12 +1,11 @@
 """From a start request to the machine's input: checks in Temporal's order and defaults (semantics 2.1). No I/O.
 
-What is not built yet is refused with UNIMPLEMENTED, never ignored: cron schedules, completion callbacks, versioning
+What is not built yet is refused with UNIMPLEMENTED, never ignored: completion callbacks, versioning
 overrides, time skipping.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.command_inputs import command_namespace
 from perdure.frontend.services import Call, Services
+from perdure.machines import cron
 from perdure.machines.workflow.inputs import BadSearchAttributes, Signal, Start
 from perdure.visibility import attributes
 
@@ -38,7 +38,7 @@ def prepare_start(services: Services, call: Call, request: StartRequest) -> Star
     validate.workflow_id(request.workflow_id, limit)
     _retry_policy(services, call, request)
     delay = validate.start_delay(request)
-    _cron(request)
+    delay = _cron(services, request) or delay
     if not request.workflow_type.name:
         raise InvalidArgument("WorkflowType is not set on request.")
     if validate.too_long(request.workflow_type.name, limit):
@@ -76,16 +76,19 @@ def _callbacks(services: Services, call: Call, request: StartRequest) -> None:
         raise Unimplemented("completion callbacks are not implemented")
 
 
-_CRON: Final = re.compile(
-    r"(?:(?:CRON_)?TZ=\S+\s+)?"
-    r"(?:@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|@every \S+|[\w*/,?-]+(?:\s+[\w*/,?-]+){4})"
-)
-
-
-def _cron(request: Any) -> None:
-    """A cron schedule that is none is an error of the caller, what is one is not built (`_not_built`)."""
-    if request.cron_schedule and _CRON.fullmatch(request.cron_schedule) is None:
-        raise InvalidArgument("invalid CronSchedule.")
+def _cron(services: Services, request: Any) -> int:
+    """ns until the first run of a cron schedule, 0 without one."""
+    if not request.cron_schedule:
+        return 0
+    try:
+        schedule = cron.parse(request.cron_schedule)
+    except cron.BadSchedule:
+        raise InvalidArgument("invalid CronSchedule.") from None
+    now = services.clock.now_ns()
+    wait = cron.backoff(schedule, now, now)
+    if wait is None:
+        raise InvalidArgument("invalid CronSchedule, no time can be found to satisfy the schedule")
+    return wait
 
 
 def prepare_signal_with_start(services: Services, call: Call, request: SignalWithStartRequest) -> Start:
@@ -94,7 +97,7 @@ def prepare_signal_with_start(services: Services, call: Call, request: SignalWit
     Its checks come in an order and with texts of their own.
     """
     limit = services.view(call).limits.id_length
-    _cron(request)
+    first_run = _cron(services, request)
     validate.workflow_id(request.workflow_id, limit)
     if not request.signal_name:
         raise InvalidArgument("signal not set")
@@ -108,7 +111,7 @@ def prepare_signal_with_start(services: Services, call: Call, request: SignalWit
     _named("Request ID", request.request_id, limit)
     validate.workflow_timeouts(request)
     _retry_policy(services, call, request)
-    delay = validate.start_delay(request)
+    delay = validate.start_delay(request) or first_run
     validate.id_policies(request.workflow_id_reuse_policy, request.workflow_id_conflict_policy)
     if request.workflow_id_conflict_policy == enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL:
         raise InvalidArgument(
@@ -140,8 +143,6 @@ def _not_built(request: Any) -> None:
     """Uses that a later version brings."""
     if request.HasField("time_skipping_config"):
         raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
-    if request.cron_schedule:
-        raise Unimplemented("CronSchedule is not implemented")
     if request.HasField("versioning_override"):
         raise Unimplemented("VersioningOverride is not implemented")
 

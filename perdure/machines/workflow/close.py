@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perdure.api import common, enums, failure, history
 from perdure.errors import NotFound, WorkflowNotReady
+from perdure.machines import cron
 from perdure.machines.retry import next_interval
 from perdure.machines.workflow import workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -11,7 +12,7 @@ from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import QueryDirect, RequestCancel, Terminate
 from perdure.machines.workflow.requests import remembered_as
-from perdure.machines.workflow.runs import continue_chain
+from perdure.machines.workflow.runs import continue_chain, next_cron_run
 from perdure.machines.workflow.signals import check_origin
 from perdure.machines.workflow.target import ALREADY_COMPLETED, find
 
@@ -105,6 +106,7 @@ def closed(step: Step, draft: RunDraft) -> None:
 def fail_run(step: Step, draft: RunDraft, reason: failure.Failure, completed_event_id: int) -> None:
     """FAIL_WORKFLOW_EXECUTION: retried by policy in a new run, or final (semantics 4.4, 10.2)."""
     state, new_run_id = _retry(step, draft, reason)
+    new_run_id = new_run_id or _next_by_schedule(step, draft, reason, None)
     attributes = history.WorkflowExecutionFailedEventAttributes(
         failure=reason,
         retry_state=state,  # type: ignore[arg-type]  # plain numbers
@@ -114,6 +116,24 @@ def fail_run(step: Step, draft: RunDraft, reason: failure.Failure, completed_eve
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, attributes)
     draft.execution.new_run_id = new_run_id
     closed(step, draft)
+
+
+def complete_run(step: Step, draft: RunDraft, attributes: history.WorkflowExecutionCompletedEventAttributes) -> str:
+    """The id of the run that a cron schedule makes after this one, "" without a schedule; not yet closed."""
+    result = attributes.result if attributes.HasField("result") else None
+    draft.execution.new_run_id = _next_by_schedule(step, draft, None, result)
+    return draft.execution.new_run_id
+
+
+def _next_by_schedule(
+    step: Step, draft: RunDraft, reason: failure.Failure | None, result: common.Payloads | None
+) -> str:
+    """Begin the chain's next run if it has a schedule that names another time (semantics 10.3)."""
+    info = draft.execution.info
+    if not info.cron_schedule:
+        return ""
+    wait = cron.backoff(cron.parse(info.cron_schedule), info.execution_time, draft.env.now)
+    return "" if wait is None else next_cron_run(step, draft, wait, reason, result)
 
 
 def time_out_run(step: Step, draft: RunDraft) -> None:
@@ -130,6 +150,7 @@ def time_out_run(step: Step, draft: RunDraft) -> None:
             timeout_failure_info=failure.TimeoutFailureInfo(timeout_type=enums.TIMEOUT_TYPE_START_TO_CLOSE),
         )
         state, new_run_id = _retry(step, draft, reason)
+        new_run_id = new_run_id or _next_by_schedule(step, draft, reason, None)
     attributes = history.WorkflowExecutionTimedOutEventAttributes(
         retry_state=state,  # type: ignore[arg-type]  # plain numbers
         new_execution_run_id=new_run_id,

@@ -246,10 +246,13 @@ def _sent_request(state: ChainState, fact: Input) -> str:
 
 def _may_be_followed(execution: Execution, fact: Input, now: int) -> bool:
     """Whether this input may end the run and begin one that takes something from this run's first event."""
-    retries = execution.info.retry is not None
+    cron = bool(execution.info.cron_schedule)
+    retries = cron or execution.info.retry is not None
     if isinstance(fact, WorkflowTaskCompleted):
         for command in fact.request.commands:
             if retries and command.command_type == enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+                return True
+            if cron and command.command_type == enums.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION:
                 return True
             if execution.start_linked and command.command_type == (
                 enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION

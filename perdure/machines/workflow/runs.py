@@ -121,6 +121,7 @@ def successor_info(
     task_queue: str,
     timeout_of_run: int | None,
     timeout_of_task: int,
+    cron_schedule: str = "",
 ) -> RunInfo:
     """The info of the run that continues a chain; the execution's deadline is absolute and not prolonged."""
     run_id = env.run_id()
@@ -148,7 +149,7 @@ def successor_info(
         run_expiration=expiration,
         attempt=attempt,
         retry=policy_of(retry) if retry is not None else None,
-        cron_schedule="",
+        cron_schedule=cron_schedule,
         root_workflow_id=previous.root_workflow_id,
         root_run_id=run_id if previous.root_run_id == previous.run_id else previous.root_run_id,
         user_metadata=b"",
@@ -173,6 +174,28 @@ def start_event(step: Step, run_id: str) -> history.HistoryEvent:
 
 def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.Failure) -> str:
     """The run that retries a failed one with the input of its start; returns its id (semantics 10.2)."""
+    backoff = minimum_backoff(draft.execution, draft.env, interval)
+    timed_out = reason.HasField("timeout_failure_info")
+    return _begin_again(step, draft, backoff, draft.execution.info.attempt + 1, reason, None, timed_out)
+
+
+def next_cron_run(
+    step: Step, draft: RunDraft, backoff: int, reason: failure.Failure | None, result: common.Payloads | None
+) -> str:
+    """The chain's next run by its schedule; returns its id. Without a result the last one is carried on (10.3)."""
+    return _begin_again(step, draft, backoff, 1, reason, result, result is None and reason is not None)
+
+
+def _begin_again(
+    step: Step,
+    draft: RunDraft,
+    backoff: int,
+    attempt: int,
+    reason: failure.Failure | None,
+    result: common.Payloads | None,
+    carry_result: bool,
+) -> str:
+    """A run with the input of the one that ends. Attempt 1 is the schedule's, a later one the retry policy's."""
     execution = draft.execution
     previous = execution.info
     event = start_event(step, previous.run_id)
@@ -181,23 +204,30 @@ def continue_chain(step: Step, draft: RunDraft, interval: int, reason: failure.F
     info = successor_info(
         previous,
         env,
-        minimum_backoff(execution, env, interval),
-        previous.attempt + 1,
-        old.retry_policy,
+        backoff,
+        attempt,
+        old.retry_policy if old.HasField("retry_policy") else None,
         previous.workflow_type,
         previous.task_queue,
         previous.run_timeout,
         previous.task_timeout,
+        previous.cron_schedule,
     )
     attributes = started_attributes(info)
     if old.HasField("input"):
         attributes.input.CopyFrom(old.input)
     if old.HasField("header"):
         attributes.header.CopyFrom(old.header)
-    attributes.retry_policy.CopyFrom(old.retry_policy)
-    attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_RETRY
-    attributes.continued_failure.CopyFrom(reason)
-    if old.HasField("last_completion_result") and reason.HasField("timeout_failure_info"):
+    if old.HasField("retry_policy"):
+        attributes.retry_policy.CopyFrom(old.retry_policy)
+    attributes.initiator = (
+        enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE if attempt == 1 else enums.CONTINUE_AS_NEW_INITIATOR_RETRY
+    )
+    if reason is not None:
+        attributes.continued_failure.CopyFrom(reason)
+    if result is not None:
+        attributes.last_completion_result.CopyFrom(result)
+    elif carry_result and old.HasField("last_completion_result"):
         attributes.last_completion_result.CopyFrom(old.last_completion_result)
     # Memo and search attributes start over as the failed run began, whatever it made of them since.
     if old.HasField("memo"):

@@ -226,6 +226,8 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
     if request.HasField("continued_failure"):
         attributes.continued_failure.CopyFrom(request.continued_failure)
     runs.fill_maps(attributes, memo, verb.search_attributes)
+    if request.cron_schedule:
+        attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
     attributes.identity = request.identity
     attributes.eager_execution_accepted = eager
     return attributes

@@ -34,6 +34,7 @@ def complete_workflow(batch: Batch, command: commands.Command) -> None:
     )
     if asked.HasField("result"):
         attributes.result.CopyFrom(asked.result)
+    attributes.new_execution_run_id = close.complete_run(batch.step, batch.draft, attributes)
     batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, attributes, command)
     close.closed(batch.step, batch.draft)
 

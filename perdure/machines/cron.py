@@ -1,0 +1,274 @@
+"""Cron schedules of workflows: five-field expressions, descriptors, time zones (semantics 10.3).
+
+The rules are those of Go's robfig/cron (`ParseStandard`, `Next`), daylight saving included, since Temporal's chains
+follow them to the second. Pure but for the zone tables, which are constants that Python reads from the system or from
+the `tzdata` package once per zone. Times are ns since the epoch.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import final
+from zoneinfo import ZoneInfo
+
+SECOND = 1_000_000_000
+YEARS_AHEAD_MAX = 5
+"""A schedule that names no time within so many years names none."""
+_STAR = 1 << 63
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NO_NAMES: dict[str, int] = {}
+_MONTH_NAMES = {name: number for number, name in enumerate(_MONTHS, 1)}
+_DAY_NAMES = {name: number for number, name in enumerate(_DAYS)}
+
+_FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
+    (0, 59, _NO_NAMES),
+    (0, 23, _NO_NAMES),
+    (1, 31, _NO_NAMES),
+    (1, 12, _MONTH_NAMES),
+    (0, 6, _DAY_NAMES),
+)
+"""First value, last value and names of minute, hour, day of month, month, day of week."""
+
+_DESCRIPTORS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+}
+_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+class BadSchedule(Exception):
+    """The text is no cron schedule."""
+
+
+@final
+class Schedule:
+    """A parsed schedule: an interval in ns, or bit sets of minutes, hours, days, months and weekdays in a zone."""
+
+    __slots__ = ("days", "every", "hours", "minutes", "months", "weekdays", "zone")
+
+    def __init__(self, every: int, fields: tuple[int, int, int, int, int], zone: tzinfo) -> None:
+        self.every = every
+        self.minutes, self.hours, self.days, self.months, self.weekdays = fields
+        self.zone = zone
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Schedule:
+    """The schedule that a text says. Raises BadSchedule."""
+    zone: tzinfo = UTC
+    if text.startswith(("TZ=", "CRON_TZ=")):
+        prefix, _, text = text.partition(" ")
+        zone = _zone(prefix.partition("=")[2])
+        text = text.strip()
+    if text.startswith("@every "):
+        interval = _duration(text[len("@every ") :])
+        return Schedule(max(interval - interval % SECOND, SECOND), (0, 0, 0, 0, 0), zone)
+    if text.startswith("@"):
+        found = _DESCRIPTORS.get(text)
+        if found is None:
+            raise BadSchedule(f"unrecognized descriptor: {text}")
+        text = found
+    parts = text.split()
+    if len(parts) != len(_FIELDS):
+        raise BadSchedule(f"expected exactly 5 fields, found {len(parts)}: {text}")
+    minutes, hours, days, months, weekdays = [
+        _field(part, *bounds) for part, bounds in zip(parts, _FIELDS, strict=True)
+    ]
+    return Schedule(0, (minutes, hours, days, months, weekdays), zone)
+
+
+def _zone(name: str) -> tzinfo:
+    if name in ("", "UTC", "Local"):
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadSchedule(f"provided bad location {name}") from error
+
+
+def _duration(text: str) -> int:
+    """A Go duration like 1h30m, in ns."""
+    sign = -1 if text.startswith("-") else 1
+    body = text.lstrip("+-") if text[:1] in ("+", "-") else text
+    if body == "0":
+        return 0
+    position = 0
+    total = 0
+    while position < len(body):
+        match = _DURATION.match(body, position)
+        if match is None:
+            raise BadSchedule(f"failed to parse duration @every {text}")
+        number, unit = match.groups()
+        whole, _, fraction = number.partition(".")
+        scale = _UNITS[unit]
+        total += int(whole or "0") * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
+        position = match.end()
+    if not body:
+        raise BadSchedule(f"failed to parse duration @every {text}")
+    return sign * total
+
+
+def _field(text: str, first: int, last: int, names: dict[str, int]) -> int:
+    bits = 0
+    for part in text.split(","):
+        if part:
+            bits |= _range(part, first, last, names)
+    return bits
+
+
+def _range(text: str, first: int, last: int, names: dict[str, int]) -> int:
+    span, *steps = text.split("/")
+    if len(steps) > 1:
+        raise BadSchedule(f"too many slashes: {text}")
+    bounds = span.split("-")
+    star = 0
+    if bounds[0] in ("*", "?"):
+        start, end, star = first, last, _STAR
+    else:
+        start = _number(bounds[0], names)
+        end = start
+        if len(bounds) == 2:
+            end = _number(bounds[1], names)
+        elif len(bounds) > 2:
+            raise BadSchedule(f"too many hyphens: {text}")
+    step = 1
+    if steps:
+        step = _number(steps[0], _NO_NAMES)
+        if len(bounds) == 1:
+            end = last
+        if step > 1:
+            star = 0
+    if start < first or end > last or start > end or step == 0:
+        raise BadSchedule(f"out of range ({first} to {last}): {text}")
+    for value in range(start, end + 1, step):
+        star |= 1 << value
+    return star
+
+
+def _number(text: str, names: dict[str, int]) -> int:
+    named = names.get(text.lower())
+    if named is not None:
+        return named
+    if not re.fullmatch(r"\+?[0-9]{1,18}", text):
+        raise BadSchedule(f"failed to parse int from {text}")
+    return int(text)
+
+
+# -- the next time -----------------------------------------------------------------------------------------------------
+
+
+def next_time(schedule: Schedule, after: int) -> int | None:
+    """The first time later than `after` (both ns since the epoch, whole seconds out), None when there is none."""
+    if schedule.every:
+        return after + schedule.every - after % SECOND
+    start = after // SECOND + 1
+    found = _search(schedule, start)
+    return None if found is None else found * SECOND
+
+
+def _search(schedule: Schedule, start: int) -> int | None:
+    """Seconds since the epoch of the first match from `start` on: month, day, hour and minute in turn."""
+    zone = schedule.zone
+    instant = start
+    floored = False
+    last_year = _local(instant, zone).year + YEARS_AHEAD_MAX
+    while True:
+        moment = _local(instant, zone)
+        if moment.year > last_year:
+            return None
+        if not schedule.months >> moment.month & 1:
+            instant = _instant(moment.year, moment.month + 1, 1, 0, 0, zone)
+            floored = True
+            continue
+        if not _day_matches(schedule, moment):
+            instant = _next_day(moment, floored, zone)
+            floored = True
+            continue
+        if not schedule.hours >> moment.hour & 1:
+            if not floored:
+                instant = _instant(moment.year, moment.month, moment.day, moment.hour, 0, zone)
+                floored = True
+            instant += 3600
+            continue
+        if not schedule.minutes >> moment.minute & 1:
+            instant = instant - instant % 60 + 60
+            floored = True
+            continue
+        if moment.second:
+            instant += 60 - moment.second
+            continue
+        return instant
+
+
+def _day_matches(schedule: Schedule, moment: datetime) -> bool:
+    """Day of month and day of week: both must fit if one is a star, else one is enough."""
+    day = bool(schedule.days >> moment.day & 1)
+    weekday = bool(schedule.weekdays >> (moment.isoweekday() % 7) & 1)
+    if schedule.days & _STAR or schedule.weekdays & _STAR:
+        return day and weekday
+    return day or weekday
+
+
+def _next_day(moment: datetime, floored: bool, zone: tzinfo) -> int:
+    """The start of the next day; where a change of the clock moves midnight, the reference's way of getting back."""
+    hour = moment.hour if floored else 0
+    instant = _instant(moment.year, moment.month, moment.day + 1, hour, 0, zone)
+    hour = _local(instant, zone).hour
+    if hour > 12:
+        return instant + (24 - hour) * 3600
+    return instant - hour * 3600
+
+
+def _local(instant: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(instant, zone)
+
+
+def _instant(year: int, month: int, day: int, hour: int, minute: int, zone: tzinfo) -> int:
+    """Seconds since the epoch of a local time, months and days overflowing; in a gap or a fold, as Go's `time.Date`."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    plain = datetime(year, month, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour, minutes=minute)
+    unix = int(plain.timestamp())
+    offset = _offset(unix, zone)
+    if offset and _offset(unix - offset, zone) != offset:
+        offset = _offset(unix - offset, zone)
+    return unix - offset
+
+
+def _offset(instant: int, zone: tzinfo) -> int:
+    found = _local(instant, zone).utcoffset()
+    return 0 if found is None else int(found.total_seconds())
+
+
+def backoff(schedule: Schedule, scheduled: int, now: int) -> int | None:
+    """ns from `now` until the next run of a chain whose last one was due at `scheduled`, in whole seconds, rounded up.
+
+    None when the schedule names no further time: the chain ends (semantics 10.3).
+    """
+    if now < scheduled:
+        following: int | None = scheduled
+    else:
+        following = next_time(schedule, scheduled)
+        while following is not None and following < now:
+            following = next_time(schedule, following)
+    if following is None:
+        return None
+    return -(-(following - now) // SECOND) * SECOND

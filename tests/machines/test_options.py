@@ -47,3 +47,14 @@ def test_a_closed_run_keeps_its_options() -> None:
     story = running_execution(complete_workflow())
     with pytest.raises(NotFound):
         update(story, prioritised(1), "priority")
+
+
+def test_only_the_priority_of_a_run_changes() -> None:
+    story = Story().start(priority_key=4, run_timeout=60)
+    before = story.execution.info
+    update(story, prioritised(2), "priority")
+    after = story.execution.info
+    assert [name for name in before.__slots__ if getattr(before, name) != getattr(after, name)] in (
+        ["priority"],
+        ["encoded", "priority"],
+    )

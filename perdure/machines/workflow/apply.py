@@ -23,6 +23,7 @@ from perdure.machines.workflow.execution import (
     TIMED_OUT,
     Timer,
 )
+from perdure.machines.workflow.info_changes import with_priority
 from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.recorded_activity import activity_of
 
@@ -232,7 +233,7 @@ def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
         request_ids.attach(draft.execution, request_id, max(0, event.event_id))
     attributes = event.workflow_execution_options_updated_event_attributes
     if attributes.HasField("priority"):
-        draft.execution.info = draft.execution.info.with_priority(attributes.priority.SerializeToString())
+        draft.execution.info = with_priority(draft.execution.info, attributes.priority.SerializeToString())
 
 
 def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:

@@ -125,16 +125,6 @@ class RunInfo:
         self.encoded: bytes = b""
         """The stored form, kept by codec.py once made."""
 
-    def with_priority(self, priority: bytes) -> RunInfo:
-        """The same with another priority, the one thing that can be changed later (semantics 7.7)."""
-        other = RunInfo(*[getattr(self, name) for name in _INFO_FIELDS])
-        other.priority = priority
-        return other
-
-
-_INFO_FIELDS = RunInfo.__init__.__code__.co_varnames[1:25]
-"""The constructor's arguments in their order."""
-
 
 @final
 class WorkflowTask:

@@ -249,6 +249,9 @@ class Engine:
                 return
             missing = machine.needs(entity.state, letter.fact, self._clock.now_ns())
             if missing is not None:
+                if missing.history and entity.in_flight:
+                    # Only what has committed can be read: the last of it goes on here.
+                    return
                 self._fetch(entity, missing)
                 return
             entity.mailbox.popleft()
@@ -299,8 +302,12 @@ class Engine:
             self._retry_alarm(entity, letter, RETRY_FAULT_S)
             return
         env = Env(self._clock.now_ns(), self._ids, namespace)
+        state = entity.state
+        if state.histories:
+            # They are for this step alone: whatever comes of it, they are not kept.
+            entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events)
         try:
-            transition = machine.step(key, entity.state, letter.fact, env)
+            transition = machine.step(key, state, letter.fact, env)
         except ServiceError as error:
             self._follow(entity, letter, error, [])
             return

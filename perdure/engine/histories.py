@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from perdure.api.splice import event_id_of, split_events
+from perdure.api.splice import event_fragment, event_id_of, split_events
 from perdure.engine.entity import Tail
 from perdure.errors import Unavailable
 from perdure.store.api import Fragment, Store, StoreError
@@ -13,6 +13,8 @@ HISTORY_PAGE_BYTES = 2 << 20
 """Bytes of history read at a time unless the caller says otherwise."""
 TAIL_BYTES_MAX = 64 * 1024
 """History kept in memory per branch."""
+HISTORY_BYTES_MAX = 256 << 20
+"""More than any run's history may have (semantics 0.1)."""
 _NO_BOUND = 1 << 62
 
 
@@ -85,3 +87,17 @@ def _ranges(branches: tuple[tuple[bytes, int], ...], reverse: bool) -> list[tupl
         result.append((branch, start, end))
         start = end
     return result[::-1] if reverse else result
+
+
+def whole_events(fragments: list[Fragment], next_event_id: int) -> bytes:
+    """The fragments as one, without events of a branch from beyond the point where another run left it."""
+    kept: list[bytes] = []
+    expected = 1
+    for fragment in fragments:
+        for start, end in split_events(fragment.body):
+            event = fragment.body[start:end]
+            if event_id_of(event) == expected and expected < next_event_id:
+                kept.append(event_fragment(event))
+                expected += 1
+    assert expected == next_event_id, f"history ends before event {expected}"
+    return b"".join(kept)

@@ -11,7 +11,7 @@ from immutables import Map
 
 from perdure.engine import rows
 from perdure.engine.entity import Entity
-from perdure.engine.histories import Histories
+from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
 from perdure.ids import uuid_bytes
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.draft import PART_SIGNAL_ID
@@ -57,6 +57,9 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
     Raises StoreError or Unavailable.
     """
     generation = entity.generation
+    if missing.state or missing.history:
+        await _look_up_run(store, histories, entity, missing)
+        return
     if missing.start_request:
         wanted = missing.start_request.encode()
         found = await store.load_parts(entity.digest, codec.PART_START_REQUEST, [wanted])
@@ -83,3 +86,28 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
         state = entity.state
         events: Map[str, bytes] = state.start_events.set(missing.run_id, event)
         entity.state = ChainState(state.chain, state.runs, state.start_requests, events)
+
+
+async def _look_up_run(store: Store, histories: Histories, entity: Entity, missing: Needs) -> None:
+    """A run beside the one that the input names, or all of a run's history (`Needs.state`, `Needs.history`)."""
+    generation = entity.generation
+    run_id = missing.run_id
+    if missing.history:
+        run = entity.state.runs[run_id]
+        fragments = await histories.read(run.branches, 1, run.next_event_id, HISTORY_BYTES_MAX, False)
+        if generation == entity.generation:
+            state = entity.state
+            known = state.histories.set(run_id, whole_events(fragments, run.next_event_id))
+            entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events, known)
+        return
+    found = await store.load(entity.digest, rows.run_bytes(run_id))
+    if generation != entity.generation:
+        return
+    state = entity.state
+    row = found[1] if found is not None else None
+    if row is None:
+        known = state.histories.set(run_id, b"")
+        entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events, known)
+    elif run_id not in state.runs:
+        runs = state.runs.set(run_id, rows.run_of(row))
+        entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events, state.histories)

@@ -106,7 +106,11 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
     if info.execution_expiration:
         extended.execution_expiration_time.CopyFrom(timestamp_of(info.execution_expiration))
     extended.run_expiration_time.CopyFrom(timestamp_of(info.run_expiration or _GO_ZERO_TIME))
-    extended.original_start_time.CopyFrom(timestamp_of(info.start_time))
+    operations = execution.operations
+    extended.original_start_time.CopyFrom(timestamp_of(operations.original_start_time or info.start_time))
+    extended.reset_run_id = operations.reset_run_id
+    if operations.reset_time:
+        extended.last_reset_time.CopyFrom(timestamp_of(operations.reset_time))
     extended.cancel_requested = execution.cancel_requested
     for request_id, event_id in execution.request_ids:
         attached = extended.request_id_infos[request_id]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.api import Message, workflow, workflowservice
-from perdure.errors import InvalidArgument
+from perdure.api import Message, enums, workflow, workflowservice
+from perdure.errors import Internal, InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
-from perdure.machines.workflow.operator_inputs import Delete, UpdateOptions
+from perdure.machines.workflow.operator_inputs import Delete, Reset, UpdateOptions
 
 
 async def delete_workflow_execution(
@@ -58,3 +58,30 @@ def _known(descriptor: Any, path: str) -> bool:
     if "." not in path:
         return True
     return field.message_type is not None and not field.is_repeated and _known(field.message_type, rest)
+
+
+async def reset_workflow_execution(
+    services: Services, call: Call, request: workflowservice.ResetWorkflowExecutionRequest
+) -> Message | bytes:
+    """Goes back to an earlier point of a run's history, in a new run."""
+    if not request.request_id:
+        raise InvalidArgument("RequestId is not set on request.")
+    if validate.too_long(request.request_id, services.view(call).limits.id_length):
+        raise InvalidArgument("RequestId length exceeds limit.")
+    target = request.workflow_execution
+    validate.execution(target, request.HasField("workflow_execution"))
+    if request.reset_reapply_type not in enums.ResetReapplyType.values():
+        raise Internal(f"unknown reset reapply type: {request.reset_reapply_type}")
+    if request.post_reset_operations:
+        raise Unimplemented("post-reset operations are not implemented")
+    excluded = set(request.reset_reapply_exclude_types)
+    if request.reset_reapply_type == enums.RESET_REAPPLY_TYPE_NONE:
+        excluded |= {enums.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL, enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE}
+    elif request.reset_reapply_type == enums.RESET_REAPPLY_TYPE_SIGNAL:
+        excluded.add(enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE)
+    fact = Reset(
+        target.run_id, request.workflow_task_finish_event_id, request.reason, request.request_id, frozenset(excluded)
+    )
+    run_id = await services.engine.submit(call.key(target.workflow_id), fact)
+    assert isinstance(run_id, str)
+    return workflowservice.ResetWorkflowExecutionResponse(run_id=run_id)

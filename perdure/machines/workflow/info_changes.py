@@ -44,3 +44,19 @@ def with_priority(info: RunInfo, priority: bytes) -> RunInfo:
     other = copy_of(info)
     other.priority = priority
     return other
+
+
+def reset_from(info: RunInfo, run_id: str, now: int) -> RunInfo:
+    """The info of the run that a reset makes at `now` (ns since the epoch): its timeouts start over (F20)."""
+    other = copy_of(info)
+    other.run_id = run_id
+    other.start_time = now
+    other.execution_time = now
+    other.execution_expiration = now + info.execution_timeout if info.execution_timeout else 0
+    expiration = now + info.run_timeout if info.run_timeout else 0
+    if other.execution_expiration:
+        expiration = min(expiration or other.execution_expiration, other.execution_expiration)
+    other.run_expiration = expiration
+    if info.root_run_id == info.run_id:
+        other.root_run_id = run_id
+    return other

@@ -30,6 +30,7 @@ from perdure.machines.workflow import (
     options,
     outbound,
     queries,
+    reset,
     signals,
     start,
     workflow_task,
@@ -73,6 +74,7 @@ from perdure.machines.workflow.inputs import (
 from perdure.machines.workflow.operator_inputs import (
     Delete,
     PauseActivity,
+    Reset,
     ResetActivity,
     UnpauseActivity,
     UpdateActivityOptions,
@@ -111,6 +113,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     UnpauseActivity: activity_operations.unpaused,
     ResetActivity: activity_operations.reset,
     Delete: deletion.deleted,
+    Reset: reset.reset,
     UpdateOptions: options.updated,
     UpdateActivityOptions: activity_operations.options_updated,
     Query: queries.asked,
@@ -197,19 +200,34 @@ class Transition:
 class Needs:
     """What the engine must look up before the step (DESIGN 1.4): keyed parts and first events of runs."""
 
-    __slots__ = ("run_id", "signal_id", "start_event_of", "start_request")
+    __slots__ = ("history", "run_id", "signal_id", "start_event_of", "start_request", "state")
 
-    def __init__(self, run_id: str, signal_id: str = "", start_request: str = "", start_event_of: str = "") -> None:
+    def __init__(
+        self,
+        run_id: str,
+        signal_id: str = "",
+        start_request: str = "",
+        start_event_of: str = "",
+        state: bool = False,
+        history: bool = False,
+    ) -> None:
         self.run_id = run_id
         self.signal_id = signal_id
         self.start_request = start_request
         self.start_event_of = start_event_of
+        self.state = state
+        """The run itself."""
+        self.history = history
+        """All of the run's history; nothing of its chain may be in flight when it is read."""
 
 
 def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     """The next thing that `step` would miss, or None when it can run."""
     if state.chain is None:
         return None
+    if isinstance(fact, Reset):
+        lacking = reset.wanted(state, fact)
+        return None if lacking is None else Needs(lacking[0], state=not lacking[1], history=lacking[1])
     execution = state.runs.get(fact.run_id or state.chain.current_run_id)
     sent = _sent_request(state, fact)
     if sent:

@@ -123,3 +123,21 @@ class UpdateOptions(Input):
         self.options = options
         self.paths = paths
         self.identity = identity
+
+
+@final
+class Reset(Input):
+    """ResetWorkflowExecution (semantics 7.4); the outcome is the new run's id. `excluded` are
+    `enums.ResetReapplyExcludeType` numbers.
+    """
+
+    __slots__ = ("excluded", "finish_event_id", "reason", "request_id")
+
+    def __init__(
+        self, run_id: str, finish_event_id: int, reason: str, request_id: str, excluded: frozenset[int]
+    ) -> None:
+        super().__init__(run_id)
+        self.finish_event_id = finish_event_id
+        self.reason = reason
+        self.request_id = request_id
+        self.excluded = excluded

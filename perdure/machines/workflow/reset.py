@@ -1,0 +1,255 @@
+"""ResetWorkflowExecution: a new run from an earlier point of a run's history (semantics 7.4, D14).
+
+Nothing is copied: the new run names the branches of the old one up to the point, and a branch of its own (DESIGN
+1.11). Its state is `apply` folded over those events. What came after the point and is not excluded is recorded again.
+Updates are not reapplied, and children that were pending at the point stay with the run that began them.
+"""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from perdure.api import enums, failures, history
+from perdure.api.splice import split_events
+from perdure.api.times import timestamp_ns
+from perdure.errors import InvalidArgument
+from perdure.machines.workflow import activity_task, close, workflow_task
+from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution, WorkflowTask
+from perdure.machines.workflow.info_changes import reset_from
+from perdure.machines.workflow.operator_inputs import Reset
+from perdure.machines.workflow.target import find
+
+RESETTER_IDENTITY = "history-resetter"
+NO_POLL = "emptyUuid"
+"""The request id of a task's start that no poller made."""
+SUCCESSORS_MAX = 1_000
+"""Runs whose signals a reset follows at most."""
+
+
+def wanted(state: ChainState, verb: Reset) -> tuple[str, bool] | None:
+    """The next that the step would miss: (run id, whether its history rather than its state); None when it can run."""
+    chain = state.chain
+    assert chain is not None, "asked of a chain only"
+    if chain.current_run_id and chain.current_run_id not in state.runs:
+        return chain.current_run_id, False
+    run = state.runs.get(verb.run_id or chain.current_run_id)
+    if run is None or not 1 < verb.finish_event_id < run.next_event_id:
+        return None
+    for _ in range(SUCCESSORS_MAX):
+        if run is None or run.operations.reclaimed:
+            return None
+        if run.info.run_id not in state.histories:
+            return run.info.run_id, True
+        following = run.new_run_id
+        if not _reapplies_signals(verb) or run.status != CONTINUED_AS_NEW or not following:
+            return None
+        if following not in state.runs and following not in state.histories:
+            return following, False
+        run = state.runs.get(following)
+    return None
+
+
+def reset(step: Step, verb: Reset) -> str:
+    """Make the new run; terminate the current one if it is open."""
+    base = find(step, verb.run_id)
+    if not 1 < verb.finish_event_id < base.next_event_id:
+        raise InvalidArgument("Workflow task finish ID must be > 1 && <= workflow last event ID.")
+    current = step.state.current
+    if current is not None and current.info.create_request_id == verb.request_id:
+        return current.info.run_id
+    env = step.env.at(max(base.last_update_time, current.last_update_time if current is not None else 0))
+    run_id = env.run_id()
+    events = _events(step.state.histories[base.info.run_id])
+    rebuilt = Execution(reset_from(base.info, run_id, env.now))
+    draft = step.create(rebuilt, env)
+    _rebuild(draft, base, events[: verb.finish_event_id - 1])
+    _fail_task(draft, base, verb)
+    _begin_activities(draft)
+    terminated = _terminate(step, current, verb.reason)
+    _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
+    workflow_task.schedule_if_needed(step, draft)
+    _enter_chain(step, draft)
+    changed = step.edit(base)
+    operations = changed.execution.operations.copy()
+    operations.reset_run_id = run_id
+    changed.execution.operations = operations
+    changed.stored = True
+    return run_id
+
+
+# -- the rebuilt run ---------------------------------------------------------------------------------------------------
+
+
+def _events(body: bytes) -> list[history.HistoryEvent]:
+    return [history.HistoryEvent.FromString(body[start:end]) for start, end in split_events(body)]
+
+
+def _rebuild(draft: RunDraft, base: Execution, events: list[history.HistoryEvent]) -> None:
+    """Fold the events before the point; the new run's own first event is the one after them."""
+    execution = draft.execution
+    for event in events:
+        if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            started = event.workflow_execution_started_event_attributes
+            for key, payload in started.memo.fields.items():
+                if not recorded.says_nothing(payload.data):
+                    draft.put_memo(key, payload.SerializeToString())
+            for name, payload in started.search_attributes.indexed_fields.items():
+                draft.put_search_attribute(name, payload.SerializeToString())
+        recorded.apply(draft, event)
+        _follow_task(execution, event)
+        execution.history_size += len(history.History(events=[event]).SerializeToString())
+    execution.next_event_id = len(events) + 1
+    draft.first_event_id = execution.next_event_id
+    execution.branches = (*_prefix(base.branches, len(events)), execution.branches[-1])
+    operations = execution.operations.copy()
+    operations.reset_time = draft.env.now
+    operations.original_start_time = base.operations.original_start_time or base.info.start_time
+    execution.operations = operations
+
+
+def _prefix(branches: tuple[tuple[bytes, int], ...], last_event_id: int) -> tuple[tuple[bytes, int], ...]:
+    kept: list[tuple[bytes, int]] = []
+    for branch, last in branches:
+        if last and last < last_event_id:
+            kept.append((branch, last))
+            continue
+        kept.append((branch, last_event_id))
+        break
+    return tuple(kept)
+
+
+def _follow_task(execution: Execution, event: history.HistoryEvent) -> None:
+    """The pending workflow task as events alone tell of it."""
+    match event.event_type:
+        case enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            scheduled = event.workflow_task_scheduled_event_attributes
+            when = timestamp_ns(event.event_time)
+            timeout = scheduled.start_to_close_timeout.seconds * 1_000_000_000
+            execution.task = WorkflowTask(
+                event.event_id, scheduled.attempt, execution.info.task_queue, False, when, when, timeout
+            )
+        case enums.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            if execution.task is not None:
+                task = execution.task.copy()
+                task.started_event_id = event.event_id
+                task.started_time = timestamp_ns(event.event_time)
+                execution.task = task
+        case (
+            enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            | enums.EVENT_TYPE_WORKFLOW_TASK_FAILED
+            | enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
+        ):
+            execution.task = None
+        case _:
+            pass
+
+
+def _fail_task(draft: RunDraft, base: Execution, verb: Reset) -> None:
+    """The task that was pending at the point ends with the reset, and the next one is a first attempt."""
+    execution = draft.execution
+    if execution.task is None:
+        raise InvalidArgument(
+            "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: "
+            f"{verb.finish_event_id}"
+        )
+    task = execution.task
+    if not task.started_event_id:
+        task = task.copy()
+        task.attempt = 1
+        execution.task = task
+        task = workflow_task.start(draft, NO_POLL, workflow_task.SERVER_IDENTITY)
+    attributes = history.WorkflowTaskFailedEventAttributes(
+        scheduled_event_id=task.scheduled_event_id,
+        started_event_id=task.started_event_id,
+        cause=enums.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+        failure=failures.reset_workflow_failure(verb.reason),
+        identity=workflow_task.SERVER_IDENTITY,
+        base_run_id=base.info.run_id,
+        new_run_id=execution.info.run_id,
+    )
+    draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_FAILED, attributes)
+    execution.task = None
+    execution.task_attempt = 1
+
+
+def _begin_activities(draft: RunDraft) -> None:
+    """Activities that were pending at the point start over at attempt 1."""
+    for pending in list(draft.execution.activities.values()):
+        again = pending.copy()
+        again.first_scheduled_time = draft.env.now
+        again.scheduled_time = draft.env.now
+        if again.schedule_to_close:
+            again.retry_expiration = draft.env.now + again.schedule_to_close
+        draft.put_activity(again)
+        activity_task.await_start(draft, again)
+
+
+# -- the runs around it ------------------------------------------------------------------------------------------------
+
+
+def _terminate(step: Step, current: Execution | None, reason: str) -> RunDraft | None:
+    """End the current run if it is open; neither its parent nor its children hear of it."""
+    if current is None or not current.running:
+        return None
+    draft = step.edit(current)
+    close.end_task_by_force(draft)
+    attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=RESETTER_IDENTITY)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
+    close.closed(step, draft)
+    return draft
+
+
+def _enter_chain(step: Step, draft: RunDraft) -> None:
+    """The new run becomes current; the branches it shares are counted."""
+    old = step.chain
+    assert old is not None, "the base run has a chain"
+    shared: Map[bytes, int] = old.shared_branches
+    for branch, _ in draft.execution.branches[:-1]:
+        shared = shared.set(branch, shared.get(branch, 1) + 1)
+    step.chain = Chain(
+        old.namespace_id, old.workflow_id, draft.execution.info.run_id, old.version, old.run_count + 1, shared
+    )
+
+
+def _reapplies_signals(verb: Reset) -> bool:
+    return enums.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL not in verb.excluded
+
+
+def _reapply(
+    step: Step,
+    draft: RunDraft,
+    base: Execution,
+    after: list[history.HistoryEvent],
+    terminated: RunDraft | None,
+    verb: Reset,
+) -> None:
+    """Record again what came after the point: in the base run, in runs that continued it, and what waited for an id."""
+    run: Execution | None = base
+    events = after
+    for _ in range(SUCCESSORS_MAX):
+        for event in events:
+            _reapply_event(draft, event, verb)
+        if terminated is not None and run is not None and run.info.run_id == terminated.execution.info.run_id:
+            for fragment in terminated.events:
+                for event in _events(fragment):
+                    _reapply_event(draft, event, verb)
+        if run is None or run.status != CONTINUED_AS_NEW or not run.new_run_id:
+            return
+        body = step.state.histories.get(run.new_run_id, b"")
+        run = step.state.runs.get(run.new_run_id)
+        events = _events(body)
+
+
+def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) -> None:
+    """One event of another run, if its kind is taken over."""
+    links = tuple(event.links)
+    if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED and _reapplies_signals(verb):
+        signaled = event.workflow_execution_signaled_event_attributes
+        if signaled.request_id:
+            draft.remember_signal(signaled.request_id)
+        draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, signaled, links=links)
+    elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+        updated = event.workflow_execution_options_updated_event_attributes
+        draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, updated, links=links)

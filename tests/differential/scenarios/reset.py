@@ -1,0 +1,153 @@
+"""ResetWorkflowExecution (semantics 7.4, D14, F20, F21)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
+from temporalio.api.workflowservice import v1 as rpc
+
+from ..script import NAMESPACE, Script
+from ..values import complete_workflow, continue_as_new, seconds, start_timer
+
+
+def _reset(s: Script, finish: int, **fields: Any) -> None:
+    """Reset, and turn to the new run."""
+    values: dict[str, Any] = {
+        "workflow_execution": s.execution(),
+        "reason": "why",
+        "request_id": s.new_request_id(),
+        "workflow_task_finish_event_id": finish,
+    }
+    values |= fields
+    request = rpc.ResetWorkflowExecutionRequest(namespace=NAMESPACE, **values)
+    reply = s.call(request, rpc.ResetWorkflowExecutionResponse)
+    s.run_id = reply.run_id or s.run_id
+
+
+def closed_run(s: Script) -> None:
+    """D14: the events before the point, the failed task, the signals after it, a new task."""
+    s.complete(s.begin_quietly(), s.activity("a"))
+    s.signal("one")
+    s.signal("two")
+    s.complete(s.poll(), complete_workflow())
+    s.await_close()
+    old = s.run_id
+    _reset(s, 4)
+    s.history()
+    s.describe()
+    s.complete(s.poll(), complete_workflow())
+    s.closed_history()
+    s.run_id = old
+    s.history()
+    s.describe()
+
+
+def running_run(s: Script) -> None:
+    """The open run is terminated, and its waiting signal goes over."""
+    s.complete(s.begin_quietly(), start_timer("t", 60))
+    s.signal("one")
+    s.poll()
+    s.signal("two")
+    old = s.run_id
+    _reset(s, 4)
+    s.history()
+    s.poll()
+    s.describe(execution=s.execution(old))
+    s.history(execution=s.execution(old))
+
+
+def pending_items(s: Script) -> None:
+    """Activities and timers that were pending at the point are pending again."""
+    s.complete(s.begin_quietly(), s.activity("a"), start_timer("t", 60))
+    s.poll_activity()
+    s.signal()
+    s.complete(s.poll_quietly())
+    _reset(s, 9)
+    s.history()
+    s.describe()
+    s.complete_activity(s.poll_activity())
+    s.poll()
+    s.history()
+
+
+def before_the_start_of_a_task(s: Script) -> None:
+    """A point between scheduled and started: the start is made up."""
+    s.complete(s.begin_quietly(), complete_workflow())
+    s.await_close()
+    _reset(s, 3)
+    s.history()
+
+
+def exclusions(s: Script) -> None:
+    """Signals are left out on demand."""
+    for label, fields in (
+        ("none", {"reset_reapply_type": ResetReapplyType.RESET_REAPPLY_TYPE_NONE}),
+        ("signal", {"reset_reapply_type": ResetReapplyType.RESET_REAPPLY_TYPE_SIGNAL}),
+        (
+            "excluded",
+            {"reset_reapply_exclude_types": [ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL]},
+        ),
+    ):
+        s.another(label)
+        s.complete(s.begin_quietly())
+        s.signal()
+        s.complete(s.poll_quietly(), complete_workflow())
+        s.await_close()
+        _reset(s, 4, **fields)
+        s.history()
+
+
+def continued(s: Script) -> None:
+    """Signals of the runs that continued the base run are reapplied too; the newest run is terminated."""
+    s.complete(s.begin_quietly())
+    s.signal("one")
+    base = s.run_id
+    s.another_run_waits()
+    s.complete(s.poll_quietly(), continue_as_new())
+    s.await_close()
+    s.run_id = s.poll().workflow_execution.run_id
+    s.signal("two")
+    newest = s.run_id
+    s.run_id = base
+    _reset(s, 4)
+    s.history()
+    s.history(execution=s.execution(newest))
+
+
+def twice(s: Script) -> None:
+    """A reset of a run that a reset made: three branches."""
+    s.complete(s.begin_quietly())
+    s.signal("one")
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.await_close()
+    _reset(s, 4)
+    s.complete(s.poll_quietly(), complete_workflow())
+    s.await_close()
+    _reset(s, 8)
+    s.history()
+    s.describe()
+
+
+def timeouts_start_over(s: Script) -> None:
+    """F20: the run and execution timeouts count from the reset."""
+    s.complete(s.begin_quietly(workflow_run_timeout=seconds(50), workflow_execution_timeout=seconds(100)))
+    _reset(s, 4)
+    s.history()
+    s.describe()
+
+
+def refused(s: Script) -> None:
+    """Bad points, no request id, nobody."""
+    s.complete(s.begin_quietly(), complete_workflow())
+    s.await_close()
+    for finish in (0, 1, 6, 7):
+        _reset(s, finish)
+    _reset(s, 4, request_id="")
+    _reset(s, 4, request_id="x" * 1001)
+    s.run_id = "x"
+    _reset(s, 4)
+    s.run_id = "b4b4a2f6-0f0e-4b3a-9d80-3a8d4e2f5c6d"
+    _reset(s, 4)
+    s.workflow_id = ""
+    _reset(s, 4)

@@ -194,3 +194,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    sys.stdout.flush()
+    # Not an ordinary exit: threads of the SDK may still call into an interpreter that is ending, which aborts it.
+    os._exit(0)

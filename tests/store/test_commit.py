@@ -182,6 +182,24 @@ async def test_reclaim_removes_a_run_whole_and_leaves_the_rest(medium: Medium) -
         assert (await store.list_visibility("namespace", None, 10, b"")).records == [record("b", 2)]
 
 
+async def test_a_long_history_goes_piece_by_piece_while_its_run_stays(medium: Medium) -> None:
+    """A reclaim that is not whole deletes fragments only, the oldest first."""
+    async with medium.opened() as (store, fence):
+        many = 2 * FRAGMENTS_RECLAIMED_MAX + 3
+        first = start("a", 1, alarm_ns=7)
+        fragments = tuple(event(1, number, body=b"x") for number in range(1, many + 1))
+        shown = (record("a", 1),)
+        await store.commit(fence, [ChainWrite(first.key, first.chain, first.runs, (), fragments, shown)])
+        piece = ChainWrite(key("a"), reclaim=(Reclaim(run_id(1), (run_id(1),), whole=False),))
+        await store.commit(fence, [piece])
+        await store.commit(fence, [piece])
+        left = await store.read_history(run_id(1), 1, many + 1, 10_000)
+        assert [fragment.first_event_id for fragment in left] == [many - 2, many - 1, many]
+        assert (await loaded(store, "a"))[1].version == 1
+        assert [due.run_id for due in await store.due(fence, 0, 100, 10)] == [run_id(1)]
+        assert (await store.list_visibility("namespace", None, 10, b"")).records == [record("a", 1)]
+
+
 async def test_reclaim_deletes_a_bounded_number_of_fragments_oldest_first(medium: Medium) -> None:
     """Work is bounded; what is left over is the end of the history."""
     async with medium.opened() as (store, fence):

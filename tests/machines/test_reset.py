@@ -1,0 +1,80 @@
+"""A reset on the pure machine: state rebuilt from history, signals taken over, timeouts anew (semantics 7.4, F20)."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.api import enums, history
+from perdure.errors import InvalidArgument
+from perdure.machines.workflow.execution import TERMINATED, ChainState
+from perdure.machines.workflow.operator_inputs import Reset
+from tests.machines.builders import SECOND, Story, complete_workflow, running_execution, schedule_activity, start_timer
+
+
+def reset(story: Story, finish: int, *excluded: int) -> str:
+    """Reset the current run, with its history as the engine would have read it."""
+    body = history.History(events=story.events).SerializeToString()
+    state = story.state
+    known = state.histories.set(story.run_id, body)
+    story.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events, known)
+    story.offers.clear()
+    outcome = story.apply(Reset("", finish, "why", "reset", frozenset(excluded)))
+    assert isinstance(outcome, str)
+    return outcome
+
+
+def test_an_open_run_is_terminated_and_its_past_shared() -> None:
+    story = running_execution(start_timer("t", 60), schedule_activity("a")).signal()
+    base = story.execution
+    run_id = reset(story, 4)
+
+    new = story.state.runs[run_id]
+    old = story.state.runs[base.info.run_id]
+    assert (old.status, old.operations.reset_run_id) == (TERMINATED, run_id)
+    assert new.branches[0] == (base.branches[0][0], 3)
+    assert story.state.chain is not None
+    assert dict(story.state.chain.shared_branches.items()) == {base.branches[0][0]: 2}
+    assert (story.state.chain.current_run_id, story.state.chain.run_count) == (run_id, 2)
+    assert not new.timers, "it began after the point"
+    assert not new.activities, "it began after the point"
+
+
+def test_what_was_pending_at_the_point_is_pending_again() -> None:
+    story = running_execution(start_timer("t", 60), schedule_activity("a")).signal()
+    story.turn()
+    story.wait(30)
+    reset(story, 10)
+    execution = story.execution
+    assert execution.timers["t"].expiry == story.now + 30 * SECOND
+    assert story.activity("a").scheduled_time == story.now
+    assert len(story.activity_offers()) == 1
+    story.wait(30)
+    assert not story.execution.timers
+
+
+def test_signals_after_the_point_are_recorded_again_unless_excluded() -> None:
+    for excluded, count in (((), 2), ((enums.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,), 0)):
+        story = running_execution().signal().turn().signal()
+        reset(story, 4, *excluded)
+        assert story.execution.signal_count == count
+
+
+def test_timeouts_start_over() -> None:
+    story = Story().start(run_timeout=100)
+    story.turn()
+    story.wait(60)
+    reset(story, 4)
+    assert story.execution.info.run_expiration == story.now + 100 * SECOND
+
+
+@pytest.mark.parametrize("finish", [0, 1, 7])
+def test_a_point_must_lie_in_the_history(finish: int) -> None:
+    story = running_execution(complete_workflow())
+    with pytest.raises(InvalidArgument, match="Workflow task finish ID"):
+        reset(story, finish)
+
+
+def test_a_point_must_end_a_workflow_task() -> None:
+    story = running_execution(start_timer("t", 1), complete_workflow())
+    with pytest.raises(InvalidArgument, match="Can only reset workflow to event ID in range"):
+        reset(story, 6)

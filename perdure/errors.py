@@ -9,7 +9,6 @@ events, not errors, and faults of ours are assertions (STYLE rule 8): neither be
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
 
 
 class StatusCode(IntEnum):
@@ -37,7 +36,7 @@ class StatusCode(IntEnum):
 class ServiceError(Exception):
     """A definite answer to one request: a status code, a message, and the typed fields of its subclass."""
 
-    code: ClassVar[StatusCode] = StatusCode.UNKNOWN
+    code: StatusCode = StatusCode.UNKNOWN
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -178,6 +177,26 @@ class Aborted(ServiceError):
     """A concurrent operation won."""
 
     code = StatusCode.ABORTED
+
+
+class MultiOperationAborted(Aborted):
+    """One operation of a list was not done because another one failed."""
+
+
+class MultiOperationFailed(ServiceError):
+    """A list of operations that succeed or fail together has failed; `statuses` has one entry for each, None for OK.
+
+    The code is that of the first operation which failed by itself.
+    """
+
+    def __init__(self, message: str, statuses: tuple[ServiceError | None, ...]) -> None:
+        super().__init__(message)
+        self.statuses = statuses
+        self.code = StatusCode.ABORTED
+        for status in statuses:
+            if status is not None and not isinstance(status, MultiOperationAborted):
+                self.code = status.code
+                break
 
 
 class Internal(ServiceError):

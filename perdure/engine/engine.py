@@ -49,6 +49,8 @@ from perdure.store.api import Fragment, Store, StoreError
 
 log = logging.getLogger(__name__)
 
+WAITERS_MAX = 100_000
+"""Callers that may wait for an `Answer`: each of them pins a chain in memory, so they have a limit of their own."""
 RETRY_ALARM_S = 1.0
 """How soon an alarm whose step was lost rings again, and a run whose draft was lost is looked at."""
 RETRY_FAULT_S = 60.0
@@ -189,7 +191,9 @@ class Engine:
         return await future
 
     def new_waiter(self) -> tuple[int, asyncio.Future[object]]:
-        """A number that an `Answer` effect may name, and the future it resolves."""
+        """A number that an `Answer` effect may name, and the future it resolves. Raises ResourceExhausted."""
+        if len(self._waiters) >= WAITERS_MAX:
+            raise ResourceExhausted("too many callers wait", enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED, 2)
         self._next_waiter += 1
         number = self._next_waiter
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -502,7 +506,7 @@ class Engine:
         self._forget(entity)
 
     def _forget(self, entity: Entity) -> None:
-        """Drop every draft of the chain; its next step reads the store. Waiting queries are told to come again.
+        """Drop every draft of the chain; its next step reads the store. Whoever waits is told to come again.
 
         Alarms followed the drafts: each run is looked at once more, or an obligation that a lost draft had done away
         with would be forgotten. A wait for history may be over: the write may have happened.
@@ -512,9 +516,7 @@ class Engine:
         for run_id in entity.state.runs:
             loop.call_later(RETRY_ALARM_S, self._rang, entity.digest, run_id)
             self._wake(run_id)
-        for execution in entity.state.runs.values():
-            for query in execution.queries:
-                self._deliver([Answer(query.waiter, Unavailable("buffered query cleared, please retry"))])
+        self._deliver(machine.forgotten(entity.state))
         self._release_tails(entity)
         entity.state = rows.empty_state()
         entity.missing = set()

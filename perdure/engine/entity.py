@@ -12,6 +12,7 @@ from perdure.engine.committer import Member
 from perdure.ids import ChainKey
 from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
+from perdure.machines.workflow.machine import pinned
 from perdure.store.api import Fragment
 
 ENTITY_BYTES = 4000
@@ -139,4 +140,4 @@ class Entity:
         """Whether the entity must stay: something waits, is in flight, or would be lost."""
         if self.busy or self.mailbox or self.in_flight:
             return True
-        return any(execution.queries for execution in self.state.runs.values())
+        return any(pinned(execution) for execution in self.state.runs.values())

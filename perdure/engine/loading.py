@@ -14,7 +14,7 @@ from perdure.engine.entity import Entity
 from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
 from perdure.ids import uuid_bytes
 from perdure.machines.workflow import codec
-from perdure.machines.workflow.draft import PART_SIGNAL_ID
+from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
 from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.machine import Needs
@@ -78,6 +78,17 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
             state = entity.state
             execution = state.runs[missing.run_id].fork()
             execution.signal_ids = execution.signal_ids.set(missing.signal_id, wanted in found)
+            runs = state.runs.set(missing.run_id, execution)
+            entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
+        return
+    if missing.update_id:
+        wanted = missing.update_id.encode()
+        found = await store.load_parts(rows.run_bytes(missing.run_id), PART_COMPLETED_UPDATE, [wanted])
+        if generation == entity.generation:
+            state = entity.state
+            execution = state.runs[missing.run_id].fork()
+            event_id = int.from_bytes(found.get(wanted, b""), "big")
+            execution.completed_updates = execution.completed_updates.set(missing.update_id, event_id)
             runs = state.runs.set(missing.run_id, execution)
             entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
         return

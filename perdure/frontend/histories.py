@@ -104,6 +104,8 @@ async def workflow_task_response(
     response.workflow_execution_task_queue.kind = 1  # type: ignore[assignment]  # TASK_QUEUE_KIND_NORMAL
     for query_id, body in delivery.queries:
         response.queries[query_id].MergeFromString(body)
+    for message in delivery.messages:
+        response.messages.add().MergeFromString(message)
     first = delivery.first_event_id
     body = b""
     if first < delivery.next_event_id:

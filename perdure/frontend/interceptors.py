@@ -57,7 +57,15 @@ _NAMESPACE_OPTIONAL: Final = frozenset({"AddSearchAttributes", "RemoveSearchAttr
 _REGISTERED_ONLY: Final = frozenset({"StartWorkflowExecution", "SignalWithStartWorkflowExecution"})
 
 _CONCURRENCY_LIMITED: Final = frozenset(
-    {"PollWorkflowTaskQueue", "PollActivityTaskQueue", "QueryWorkflow", "GetWorkflowExecutionHistory"}
+    {
+        "PollWorkflowTaskQueue",
+        "PollActivityTaskQueue",
+        "QueryWorkflow",
+        "GetWorkflowExecutionHistory",
+        "UpdateWorkflowExecution",
+        "PollWorkflowExecutionUpdate",
+        "ExecuteMultiOperation",
+    }
 )
 
 

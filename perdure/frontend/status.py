@@ -14,7 +14,7 @@ from typing import Final, final
 
 from perdure import errors
 from perdure.api import Any, Message, Status, errordetails
-from perdure.api.failure import Failure
+from perdure.api.failure import Failure, MultiOperationExecutionAborted
 
 _log = logging.getLogger("perdure.frontend")
 
@@ -53,7 +53,7 @@ def wire_error(error: errors.ServiceError) -> WireError:
     if detail is None:
         return WireError(int(error.code), message)
     status = Status(code=int(error.code), message=message)
-    status.details.append(Any(type_url=_TYPE_URL + detail.DESCRIPTOR.full_name, value=detail.SerializeToString()))
+    status.details.append(_packed(detail))
     return WireError(int(error.code), message, status.SerializeToString(), _trailing(error))
 
 
@@ -173,6 +173,29 @@ def _denied(error: errors.ServiceError) -> Message:
     return errordetails.PermissionDeniedFailure(reason=error.reason)
 
 
+def _multi_operation_aborted(_: errors.ServiceError) -> Message:
+    return MultiOperationExecutionAborted()
+
+
+def _multi_operation(error: errors.ServiceError) -> Message:
+    """Every operation's own status; one that was not even tried says so."""
+    assert isinstance(error, errors.MultiOperationFailed)
+    detail = errordetails.MultiOperationExecutionFailure()
+    for one in error.statuses:
+        status = detail.statuses.add()
+        if one is not None:
+            status.code = int(one.code)
+            status.message = one.message[:MESSAGE_CHARS_MAX]
+            inner = detail_of(one)
+            if inner is not None:
+                status.details.append(_packed(inner))
+    return detail
+
+
+def _packed(detail: Message) -> Any:
+    return Any(type_url=_TYPE_URL + detail.DESCRIPTOR.full_name, value=detail.SerializeToString())
+
+
 _DETAILS: Final[dict[type, Callable[[errors.ServiceError], Message]]] = {
     errors.QueryFailed: _query_failed,
     errors.NotFound: _not_found,
@@ -185,4 +208,6 @@ _DETAILS: Final[dict[type, Callable[[errors.ServiceError], Message]]] = {
     errors.ServerVersionNotSupported: _server_version,
     errors.ResourceExhausted: _exhausted,
     errors.PermissionDenied: _denied,
+    errors.MultiOperationAborted: _multi_operation_aborted,
+    errors.MultiOperationFailed: _multi_operation,
 }

@@ -133,7 +133,8 @@ async def respond_workflow_task_completed(
     fact = WorkflowTaskCompleted(token, request, found, namespace_ids)
     outcome = await services.engine.submit(call.key(token.workflow_id), fact)
     assert isinstance(outcome, WorkflowTaskCompletion)
-    response = b""
+    answer = workflowservice.RespondWorkflowTaskCompletedResponse(reset_history_event_id=outcome.reset_event_id)
+    response = answer.SerializeToString()
     if outcome.workflow_task is not None:
         task = await workflow_task_response(services, call.namespace.id, outcome.workflow_task)
         response = with_field(response, _WORKFLOW_TASK_FIELD, task)

@@ -38,6 +38,10 @@ class Limits:
         "signals",
         "task_heartbeat_timeout",
         "task_retry_max_interval",
+        "updates_in_flight",
+        "updates_in_flight_size",
+        "updates_suggest",
+        "updates_total",
         "workflow_task_timeout_max",
     )
 
@@ -61,6 +65,12 @@ class Limits:
         self.buffered_queries: int = 1
         self.search_attribute_value_size: int = 2048
         self.signals: int = 10_000
+        self.updates_in_flight: int = 10
+        """Of one run at a time; 0 switches a limit of updates off."""
+        self.updates_in_flight_size: int = 20 * MIB
+        self.updates_total: int = 2000
+        self.updates_suggest: float = 0.9
+        """The share of `updates_total` from which on continue-as-new is suggested."""
         self.default_workflow_task_timeout: int = 10_000_000_000
         self.workflow_task_timeout_max: int = 120_000_000_000
         self.task_heartbeat_timeout: int = 1_800_000_000_000

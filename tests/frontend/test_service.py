@@ -104,7 +104,9 @@ async def test_capabilities_are_what_is_built() -> None:
                     workflowservice.DescribeNamespaceResponse,
                 )
                 assert shown.namespace_info.capabilities.worker_poll_complete_on_shutdown is switch
-                assert not shown.namespace_info.capabilities.sync_update
+                assert shown.namespace_info.capabilities.sync_update
+                assert shown.namespace_info.capabilities.async_update
+                assert not shown.namespace_info.capabilities.workflow_update_callbacks
 
 
 async def test_unknown_namespace() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from perdure import errors
 from perdure.api import Status
+from perdure.api.errordetails import MultiOperationExecutionFailure
 from perdure.api.failure import Failure
 from perdure.frontend.status import MESSAGE_CHARS_MAX, detail_of, masked, wire_error
 
@@ -30,6 +31,8 @@ CASES: list[tuple[errors.ServiceError, str]] = [
     (errors.Unavailable("x"), ""),
     (errors.DeadlineExceeded("x"), ""),
     (errors.Aborted("x"), ""),
+    (errors.MultiOperationAborted("x"), "MultiOperationExecutionAborted"),
+    (errors.MultiOperationFailed("x", (errors.NotFound("y"), None)), "MultiOperationExecutionFailure"),
 ]
 
 
@@ -43,7 +46,8 @@ def test_every_error_has_its_code_and_detail(error: errors.ServiceError, detail:
         return
     status = Status.FromString(wire.details)
     assert (status.code, status.message) == (wire.code, wire.message)
-    assert [one.type_url for one in status.details] == [f"type.googleapis.com/temporal.api.errordetails.v1.{detail}"]
+    package = "failure" if detail == "MultiOperationExecutionAborted" else "errordetails"
+    assert [one.type_url for one in status.details] == [f"type.googleapis.com/temporal.api.{package}.v1.{detail}"]
 
 
 def test_all_errors_are_covered() -> None:
@@ -89,3 +93,19 @@ def test_faults_of_ours_are_masked_and_logged(caplog: pytest.LogCaptureFixture) 
     digest = wire.message.rpartition("(")[2].rstrip(")")
     assert digest in caplog.text
     assert "secret" in caplog.text
+
+
+def test_a_failed_multi_operation_tells_of_each() -> None:
+    """Every operation has its own status, with its own detail; the code is that of the one which failed by itself."""
+    error = errors.MultiOperationFailed("x", (errors.MultiOperationAborted("not done"), errors.WorkflowNotReady("no")))
+    assert error.code is errors.StatusCode.FAILED_PRECONDITION
+    detail = detail_of(error)
+    assert isinstance(detail, MultiOperationExecutionFailure)
+    assert [(one.code, one.message) for one in detail.statuses] == [(10, "not done"), (9, "no")]
+    assert [one.details[0].type_url.rpartition(".")[2] for one in detail.statuses] == [
+        "MultiOperationExecutionAborted",
+        "WorkflowNotReadyFailure",
+    ]
+    started = detail_of(errors.MultiOperationFailed("x", (None, errors.NotFound("gone"))))
+    assert isinstance(started, MultiOperationExecutionFailure)
+    assert [one.code for one in started.statuses] == [0, 5]

@@ -17,7 +17,7 @@ from perdure.machines.env import Env
 from perdure.machines.workflow import alarm, codec, machine
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.child import Child
-from perdure.machines.workflow.draft import PART_SIGNAL_ID, RunDraft
+from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, RunDraft
 from perdure.machines.workflow.execution import RUNNING, Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
 
@@ -36,7 +36,11 @@ _VOLATILE = (
     "version",
     "alarm",
     "signal_ids",
+    "updates",
 )
+_KEYED = ("completed_updates",)
+_STICKINESS = ("sticky_queue", "sticky_timeout")
+"""Stored with the next step that stores anything: what happens to a speculative task costs no write of its own."""
 _TASK_PROBLEMS = "TemporalReportedProblems"
 
 
@@ -70,9 +74,14 @@ def entries(heap: Deadline | None) -> list[tuple[int, int, int]]:
     return [(heap.when, heap.kind, heap.key), *entries(heap.left), *entries(heap.right)]
 
 
-def stored_view(execution: Execution) -> object:
+def stored_view(execution: Execution, leave_out: tuple[str, ...] = ()) -> object:
     """The run without what a crash takes."""
-    return frozen(execution, _VOLATILE)
+    shown = execution
+    if execution.task is not None and execution.task.speculative:
+        shown = execution.fork()
+        shown.task = None
+    updates = [(u.update_id, u.accepted_event_id, u.admitted_event) for u in execution.updates if u.recorded]
+    return frozen(shown, (*_VOLATILE, *_KEYED, *leave_out)), updates
 
 
 def recorded_view(execution: Execution) -> dict[str, object]:
@@ -85,6 +94,8 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         "memo": dict(execution.memo.items()),
         "search attributes": {k: v for k, v in execution.search_attributes.items() if k != _TASK_PROBLEMS},
     }
+    view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.recorded}
+    view["completed updates"] = execution.update_count
     if execution.running:
         view["counts"] = (execution.signal_count, execution.activity_count, execution.timer_count)
         view["reset points"] = frozen(execution.reset_points)
@@ -151,6 +162,8 @@ def owed_at(execution: Execution, durable: bool) -> int:
     if info.run_expiration:
         due.append(info.run_expiration)
     task = execution.task
+    if task is not None and task.speculative and durable:
+        task = None
     if task is None:
         if not execution.awaits_parent and not execution.task_ever_scheduled and info.execution_time > info.start_time:
             due.append(info.execution_time)
@@ -159,8 +172,8 @@ def owed_at(execution: Execution, durable: bool) -> int:
     else:
         if durable or not task.offered:
             due.append(task.scheduled_time)
-        if task.sticky:
-            due.append(task.scheduled_time + execution.sticky_timeout)
+        if task.schedule_to_start:
+            due.append(task.scheduled_time + task.schedule_to_start)
     for activity in execution.activities.values():
         due += _owed_by(activity, durable)
     due += [timer.expiry for timer in execution.timers.values()]
@@ -213,6 +226,10 @@ class Shelf:
         self.requests: dict[str, str] = {}
         self.signals: dict[str, set[str]] = {}
         """Every signal request id that a run has taken, as a model of what must be found on the shelf."""
+        self.completed: dict[str, dict[str, int]] = {}
+        """Every completed update of a run and the id of its event, taken from history."""
+        self.lagging: set[str] = set()
+        """Runs whose stickiness has changed since they were last stored."""
         self.rows_written = 0
         """Part rows of the last transition."""
 
@@ -252,6 +269,12 @@ class Shelf:
         for fragment in delta.events:
             for start, end in split_events(fragment):
                 events.append(history.HistoryEvent.FromString(fragment[start:end]))
+        completed = self.completed.setdefault(run_id, {})
+        for event in events:
+            if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+                meta = event.workflow_execution_update_completed_event_attributes.meta
+                assert completed.setdefault(meta.update_id, event.event_id) == event.event_id, "an update ends once"
+        self.lagging.discard(run_id)
         assert [event.event_id for event in events] == list(range(1, execution.next_event_id)), "event ids are dense"
         assert execution.history_size == sum(_fragment_size(event) for event in events)
 
@@ -266,6 +289,12 @@ class Shelf:
         """All signal request ids that the store knows of."""
         rows = {key.decode() for kind, key in self.parts[execution.info.run_id] if kind == PART_SIGNAL_ID}
         return rows | {name for name, known in self.load(execution.info.run_id).signal_ids.items() if known}
+
+    def completed_updates(self, execution: Execution) -> dict[str, int]:
+        """All completed updates that the store knows of."""
+        stored = self.parts[execution.info.run_id].items()
+        rows = {k.decode(): int.from_bytes(body, "big") for (kind, k), body in stored if kind == PART_COMPLETED_UPDATE}
+        return rows | {k: found for k, found in self.load(execution.info.run_id).completed_updates.items() if found}
 
     def reload(self) -> ChainState:
         """The state after a crash: the current run as stored, nothing volatile."""
@@ -300,7 +329,7 @@ def audited_step(
     shelf.commit(transition)
     for delta in transition.deltas:
         execution = delta.execution
-        check_delta(state, delta)
+        check_delta(shelf, state, delta)
         if not delta.reclaim:
             check_run(shelf, execution, env)
         if isinstance(fact, AlarmRang) and not delta.reclaim:
@@ -308,21 +337,33 @@ def audited_step(
     return transition
 
 
-def check_delta(state: ChainState, delta: machine.RunDelta) -> None:
-    """A step that stores nothing changes nothing stored."""
-    before = state.runs.get(delta.execution.info.run_id)
+def check_delta(shelf: Shelf, state: ChainState, delta: machine.RunDelta) -> None:
+    """A step that stores nothing changes nothing stored, but stickiness around a speculative task."""
+    before, after = state.runs.get(delta.execution.info.run_id), delta.execution
     if not delta.stored:
         assert before is not None
-        assert stored_view(before) == stored_view(delta.execution), "a stored field changed in a volatile step"
         assert not delta.events
+        if stored_view(before) == stored_view(after):
+            return
+        assert stored_view(before, _STICKINESS) == stored_view(after, _STICKINESS), (
+            "a stored field changed in a volatile step"
+        )
+        task = before.task
+        assert task is not None, "only a speculative task may leave stickiness behind"
+        assert task.speculative, "only a speculative task may leave stickiness behind"
+        shelf.lagging.add(after.info.run_id)
 
 
 def check_task_events(execution: Execution, events: list[history.HistoryEvent]) -> None:
-    """The pending workflow task names its events; a transient one has none, but ids that continue the history."""
+    """The pending workflow task names its events; others have none, but ids that continue the history."""
     task = execution.task
     if task is None or not execution.running:
         return
-    if task.attempt == 1:
+    if task.speculative:
+        assert task.attempt == 1
+        assert task.scheduled_event_id == len(events) + 1
+        assert task.started_event_id in (0, len(events) + 2)
+    elif task.attempt == 1:
         scheduled = events[task.scheduled_event_id - 1]
         assert scheduled.event_type == enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
         if task.started_event_id:
@@ -339,7 +380,9 @@ def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
     """Stored form, fold and alarms of one run."""
     run_id = execution.info.run_id
     loaded = shelf.load(run_id)
-    assert stored_view(loaded) == stored_view(execution)
+    lagging = _STICKINESS if run_id in shelf.lagging else ()
+    assert stored_view(loaded, lagging) == stored_view(execution, lagging)
+    assert shelf.completed_updates(execution) == shelf.completed[run_id]
     assert shelf.signal_ids(execution) == shelf.signals[run_id]
     check_task_events(execution, shelf.histories[run_id])
     waiting = [history.HistoryEvent.FromString(entry.body) for entry in execution.buffered]

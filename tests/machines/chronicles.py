@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.api import command as commands
-from perdure.api import common, enums, failure, failures, query, taskqueue, workflowservice
+from perdure.api import common, enums, failure, failures, query, taskqueue, update, workflowservice
 from perdure.api import history as api_history
 from perdure.api.times import duration_of
 from perdure.errors import InvalidArgument
@@ -32,6 +32,13 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.update_inputs import (
+    AdmitUpdate,
+    PollUpdate,
+    UpdateAbandoned,
+    UpdateWithStartOutcome,
+)
+from perdure.machines.workflow.updates import STAGE_COMPLETED
 from tests.machines.audit import Shelf, audited_step
 from tests.machines.builders import QUEUE, SECOND, Story, env_at, event_type
 
@@ -54,6 +61,7 @@ class Chronicle(Story):
         self.request_ids = 0
         self.calls: list[Call] = []
         """What was sent to other chains and has not come back."""
+        self.last_waiter = 1000
 
     # -- the machine -----------------------------------------------------------------------------------------------
 
@@ -163,6 +171,11 @@ class Chronicle(Story):
             requests, events, runs = state.start_requests, state.start_events, state.runs
             if missing.start_request:
                 requests = requests.set(missing.start_request, self.shelf.requests.get(missing.start_request, ""))
+            elif missing.update_id:
+                execution = runs[missing.run_id].fork()
+                event_id = self.shelf.completed_updates(execution).get(missing.update_id, 0)
+                execution.completed_updates = execution.completed_updates.set(missing.update_id, event_id)
+                runs = runs.set(missing.run_id, execution)
             elif missing.signal_id:
                 execution = runs[missing.run_id].fork()
                 known = missing.signal_id in self.shelf.signal_ids(execution)
@@ -193,6 +206,34 @@ class Chronicle(Story):
         """QueryWorkflow."""
         body = query.WorkflowQuery(query_type=query_id).SerializeToString()
         return self.apply(Query("", query_id, body, reject, waiter, self.now + int(deadline * SECOND)))
+
+    def update(self, update_id: str = "u", stage: int = STAGE_COMPLETED, run_id: str = "", first: str = "") -> object:
+        """UpdateWorkflowExecution; `last_waiter` is the number of its caller."""
+        self.last_waiter += 1
+        request = update_request(update_id)
+        return self.apply(self.informed(AdmitUpdate(run_id, first, update_id, request, stage, self.last_waiter)))
+
+    def poll_update(self, update_id: str = "u", stage: int = STAGE_COMPLETED, run_id: str = "") -> object:
+        """PollWorkflowExecutionUpdate."""
+        self.last_waiter += 1
+        return self.apply(self.informed(PollUpdate(run_id, update_id, stage, self.last_waiter)))
+
+    def abandon_update(self, waiter: int, update_id: str = "u", run_id: str = "") -> object:
+        """A caller of an update has gone."""
+        return self.apply(self.informed(UpdateAbandoned(run_id, update_id, waiter)))
+
+    def update_with_start(self, update_id: str = "u", **fields: Any) -> UpdateWithStartOutcome:
+        """ExecuteMultiOperation."""
+        self.last_waiter += 1
+        ask = AdmitUpdate("", "", update_id, update_request(update_id), STAGE_COMPLETED, self.last_waiter)
+        start = Start(self.start_request(**fields), {}, 0, update=ask)
+        return self.expect(UpdateWithStartOutcome, self.informed(start))
+
+    def heard(self, waiter: int) -> object:
+        """What a caller was told, None while it waits. Nobody is told twice."""
+        found = [answer.outcome for answer in self.answers if answer.waiter == waiter]
+        assert len(found) < 2, "a caller was told twice"
+        return found[0] if found else None
 
     def wait(self, seconds: float) -> Chronicle:
         """Time passes, and whatever falls due on the way happens at its own time."""
@@ -237,12 +278,13 @@ class Chronicle(Story):
             request.sticky_attributes.schedule_to_start_timeout.CopyFrom(duration_of(int(sticky * SECOND)))
         for query_id, result in fields.pop("query_results", {}).items():
             request.query_results[query_id].CopyFrom(result)
+        request.messages.extend(fields.pop("messages", ()))
         for name, value in fields.items():
             if hasattr(value, "CopyFrom"):
                 getattr(request, name).CopyFrom(value)
             else:
                 setattr(request, name, value)
-        outcome = self.apply(WorkflowTaskCompleted(self.token, request, search_attributes))
+        outcome = self.apply(self.informed(WorkflowTaskCompleted(self.token, request, search_attributes)))
         if isinstance(outcome, WorkflowTaskCompletion) and outcome.workflow_task is not None:
             self.token = outcome.workflow_task.token
         return outcome
@@ -333,6 +375,9 @@ _TOLD = {
     "continued_execution_run_id": "continues",
     "new_execution_run_id": "next",
     "attached_request_id": "attached",
+    "protocol_instance_id": "",
+    "accepted_request_sequencing_event_id": "after",
+    "accepted_event_id": "accepted",
 }
 """Which fields of an event are told, in this order, and how they are called."""
 _PREFIXES = {
@@ -408,6 +453,12 @@ def modify_memo(**values: str) -> commands.Command:
     for name, text in values.items():
         attributes.upserted_memo.fields[name].CopyFrom(payload(text))
     return command
+
+
+def update_request(update_id: str) -> bytes:
+    """The request of an update."""
+    request = update.Request(meta=update.Meta(update_id=update_id), input=update.Input(name="change"))
+    return request.SerializeToString()
 
 
 def answered(text: str) -> query.WorkflowQueryResult:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from perdure.api import command as commands
-from perdure.api import enums, failures
+from perdure.api import enums, failures, protocol
 from perdure.api import history as api_history
 from perdure.errors import (
     InvalidArgument,
@@ -29,6 +29,7 @@ from perdure.machines.task_queue import Task
 from perdure.machines.workflow import alarm, outbound
 from perdure.machines.workflow.calls import StartChild
 from perdure.machines.workflow.child import Parent
+from perdure.machines.workflow.commands.protocol_message import is_rejection
 from perdure.machines.workflow.exchange import CallUndelivered, ChildClosed, ParentClosed, ScheduleFirstTask
 from perdure.machines.workflow.inputs import (
     ActivityHeartbeat,
@@ -41,6 +42,9 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
 )
+from perdure.machines.workflow.pending_update import ACCEPTED
+from perdure.machines.workflow.update_inputs import UpdatePending
+from perdure.machines.workflow.updates import STAGE_ACCEPTED, STAGE_COMPLETED
 from tests.machines.audit import frozen
 from tests.machines.builders import (
     SECOND,
@@ -66,6 +70,7 @@ from tests.machines.chronicles import (
     upsert_search_attributes,
 )
 from tests.machines.families import cancel_external, signal_external, start_child
+from tests.machines.update_messages import accept, place, reject, respond
 
 CHILD_RUN = "00000000-0000-7000-8000-000000000001"
 PARENT = Parent("namespace-id", "default", "parent", "00000000-0000-7000-8000-000000000002", 5)
@@ -84,6 +89,8 @@ def small_limits() -> Limits:
     limits.blob_size = 400
     limits.memo_size = 2000
     limits.buffered_queries = 2
+    limits.updates_in_flight = 4
+    limits.updates_total = 25
     return limits
 
 
@@ -93,6 +100,8 @@ class Tale(Chronicle):
     def __init__(self) -> None:
         super().__init__(small_limits())
         self.asked = 0
+        self.waiting: set[int] = set()
+        """Callers of updates that have not left."""
 
     def play(self, call: Call) -> None:
         """One thing happens."""
@@ -101,6 +110,13 @@ class Tale(Chronicle):
         # An input that is refused changes nothing: `audited_step` sees to that.
         with contextlib.suppress(ServiceError):
             action(self, a, b)
+        self.check_callers()
+
+    def check_callers(self) -> None:
+        """Whoever calls for an update still waits or was told, once."""
+        still = {w.number for run in self.state.runs.values() for u in run.updates for w in u.waiters}
+        for waiter in self.waiting:
+            assert (waiter in still) != (self.heard(waiter) is not None), f"caller {waiter}"
 
     # -- clients ---------------------------------------------------------------------------------------------------
 
@@ -141,6 +157,29 @@ class Tale(Chronicle):
     def client_asks(self, a: int, b: int) -> None:
         self.asked += 1
         self.ask(f"q{self.asked}", reject=a % 4)
+
+    def client_updates(self, a: int, b: int) -> None:
+        for number in range(1 + a % 3):
+            outcome = self.update(f"u{(b + number) % 30}", (STAGE_ACCEPTED, STAGE_COMPLETED)[a % 2])
+            if isinstance(outcome, UpdatePending):
+                self.waiting.add(self.last_waiter)
+
+    def client_polls_update(self, a: int, b: int) -> None:
+        if isinstance(self.poll_update(f"u{b % 30}", a % 4), UpdatePending):
+            self.waiting.add(self.last_waiter)
+
+    def client_leaves_update(self, a: int, b: int) -> None:
+        updates = self.execution.updates
+        if updates and updates[a % len(updates)].waiters:
+            chosen = updates[a % len(updates)]
+            self.waiting.discard(chosen.waiters[0].number)
+            self.abandon_update(chosen.waiters[0].number, chosen.update_id)
+
+    def client_starts_or_updates(self, a: int, b: int) -> None:
+        policy = (FAIL, USE_EXISTING, TERMINATE_EXISTING)[a % 3 if b % 5 == 0 else 1]
+        outcome = self.update_with_start(f"u{b % 30}", workflow_id_conflict_policy=policy)
+        if isinstance(outcome.update, UpdatePending):
+            self.waiting.add(self.last_waiter)
 
     def client_resets_stickiness(self, a: int, b: int) -> None:
         self.reset_sticky()
@@ -202,6 +241,7 @@ class Tale(Chronicle):
 
     def owner_dies(self, a: int, b: int) -> None:
         self.crash()
+        self.waiting.clear()
 
     # -- workers ---------------------------------------------------------------------------------------------------
 
@@ -244,10 +284,15 @@ class Tale(Chronicle):
         if self.token is None:
             return
         wanted = [self._command(a + n * 5, b + n) for n in range(1 + b % 4)]
+        messages = self._messages(a, b)
+        if messages and b % 3 == 0:
+            wanted = []
+        wanted += [place(message) for message in messages if a % 2 and not is_rejection(message)]
         results = {q.query_id: answered('"x"') for q in self.execution.queries if b % 2}
         before = self.execution
         outcome = self.respond(
             *[command for command in wanted if command is not None],
+            messages=messages,
             sticky=5 if a % 3 else None,
             query_results=results,
             force_create_new_workflow_task=b % 5 == 0,
@@ -255,7 +300,15 @@ class Tale(Chronicle):
         )
         if isinstance(outcome, InvalidArgument):
             after = self.state.runs[before.info.run_id]
-            for field in ("activities", "timers", "memo", "activity_count", "timer_count", "signal_ids"):
+            for field in (
+                "activities",
+                "timers",
+                "memo",
+                "activity_count",
+                "timer_count",
+                "signal_ids",
+                "completed_updates",
+            ):
                 kept = frozen(getattr(after, field)) == frozen(getattr(before, field))
                 assert kept, f"a rejected batch left a trace in {field}"
         else:
@@ -299,6 +352,23 @@ class Tale(Chronicle):
                 self.apply(ActivityHeartbeat(run_id, target, payloads('"' + "x" * (a * 3) + '"'), "worker"))
             case _:
                 self.apply(ActivityTaskFailed(run_id, target, failures.application_failure("n", "T", True), None, "w"))
+
+    def _messages(self, a: int, b: int) -> list[protocol.Message]:
+        """What the worker says of the updates: most are answered, some in ways that are wrong."""
+        found: list[protocol.Message] = []
+        for number, pending in enumerate(self.execution.updates):
+            known = pending.state == ACCEPTED
+            match (a + b + number) % 7:
+                case 0 | 1 if not known:
+                    found.append(reject(pending.update_id))
+                case 2 if not known:
+                    found.append(accept(pending.update_id))
+                case 3 | 4 | 5:
+                    found += [respond(pending.update_id)] if known else [accept(pending.update_id)]
+                    found += [] if known else [respond(pending.update_id)]
+        if b % 23 == 0:
+            found.append(respond(f"u{a % 30}"))
+        return found
 
     def _command(self, kind: int, b: int) -> commands.Command | None:
         match kind % 18:
@@ -356,6 +426,10 @@ _VERBS = (
     Tale.nobody_looks,
     Tale.worker_fails,
     Tale.client_asks,
+    *(Tale.client_updates,) * 3,
+    Tale.client_polls_update,
+    Tale.client_leaves_update,
+    Tale.client_starts_or_updates,
     Tale.client_start,
     Tale.client_cancels,
     Tale.client_terminates,

@@ -13,6 +13,7 @@ from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang
 from perdure.machines.workflow.owed import due_since
+from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.target import find
 
 NEVER = (1 << 63) - 1
@@ -37,7 +38,9 @@ def rang(step: Step, alarm: AlarmRang) -> None:
     if _due(step, draft, now):
         workflow_task.schedule_if_needed(step, draft)
     activity_task.offer_owed(step, draft)
-    if not draft.stored and draft.execution.alarm and draft.execution.alarm <= now:
+    pending = draft.execution.task
+    speculative = pending is not None and pending.speculative
+    if not draft.stored and not speculative and draft.execution.alarm and draft.execution.alarm <= now:
         # Loaded by an alarm that was early: move it, or every restart would look at this run again.
         settle(draft.execution)
         if durable_alarm(draft.execution) > now:
@@ -52,7 +55,7 @@ def _task_timeouts(step: Step, draft: RunDraft, now: int) -> None:
         if now >= task.started_time + task.timeout:
             workflow_task.time_out(draft, enums.TIMEOUT_TYPE_START_TO_CLOSE)
             workflow_task.schedule_if_needed(step, draft)
-    elif task.sticky and now >= task.scheduled_time + draft.execution.sticky_timeout:
+    elif task.schedule_to_start and now >= task.scheduled_time + task.schedule_to_start:
         workflow_task.time_out(draft, enums.TIMEOUT_TYPE_SCHEDULE_TO_START)
         workflow_task.schedule_if_needed(step, draft)
 
@@ -110,7 +113,7 @@ def volatile_alarm(execution: Execution) -> int:
     if not execution.running:
         # With calls under way, their answers come without an alarm.
         return calls if execution.calls else deletion.due(execution)
-    return min(_common(execution), _task_alarm(execution, False), calls)
+    return min(_common(execution, execution.task), _task_alarm(execution.task, False), calls)
 
 
 def durable_alarm(execution: Execution) -> int:
@@ -119,24 +122,27 @@ def durable_alarm(execution: Execution) -> int:
     if not execution.running:
         return calls if execution.calls else deletion.due(execution)
     owed = execution.owed.when if execution.owed is not None else NEVER
-    return min(_common(execution), _task_alarm(execution, True), owed, calls)
+    task = execution.task
+    if task is not None and task.speculative:
+        # Such an owner finds no task at all.
+        task = None
+    return min(_common(execution, task), _task_alarm(task, True), owed, calls)
 
 
-def _common(execution: Execution) -> int:
+def _common(execution: Execution, task: WorkflowTask | None) -> int:
     alarm = execution.deadlines.when if execution.deadlines is not None else NEVER
     if execution.info.run_expiration:
         alarm = min(alarm, execution.info.run_expiration)
-    if execution.task is None and not execution.awaits_parent and workflow_task.in_backoff(execution):
+    if task is None and not execution.awaits_parent and workflow_task.in_backoff(execution):
         alarm = min(alarm, execution.info.execution_time)
     return alarm
 
 
-def _task_alarm(execution: Execution, durable: bool) -> int:
-    task = execution.task
+def _task_alarm(task: WorkflowTask | None, durable: bool) -> int:
     if task is None:
         return NEVER
     if task.started_event_id:
         return task.started_time + task.timeout
     if durable or not task.offered:
         return task.scheduled_time
-    return task.scheduled_time + execution.sticky_timeout if task.sticky else NEVER
+    return task.scheduled_time + task.schedule_to_start if task.schedule_to_start else NEVER

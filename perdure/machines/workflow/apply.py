@@ -25,6 +25,7 @@ from perdure.machines.workflow.execution import (
 )
 from perdure.machines.workflow.info_changes import with_priority
 from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
+from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, PendingUpdate
 from perdure.machines.workflow.recorded_activity import activity_of
 
 if TYPE_CHECKING:
@@ -245,6 +246,25 @@ def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:
     return close
 
 
+def _update_admitted(draft: RunDraft, event: history.HistoryEvent) -> None:
+    update_id = event.workflow_execution_update_admitted_event_attributes.request.meta.update_id
+    draft.put_update(PendingUpdate(update_id, ADMITTED, b"", admitted_event=True))
+
+
+def _update_accepted(draft: RunDraft, event: history.HistoryEvent) -> None:
+    update_id = event.workflow_execution_update_accepted_event_attributes.protocol_instance_id
+    for update in draft.execution.updates:
+        if update.update_id == update_id:
+            draft.put_update(update.accepted(event.event_id))
+            return
+    draft.put_update(PendingUpdate(update_id, ACCEPTED, b"", event.event_id))
+
+
+def _update_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
+    update_id = event.workflow_execution_update_completed_event_attributes.meta.update_id
+    draft.complete_update(update_id, event.event_id)
+
+
 _ACTIVITY_CLOSED = (
     enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
     enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
@@ -300,6 +320,9 @@ _HANDLERS: dict[int, Callable[[RunDraft, history.HistoryEvent], None]] = {
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
     enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _search_attributes_upserted,
     enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: _properties_modified,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: _update_admitted,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: _update_accepted,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: _update_completed,
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: _closed(COMPLETED),
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: _closed(FAILED),
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: _closed(CANCELED),

@@ -88,7 +88,8 @@ def closed(step: Step, draft: RunDraft) -> None:
     draft.confirm_first_tasks()
     draft.close_calls()
     execution.awaits_parent = False
-    if execution.task is not None and execution.task.started_event_id:
+    task = execution.task
+    if task is not None and (task.started_event_id or task.speculative):
         execution.task = None
     # A task that was only scheduled stays to be seen in Describe; nothing will start it any more.
     execution.deadlines = None

@@ -24,20 +24,13 @@ from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.draft import (
     PART_ACTIVITY,
     PART_BUFFERED,
+    PART_COMPLETED_UPDATE,
     PART_MEMO,
     PART_SEARCH_ATTRIBUTE,
     PART_SIGNAL_ID,
     PART_TIMER,
 )
-from perdure.machines.workflow.execution import (
-    Activity,
-    BufferedEvent,
-    Chain,
-    Execution,
-    RunInfo,
-    Timer,
-    WorkflowTask,
-)
+from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, RunInfo, Timer
 from perdure.machines.workflow.kin_rows import (
     CHILDREN_SPILLED,
     EXTERNAL_CANCELS_SPILLED,
@@ -46,6 +39,8 @@ from perdure.machines.workflow.kin_rows import (
     child_tuple,
 )
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
+from perdure.machines.workflow.pending_task import WorkflowTask
+from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
 from perdure.machines.workflow.run_operations import ActivityPause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 
@@ -82,6 +77,7 @@ _BUFFERED = _Collection(PART_BUFFERED, 4)
 _MEMO = _Collection(PART_MEMO, 8)
 _SEARCH_ATTRIBUTES = _Collection(PART_SEARCH_ATTRIBUTE, 16)
 _SIGNAL_IDS = _Collection(PART_SIGNAL_ID, 32)
+_COMPLETED_UPDATES = _Collection(PART_COMPLETED_UPDATE, COMPLETED_UPDATES_SPILLED)
 _CHILDREN = _Collection(PART_CHILD, CHILDREN_SPILLED)
 _EXTERNAL_SIGNALS = _Collection(PART_EXTERNAL_SIGNAL, EXTERNAL_SIGNALS_SPILLED)
 _EXTERNAL_CANCELS = _Collection(PART_EXTERNAL_CANCEL, EXTERNAL_CANCELS_SPILLED)
@@ -95,8 +91,11 @@ COLLECTIONS = (
     _CHILDREN,
     _EXTERNAL_SIGNALS,
     _EXTERNAL_CANCELS,
+    _COMPLETED_UPDATES,
 )
 SIGNAL_IDS_SPILLED = 32
+_BY_KEY = (PART_SIGNAL_ID, PART_COMPLETED_UPDATE)
+"""Collections that, once spilled, are fetched by key: what is in memory says nothing of how many there are."""
 
 
 # -- chain -------------------------------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool
     for collection in COLLECTIONS:
         if execution.parts_spilled & collection.bit:
             spilled.add(collection.kind)
-            if collection.kind != PART_SIGNAL_ID and _measure(execution, collection)[0] == 0:
+            if collection.kind not in _BY_KEY and _measure(execution, collection)[0] == 0:
                 execution.parts_spilled &= ~collection.bit
             continue
         count, size = _measure(execution, collection)
@@ -172,7 +171,7 @@ def encode_run(execution: Execution) -> bytes:
             execution.close_time,
             execution.new_run_id,
             execution.retention,
-            None if task is None else _task_tuple(task),
+            None if task is None or task.speculative else _task_tuple(task),
             execution.task_attempt,
             execution.task_ever_scheduled,
             execution.task_problems,
@@ -220,6 +219,8 @@ def _measure(execution: Execution, collection: _Collection) -> tuple[int, int]:
             return len(execution.external_signals), 0
         case 8:
             return len(execution.external_cancels), 0
+        case 131:
+            return len(execution.completed_updates), 0
         case _:
             return len(execution.signal_ids), 0
 
@@ -247,6 +248,8 @@ def _keys(execution: Execution, collection: _Collection) -> list[str | int]:
             return list(execution.external_signals)
         case 8:
             return list(execution.external_cancels)
+        case 131:
+            return [name for name, event_id in execution.completed_updates.items() if event_id]
         case _:
             return [name for name, known in execution.signal_ids.items() if known]
 
@@ -275,6 +278,8 @@ def _part_body(execution: Execution, kind: int, key: str | int) -> bytes | None:
         return execution.memo.get(key)
     if kind == PART_SEARCH_ATTRIBUTE:
         return execution.search_attributes.get(key)
+    if kind == PART_COMPLETED_UPDATE:
+        return execution.completed_updates[key].to_bytes(8, "big")
     return b"" if execution.signal_ids.get(key) else None
 
 
@@ -471,11 +476,12 @@ def _task_tuple(task: WorkflowTask) -> tuple[object, ...]:
         task.history_size,
         task.suggest_continue_as_new,
         task.suggest_reasons,
+        task.schedule_to_start,
     )
 
 
 def _task_of(f: Any) -> WorkflowTask:
-    return WorkflowTask(*(*f[:14], tuple(f[14])))
+    return WorkflowTask(*(*f[:14], tuple(f[14]), *f[15:16]))
 
 
 def _activity_tuple(a: Activity) -> tuple[object, ...]:

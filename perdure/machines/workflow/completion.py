@@ -8,7 +8,7 @@ from perdure.api import command as commands
 from perdure.api import enums, failure, failures, history, workflowservice
 from perdure.errors import InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
-from perdure.machines.workflow import activity_task, close, queries, workflow_task
+from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
 from perdure.machines.workflow.commands import (
     activity,
     attributes,
@@ -16,11 +16,12 @@ from perdure.machines.workflow.commands import (
     closing,
     continue_as_new,
     external,
+    protocol_message,
     timer,
 )
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import WorkflowTask
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     ActivityDelivery,
     WorkflowTaskCompleted,
@@ -28,9 +29,13 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskDelivery,
     WorkflowTaskFailed,
 )
+from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.target import find, find_running
 
 Request = workflowservice.RespondWorkflowTaskCompletedRequest
+
+DROPPED_EVENTS_MAX = 10
+"""Events that a worker may have been shown with a speculative task that is dropped, if it can take that back."""
 
 INLINE_REQUEST_ID = "request-from-RespondWorkflowTaskCompleted"
 """The request id of a task that is returned with the answer."""
@@ -50,6 +55,7 @@ HANDLERS: dict[int, Callable[[Batch, commands.Command], None]] = {
     enums.COMMAND_TYPE_RECORD_MARKER: attributes.record_marker,
     enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: attributes.upsert_search_attributes,
     enums.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: attributes.modify_properties,
+    enums.COMMAND_TYPE_PROTOCOL_MESSAGE: protocol_message.protocol_message,
 }
 """One verb, one handler. A command that is not here is not built: the whole call is refused and names it."""
 
@@ -75,21 +81,25 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     if _heartbeat_expired(draft, task, request):
         return _end_heartbeat(step, draft)
     results = dict(request.query_results.items())
-    _complete_task(draft, task, request)
+    dropped = _droppable(draft.execution, task, request)
+    _complete_task(draft, task, request, dropped)
     queries.answer(step, draft, results)
-    batch = Batch(
-        step, draft, draft.execution.next_event_id - 1, request, report.search_attributes, report.namespace_ids
-    )
+    completed_event_id = 0 if dropped else draft.execution.next_event_id - 1
+    batch = Batch(step, draft, completed_event_id, request, report.search_attributes, report.namespace_ids)
     try:
         for index, command in enumerate(request.commands):
             batch.index = index
             HANDLERS[command.command_type](batch, command)
+        protocol_message.remaining_messages(batch)
     except CommandRejected as rejected:
         return _reject(step, draft, task, request, rejected)
+    if draft.execution.running and not request.force_create_new_workflow_task:
+        updates.reject_unprocessed(step, draft)
     activities = _start_eager_activities(batch)
     next_task = _schedule_next(batch, task)
     queries.release(step, draft)
-    return WorkflowTaskCompletion(next_task, activities)
+    reset_event_id = draft.execution.last_completed_started_event_id if dropped else 0
+    return WorkflowTaskCompletion(next_task, activities, reset_event_id)
 
 
 def failed(step: Step, report: WorkflowTaskFailed) -> None:
@@ -145,13 +155,36 @@ def _end_heartbeat(step: Step, draft: RunDraft) -> ServiceError:
     return NotFound("workflow task heartbeat timeout")
 
 
-def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request) -> None:
-    """Record the completion; the task's fields are cleared and the attempt starts over."""
+def _droppable(execution: Execution, task: WorkflowTask, request: Request) -> bool:
+    """Whether a speculative task brought nothing but rejections, so that it leaves no trace (semantics 3.5.3)."""
+    if not task.speculative or request.commands or request.force_create_new_workflow_task:
+        return False
+    shown = 2 + (DROPPED_EVENTS_MAX if request.capabilities.discard_speculative_workflow_task_with_events else 0)
+    if execution.next_event_id > execution.last_completed_started_event_id + shown:
+        return False
+    return all(protocol_message.is_rejection(message) for message in request.messages)
+
+
+def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request, dropped: bool) -> None:
+    """Record the completion, unless it is dropped; the task's fields are cleared and the attempt starts over."""
     execution = draft.execution
-    written = workflow_task.write_transient(draft, task)
     execution.task = None
     execution.task_attempt = 1
     execution.close_attempted = False
+    if not dropped:
+        _record_completion(draft, workflow_task.write_events(draft, task, request.identity), request)
+    sticky = request.sticky_attributes
+    if sticky.worker_task_queue.name:
+        execution.sticky_queue = sticky.worker_task_queue.name
+        execution.sticky_timeout = (
+            sticky.schedule_to_start_timeout.seconds * 1_000_000_000 + sticky.schedule_to_start_timeout.nanos
+        )
+    else:
+        workflow_task.clear_sticky(execution)
+
+
+def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request) -> None:
+    execution = draft.execution
     completed_attributes = history.WorkflowTaskCompletedEventAttributes(
         scheduled_event_id=written.scheduled_event_id,
         started_event_id=written.started_event_id,
@@ -169,14 +202,6 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request) -> Non
         completed_attributes.metering_metadata.CopyFrom(request.metering_metadata)
     draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, completed_attributes)
     workflow_task.problems_over(draft)
-    sticky = request.sticky_attributes
-    if sticky.worker_task_queue.name:
-        execution.sticky_queue = sticky.worker_task_queue.name
-        execution.sticky_timeout = (
-            sticky.schedule_to_start_timeout.seconds * 1_000_000_000 + sticky.schedule_to_start_timeout.nanos
-        )
-    else:
-        workflow_task.clear_sticky(execution)
 
 
 def _reject(
@@ -185,9 +210,10 @@ def _reject(
     """The worker's fault: the batch leaves no trace, the task fails, and is tried again (semantics 3.5.8)."""
     short = workflow_task.cause_name(rejected.cause)
     message = rejected.message if rejected.message == short else f"{short}: {rejected.message}"
-    if task.attempt > 1 and rejected.cause != enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
-        raise InvalidArgument(message)
     fresh = step.discard(draft)
+    updates.task_failed(step, fresh)
+    if task.attempt > 1 and rejected.cause != enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
+        return InvalidArgument(message)
     queries.answer(step, fresh, dict(request.query_results.items()))
     reason = failure.Failure(message=message, server_failure_info=failure.ServerFailureInfo())
     workflow_task.fail(fresh, rejected.cause, reason, request.identity, request.binary_checksum)
@@ -233,13 +259,27 @@ def _schedule_next(batch: Batch, task: WorkflowTask) -> WorkflowTaskDelivery | N
     if not execution.running:
         return None
     if not (request.force_create_new_workflow_task or batch.force_task or draft.has_buffered):
-        return None
+        return _carry_updates(draft, request)
     heartbeat = request.force_create_new_workflow_task and not request.commands and not request.messages
     workflow_task.schedule(draft, task.original_scheduled_time if heartbeat else 0)
     if not request.return_new_workflow_task:
         return None
+    return _start_inline(draft, request)
+
+
+def _carry_updates(draft: RunDraft, request: Request) -> WorkflowTaskDelivery | None:
+    """Nothing but updates asks for another task: it is speculative if the worker takes it at once."""
+    if not update_messages.to_send(draft.execution, True):
+        return None
+    if not request.return_new_workflow_task:
+        workflow_task.schedule(draft)
+        return None
+    draft.stays_speculative = workflow_task.schedule_speculative(draft).speculative
+    return _start_inline(draft, request)
+
+
+def _start_inline(draft: RunDraft, request: Request) -> WorkflowTaskDelivery:
     started = workflow_task.start(draft, INLINE_REQUEST_ID, request.identity)
-    # The worker that asks for the task inline has the history so far, sticky queue or not.
-    result = workflow_task.delivery(execution, started, True)
-    queries.deliver_queries(execution)
-    return result
+    again = not request.force_create_new_workflow_task
+    # The worker has the run at hand, whatever queue the task stands on: it gets what is new.
+    return workflow_task.hand_over(draft.execution, started, True, again)

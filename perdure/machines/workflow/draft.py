@@ -20,6 +20,7 @@ from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_SIGNAL, derive, owes_child
+from perdure.machines.workflow.pending_update import PendingUpdate
 
 BUFFERED_EVENT_ID = -123
 """The id of an event that waits in the buffer (semantics 0.2)."""
@@ -30,6 +31,7 @@ PART_BUFFERED = 3
 PART_MEMO = 4
 PART_SEARCH_ATTRIBUTE = 5
 PART_SIGNAL_ID = 128
+PART_COMPLETED_UPDATE = 131
 """Part kinds; numbers are stored, 6 to 8 stand in owed.py. From 128 on parts are fetched by key (`store.api.KEYED`)."""
 
 _FIELD: dict[int, str] = {
@@ -60,6 +62,8 @@ NEVER_BUFFERED = frozenset(
         enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
         enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
         enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
     )
 )
 """Event types that get their id at once (semantics 0.3); all others wait for a flush."""
@@ -104,6 +108,7 @@ class RunDraft:
         "realarm",
         "reclaim",
         "reclaimed_branches",
+        "stays_speculative",
         "stored",
         "touched",
         "visibility",
@@ -123,6 +128,8 @@ class RunDraft:
         """The run is removed whole."""
         self.reclaimed_branches: tuple[bytes, ...] = ()
         """History branches of which a bounded number of fragments is removed."""
+        self.stays_speculative: bool = False
+        """The pending speculative task begins after everything that this step stores, so it is not part of that."""
         self.realarm: bool = False
         """The stored alarm is moved even if it could stay early; nothing else changes."""
 
@@ -370,6 +377,27 @@ class RunDraft:
         """Remember a signal's request id for deduplication."""
         self.execution.signal_ids = self.execution.signal_ids.set(request_id, True)
         self.touched[(PART_SIGNAL_ID, request_id)] = True
+
+    def put_update(self, update: PendingUpdate) -> None:
+        """Add or replace an update that is not completed; a known one keeps its place."""
+        updates = self.execution.updates
+        for index, known in enumerate(updates):
+            if known.update_id == update.update_id:
+                self.execution.updates = (*updates[:index], update, *updates[index + 1 :])
+                return
+        self.execution.updates = (*updates, update)
+
+    def drop_update(self, update_id: str) -> None:
+        """Forget an update that ended."""
+        self.execution.updates = tuple([one for one in self.execution.updates if one.update_id != update_id])
+
+    def complete_update(self, update_id: str, event_id: int) -> None:
+        """Remember where the outcome of an update stands in history."""
+        execution = self.execution
+        execution.update_count += 1
+        execution.completed_updates = execution.completed_updates.set(update_id, event_id)
+        self.touched[(PART_COMPLETED_UPDATE, update_id)] = True
+        self.drop_update(update_id)
 
     def put_memo(self, key: str, payload: bytes | None) -> None:
         """Set or, with None, remove a memo key."""

@@ -19,6 +19,8 @@ from immutables import Map
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.child import Child
+from perdure.machines.workflow.pending_task import WorkflowTask as WorkflowTask
+from perdure.machines.workflow.pending_update import PendingUpdate
 from perdure.machines.workflow.reset_points import ResetPoint
 from perdure.machines.workflow.run_info import RunInfo as RunInfo
 from perdure.machines.workflow.run_operations import NOTHING, ActivityPause, RunOperations
@@ -31,87 +33,6 @@ CANCELED = 4
 TERMINATED = 5
 CONTINUED_AS_NEW = 6
 TIMED_OUT = 7
-
-
-@final
-class WorkflowTask:
-    """The one pending workflow task (semantics 3.1). `started_event_id` 0 = not started; `offered` is volatile."""
-
-    __slots__ = (
-        "attempt",
-        "history_size",
-        "identity",
-        "offered",
-        "original_scheduled_time",
-        "queue",
-        "request_id",
-        "scheduled_event_id",
-        "scheduled_time",
-        "stamp",
-        "started_event_id",
-        "started_time",
-        "sticky",
-        "suggest_continue_as_new",
-        "suggest_reasons",
-        "timeout",
-    )
-
-    def __init__(
-        self,
-        scheduled_event_id: int,
-        attempt: int,
-        queue: str,
-        sticky: bool,
-        scheduled_time: int,
-        original_scheduled_time: int,
-        timeout: int,
-        stamp: int = 0,
-        started_event_id: int = 0,
-        started_time: int = 0,
-        request_id: str = "",
-        identity: str = "",
-        history_size: int = 0,
-        suggest_continue_as_new: bool = False,
-        suggest_reasons: tuple[int, ...] = (),
-        offered: bool = False,
-    ) -> None:
-        self.scheduled_event_id = scheduled_event_id
-        self.attempt = attempt
-        self.queue = queue
-        self.sticky = sticky
-        self.scheduled_time = scheduled_time
-        self.original_scheduled_time = original_scheduled_time
-        self.timeout = timeout
-        self.stamp = stamp
-        self.started_event_id = started_event_id
-        self.started_time = started_time
-        self.request_id = request_id
-        self.identity = identity
-        self.history_size = history_size
-        self.suggest_continue_as_new = suggest_continue_as_new
-        self.suggest_reasons = suggest_reasons
-        self.offered = offered
-
-    def copy(self) -> WorkflowTask:
-        """A copy to change before it replaces this one."""
-        return WorkflowTask(
-            self.scheduled_event_id,
-            self.attempt,
-            self.queue,
-            self.sticky,
-            self.scheduled_time,
-            self.original_scheduled_time,
-            self.timeout,
-            self.stamp,
-            self.started_event_id,
-            self.started_time,
-            self.request_id,
-            self.identity,
-            self.history_size,
-            self.suggest_continue_as_new,
-            self.suggest_reasons,
-            self.offered,
-        )
 
 
 @final
@@ -298,6 +219,7 @@ class Execution:
         "children",
         "close_attempted",
         "close_time",
+        "completed_updates",
         "confirmed",
         "deadlines",
         "external_cancels",
@@ -334,6 +256,8 @@ class Execution:
         "timers",
         "transition_count",
         "unsent",
+        "update_count",
+        "updates",
         "version",
         "worker_stamp",
     )
@@ -389,6 +313,14 @@ class Execution:
         """Whether the first event has links, which the next run of the chain takes over."""
         self.request_ids: tuple[tuple[str, int], ...] = ()
         """Attached start requests, at most `request_ids.ATTACHED_MAX`, and their events: 0 while those are buffered."""
+        self.updates: tuple[PendingUpdate, ...] = ()
+        """Updates on their way, in order of admission. Only those that are in history (accepted, or admitted by an
+        event) are recorded and stored; the others, and everybody who waits, are volatile.
+        """
+        self.update_count: int = 0
+        """Updates completed so far."""
+        self.completed_updates: Map[str, int] = Map()
+        """Completed updates: the id of their completed event; 0 known not to be completed (asked of the store)."""
         # unrecorded
         self.signal_ids: Map[str, bool] = Map()
         """Signal request ids: True known, False known to be absent (asked of the store)."""
@@ -457,6 +389,9 @@ class Execution:
         other.reset_points = self.reset_points
         other.request_ids = self.request_ids
         other.start_linked = self.start_linked
+        other.updates = self.updates
+        other.update_count = self.update_count
+        other.completed_updates = self.completed_updates
         other.signal_ids = self.signal_ids
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled

@@ -8,10 +8,13 @@ caller gets the error all the same.
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from perdure.api import common, failure, history, workflowservice
 from perdure.machines.workflow.child import Parent
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.update_inputs import AdmitUpdate
 
 
 class Input:
@@ -61,13 +64,14 @@ class Signal(Input):
 
 @final
 class Start(Input):
-    """StartWorkflowExecution with defaults filled in (semantics 2.1), or SignalWithStart when `signal` is given.
+    """StartWorkflowExecution with defaults filled in (semantics 2.1); SignalWithStart when `signal` is given,
+    update-with-start when `update` is (semantics 8.3).
 
     `search_attributes` are validated payloads with their type metadata, serialized; `first_backoff` is the delay
     of the first workflow task in ns. A child has a `parent` and its parent's `root` (workflow id, run id).
     """
 
-    __slots__ = ("first_backoff", "parent", "request", "root", "search_attributes", "signal")
+    __slots__ = ("first_backoff", "parent", "request", "root", "search_attributes", "signal", "update")
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Start(Input):
         signal: Signal | None = None,
         parent: Parent | None = None,
         root: tuple[str, str] = ("", ""),
+        update: AdmitUpdate | None = None,
     ) -> None:
         super().__init__("")
         self.request = request
@@ -85,6 +90,7 @@ class Start(Input):
         self.signal = signal
         self.parent = parent
         self.root = root
+        self.update = update
 
 
 @final
@@ -248,13 +254,14 @@ class WorkflowTaskDelivery:
 
     History to send is [first_event_id, next_event_id) of `branches`, followed by `transient` (a serialized
     `History` fragment of the synthetic Scheduled and Started events, or b""). `queries` are (query id, serialized
-    WorkflowQuery).
+    WorkflowQuery), `messages` serialized `temporal.api.protocol.v1.Message`s.
     """
 
     __slots__ = (
         "attempt",
         "branches",
         "first_event_id",
+        "messages",
         "next_event_id",
         "previous_started_event_id",
         "queries",
@@ -284,6 +291,7 @@ class WorkflowTaskDelivery:
         next_event_id: int,
         transient: bytes,
         queries: tuple[tuple[str, bytes], ...],
+        messages: tuple[bytes, ...] = (),
     ) -> None:
         self.token = token
         self.workflow_type = workflow_type
@@ -299,6 +307,7 @@ class WorkflowTaskDelivery:
         self.next_event_id = next_event_id
         self.transient = transient
         self.queries = queries
+        self.messages = messages
 
 
 @final
@@ -344,13 +353,18 @@ class WorkflowTaskCompleted(Input):
 
 @final
 class WorkflowTaskCompletion:
-    """The answer to a completion: the next workflow task if it was returned inline, and eager activities."""
+    """The answer to a completion: the next task if it is returned inline, eager activities, and the event to which a
+    worker rolls back whose speculative task was dropped (else 0).
+    """
 
-    __slots__ = ("activities", "workflow_task")
+    __slots__ = ("activities", "reset_event_id", "workflow_task")
 
-    def __init__(self, workflow_task: WorkflowTaskDelivery | None, activities: tuple[ActivityDelivery, ...]) -> None:
+    def __init__(
+        self, workflow_task: WorkflowTaskDelivery | None, activities: tuple[ActivityDelivery, ...], reset_event_id: int
+    ) -> None:
         self.workflow_task = workflow_task
         self.activities = activities
+        self.reset_event_id = reset_event_id
 
 
 @final

@@ -14,7 +14,7 @@ from typing import Any, final
 from immutables import Map
 
 from perdure.api import enums, history
-from perdure.errors import InvalidArgument
+from perdure.errors import InvalidArgument, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
 from perdure.machines.workflow import (
@@ -33,10 +33,11 @@ from perdure.machines.workflow import (
     reset,
     signals,
     start,
+    updates,
     workflow_task,
 )
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.effects import Effect
+from perdure.machines.workflow.effects import Answer, Effect
 from perdure.machines.workflow.exchange import (
     CallUndelivered,
     ChildClosed,
@@ -80,8 +81,10 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateActivityOptions,
     UpdateOptions,
 )
+from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
 from perdure.machines.workflow.requests import external, remembered_as
 from perdure.machines.workflow.target import find
+from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 
 ALARM_SLACK = 60_000_000_000
 """A stored alarm may be early by this much before a write moves it: hot runs leave their indexed column alone (DESIGN
@@ -129,6 +132,9 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ExternalAnswered: kin.external_answered,
     ParentAnswered: kin.parent_answered,
     CallUndelivered: kin.undelivered,
+    AdmitUpdate: updates.admitted,
+    PollUpdate: updates.polled,
+    UpdateAbandoned: updates.abandoned,
 }
 """Every input and the one function that handles it."""
 
@@ -200,7 +206,7 @@ class Transition:
 class Needs:
     """What the engine must look up before the step (DESIGN 1.4): keyed parts and first events of runs."""
 
-    __slots__ = ("history", "run_id", "signal_id", "start_event_of", "start_request", "state")
+    __slots__ = ("history", "run_id", "signal_id", "start_event_of", "start_request", "state", "update_id")
 
     def __init__(
         self,
@@ -210,8 +216,10 @@ class Needs:
         start_event_of: str = "",
         state: bool = False,
         history: bool = False,
+        update_id: str = "",
     ) -> None:
         self.run_id = run_id
+        self.update_id = update_id
         self.signal_id = signal_id
         self.start_request = start_request
         self.start_event_of = start_event_of
@@ -241,7 +249,12 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
         signal = fact.signal
     else:
         signal = fact if isinstance(fact, Signal) else None
-    if execution is None or not execution.running:
+    if execution is None:
+        return None
+    update_id = _unknown_update(execution, fact)
+    if update_id:
+        return Needs(execution.info.run_id, update_id=update_id)
+    if not execution.running:
         return None
     if signal is not None and execution.parts_spilled & codec.SIGNAL_IDS_SPILLED and signal.request_id:
         if signal.request_id not in execution.signal_ids:
@@ -251,6 +264,23 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     if run_id not in state.start_events and _may_be_followed(execution, fact, now):
         return Needs(run_id, start_event_of=run_id)
     return None
+
+
+def _unknown_update(execution: Execution, fact: Input) -> str:
+    """The id of an update that may have completed, which only the store can tell; "" when there is none."""
+    if not execution.parts_spilled & COMPLETED_UPDATES_SPILLED:
+        return ""
+    wanted: list[str] = []
+    if isinstance(fact, AdmitUpdate | PollUpdate | UpdateAbandoned):
+        wanted.append(fact.update_id)
+    elif isinstance(fact, Start) and fact.update is not None:
+        wanted.append(fact.update.update_id)
+    elif isinstance(fact, WorkflowTaskCompleted):
+        wanted.extend([message.protocol_instance_id for message in fact.request.messages])
+    for update_id in wanted:
+        if update_id not in execution.completed_updates and updates.find_pending(execution, update_id) is None:
+            return update_id
+    return ""
 
 
 def _sent_request(state: ChainState, fact: Input) -> str:
@@ -281,6 +311,22 @@ def _may_be_followed(execution: Execution, fact: Input, now: int) -> bool:
     return retries and isinstance(fact, AlarmRang) and 0 < expiration <= now + ALARM_SLACK
 
 
+def forgotten(state: ChainState) -> list[Effect]:
+    """What everybody who waits for this chain is told when its process loses it (DESIGN 1.5)."""
+    effects: list[Effect] = []
+    for execution in state.runs.values():
+        for query in execution.queries:
+            effects.append(Answer(query.waiter, Unavailable("buffered query cleared, please retry")))
+        effects.extend(updates.forgotten(execution))
+    return effects
+
+
+def pinned(execution: Execution) -> bool:
+    """Whether the run has volatile state that a caller counts on."""
+    task = execution.task
+    return bool(execution.queries) or (task is not None and task.speculative) or updates.holds_volatile(execution)
+
+
 def step(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Transition:
     """One step. `env.now` is raised to each run's last time, so an entity's clock never runs backwards."""
     current = Step(env, state, key)
@@ -297,6 +343,8 @@ def _finish(current: Step, outcome: object) -> Transition:
             break
     deltas: list[RunDelta] = []
     for draft in current.drafts.values():
+        updates.settle(current, draft)
+        _settle_speculative(draft)
         if draft.stored and draft.execution.confirmed:
             draft.confirm_first_tasks()
         if draft.stored and draft.execution.forgotten:
@@ -338,6 +386,14 @@ def _known_requests(current: Step, deltas: list[RunDelta]) -> Map[str, str]:
     for request_id, run_id in current.start_requests:
         known = known.set(request_id, run_id)
     return known
+
+
+def _settle_speculative(draft: RunDraft) -> None:
+    """A speculative workflow task is never stored: a step that stores anything else makes it normal (semantics 3.6)."""
+    execution = draft.execution
+    task = execution.task
+    if task is not None and task.speculative and draft.stored and not draft.stays_speculative:
+        workflow_task.make_normal(draft)
 
 
 def _settle_events(current: Step, draft: RunDraft) -> None:

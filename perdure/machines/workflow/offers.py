@@ -12,7 +12,8 @@ from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask, WithdrawTask
-from perdure.machines.workflow.execution import Execution, WorkflowTask
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.pending_task import WorkflowTask
 
 
 def make(step: Step, draft: RunDraft) -> None:

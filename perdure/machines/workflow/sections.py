@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
-from perdure.machines.workflow import kin_rows, request_ids, reset_points, run_operations
+from perdure.machines.workflow import kin_rows, pending_update, request_ids, reset_points, run_operations
 from perdure.machines.workflow.execution import Execution
 
 
@@ -47,13 +47,14 @@ SECTIONS: tuple[Section, ...] = (
     Section(1, reset_points.encode, reset_points.decode),
     Section(2, request_ids.encode, request_ids.decode),
     Section(3, _encode_start_linked, _decode_start_linked),
+    Section(8, pending_update.encode, pending_update.decode),
     Section(20, kin_rows.encode_children, kin_rows.decode_children),
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
     Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels),
     Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
     Section(30, _encode_operations, _decode_operations),
 )
-"""Every section there is. Numbers taken: 1 to 3, 20 to 23, 30."""
+"""Every section there is. Numbers taken: 1 to 3, 8, 20 to 23, 30."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

@@ -4,20 +4,68 @@ from __future__ import annotations
 
 from perdure.api import common, enums, history, workflowservice
 from perdure.api.times import duration_ns
-from perdure.errors import WorkflowExecutionAlreadyStarted
+from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import close, runs, signals, workflow_task
+from perdure.machines.workflow import close, runs, signals, updates, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
+from perdure.machines.workflow.update_inputs import (
+    AdmitUpdate,
+    UpdatePending,
+    UpdateRefused,
+    UpdateStatus,
+    UpdateWithStartOutcome,
+)
 
 Request = workflowservice.StartWorkflowExecutionRequest
 _UNSUCCESSFUL = (FAILED, CANCELED, TERMINATED, TIMED_OUT)
 
 
-def started(step: Step, verb: Start) -> StartOutcome:
-    """Start a run, use the one that is there, or refuse, as the policies say (semantics 2.5, 2.6)."""
+def started(step: Step, verb: Start) -> StartOutcome | UpdateWithStartOutcome:
+    """Start a run, use the one that is there, or refuse, as the policies say (semantics 2.5, 2.6, 8.3)."""
+    if verb.update is not None:
+        return _with_update(step, verb, verb.update)
+    return _start(step, verb)
+
+
+def _with_update(step: Step, verb: Start, update: AdmitUpdate) -> UpdateWithStartOutcome:
+    """Update-with-start: the update goes to the current run if it may be used, else to a new one that carries it."""
+    current = step.state.current
+    if current is not None:
+        known = updates.known_status(current, update.update_id)
+        if known is not None and known.completed_event_id:
+            return UpdateWithStartOutcome(_used(current), known)
+        request = verb.request
+        usable = (
+            known is not None
+            or request.request_id == current.info.create_request_id
+            or request.workflow_id_conflict_policy == enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+        )
+        if current.running and usable:
+            return UpdateWithStartOutcome(_used(current), _admit(step, current, update))
+    outcome = _start(step, verb)
+    draft = step.drafts.get(outcome.run_id)
+    if draft is None or draft.before is not None:
+        # A start seen before, whose run the update cannot have: nothing of it may be answered as if it were new.
+        raise Unavailable("Workflow was not started: StartDeduped")
+    return UpdateWithStartOutcome(outcome, _admit(step, draft.execution, update))
+
+
+def _used(current: Execution) -> StartOutcome:
+    """The answer of a start that was not needed; like the reference's, it does not name the first run."""
+    return StartOutcome(current.info.run_id, "", False, current.status)
+
+
+def _admit(step: Step, execution: Execution, update: AdmitUpdate) -> UpdatePending | UpdateStatus:
+    try:
+        return updates.admit(step, execution, update)
+    except ServiceError as error:
+        raise UpdateRefused(error) from None
+
+
+def _start(step: Step, verb: Start) -> StartOutcome:
     request = verb.request
     current = step.state.current
     if current is not None:

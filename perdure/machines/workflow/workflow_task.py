@@ -1,7 +1,8 @@
 """The life of a workflow task: scheduled, started, failed, timed out (semantics 3). Completion has a file of its own.
 
-A task with attempt > 1 is *transient*: it has ids but no events until it completes. Nobody is called here: a
-scheduled task is an obligation that the end of the step turns into an offer to matching.
+A task with attempt > 1 is *transient*: it has ids but no events until it completes. A *speculative* one, made for
+updates alone, has no events either, and no stored form: it ends without a trace or becomes normal (semantics 3.6).
+Nobody is called here: a scheduled task is an obligation that the end of the step turns into an offer to matching.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from perdure.api.splice import event_fragment
 from perdure.api.times import duration_of, timestamp_of
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
+from perdure.machines.workflow import update_messages
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Execution, WorkflowTask
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     ResetSticky,
     Stale,
@@ -21,6 +23,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskDelivery,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.queries import deliver_queries
 from perdure.machines.workflow.target import find_running
 
@@ -29,6 +32,8 @@ TASK_NOT_FOUND = "Workflow task not found."
 BACKOFF_FROM_ATTEMPT = 4
 """From this attempt on the start-to-close timeout grows: that is the pause between retries (semantics 3.2)."""
 BACKOFF_INITIAL = 5_000_000_000
+SPECULATIVE_SCHEDULE_TO_START = 5_000_000_000
+"""How long a speculative task waits on a normal queue, ns: nobody but this process knows of it (semantics 3.2)."""
 PROBLEMS_REPORTED_FROM = 5
 """So many failures in a row set TemporalReportedProblems (semantics 3.7)."""
 REPORTED_PROBLEMS = "TemporalReportedProblems"
@@ -75,8 +80,39 @@ def schedule(draft: RunDraft, original_scheduled_time: int = 0) -> WorkflowTask:
         draft.env.now,
         original_scheduled_time or draft.env.now,
         timeout,
+        schedule_to_start=execution.sticky_timeout if sticky else 0,
     )
     return execution.task
+
+
+def schedule_speculative(draft: RunDraft) -> WorkflowTask:
+    """Make a workflow task pending that only carries updates: nothing is recorded or stored (semantics 3.2)."""
+    execution = draft.execution
+    assert execution.running and execution.task is None, "one workflow task at a time"
+    if execution.task_attempt > 1 or draft.has_buffered:
+        return schedule(draft)
+    sticky = bool(execution.sticky_queue)
+    execution.task = WorkflowTask(
+        execution.next_event_id,
+        1,
+        execution.sticky_queue or execution.info.task_queue,
+        sticky,
+        draft.env.now,
+        draft.env.now,
+        execution.info.task_timeout,
+        schedule_to_start=execution.sticky_timeout if sticky else SPECULATIVE_SCHEDULE_TO_START,
+        speculative=True,
+    )
+    return execution.task
+
+
+def make_normal(draft: RunDraft) -> None:
+    """Something else is stored while a speculative task is pending: it gets its events first (semantics 3.6)."""
+    execution = draft.execution
+    task = execution.task
+    assert task is not None and task.speculative, "only a speculative task is converted"
+    assert task.scheduled_event_id == execution.next_event_id, "nothing was recorded since it was scheduled"
+    execution.task = _write(draft, task, "")
 
 
 def queue_message(execution: Execution) -> taskqueue.TaskQueue:
@@ -115,11 +151,23 @@ def started(step: Step, fact: WorkflowTaskStarted) -> WorkflowTaskDelivery | Sta
     if fact.sticky and execution.sticky_queue != fact.queue:
         return Stale()
     draft = step.edit(execution)
+    if task.speculative and not update_messages.to_send(execution, True):
+        draft.execution.task = None
+        return Stale()
     if not fact.sticky:
         clear_sticky(draft.execution)
     started_task = start(draft, fact.request_id, fact.identity)
-    result = delivery(draft.execution, started_task, fact.sticky)
-    deliver_queries(draft.execution)
+    return hand_over(draft.execution, started_task, fact.sticky, True)
+
+
+def hand_over(execution: Execution, task: WorkflowTask, sticky: bool, again: bool) -> WorkflowTaskDelivery:
+    """Give a started task to its worker with the queries and updates that wait.
+
+    `again` sends updates that an earlier task took and did not answer as well.
+    """
+    result = delivery(execution, task, sticky, again)
+    deliver_queries(execution)
+    update_messages.mark_sent(execution)
     return result
 
 
@@ -138,18 +186,22 @@ def start(draft: RunDraft, request_id: str, identity: str) -> WorkflowTask:
         reasons.append(enums.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE)
     if execution.next_event_id >= limits.history_count_suggest:
         reasons.append(enums.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS)
+    if update_messages.suggests_continue_as_new(execution, limits):
+        reasons.append(enums.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_UPDATES)
     task.history_size = size
     task.suggest_continue_as_new = bool(reasons)
     task.suggest_reasons = tuple(reasons)
     # Whatever has come since the task was scheduled stands between its two events.
-    task.started_event_id = execution.next_event_id if task.attempt == 1 else task.scheduled_event_id + 1
+    task.started_event_id = task.scheduled_event_id + 1 if _without_events(task) else execution.next_event_id
     task.started_time = draft.env.now
     task.request_id = request_id
     task.identity = identity
-    if task.attempt == 1:
-        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(task))
-    draft.stored = True
     execution.task = task
+    if task.speculative:
+        return task
+    if task.attempt == 1:
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(task, identity))
+    draft.stored = True
     return task
 
 
@@ -162,11 +214,11 @@ def _become_normal(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
     return normal.copy()
 
 
-def started_attributes(task: WorkflowTask) -> history.WorkflowTaskStartedEventAttributes:
+def started_attributes(task: WorkflowTask, identity: str) -> history.WorkflowTaskStartedEventAttributes:
     """The Started event of a task."""
     return history.WorkflowTaskStartedEventAttributes(
         scheduled_event_id=task.scheduled_event_id,
-        identity=task.identity,
+        identity=identity,
         request_id=task.request_id,
         suggest_continue_as_new=task.suggest_continue_as_new,
         suggest_continue_as_new_reasons=task.suggest_reasons,  # type: ignore[arg-type]  # plain numbers
@@ -175,21 +227,21 @@ def started_attributes(task: WorkflowTask) -> history.WorkflowTaskStartedEventAt
 
 
 def scheduled_attributes(execution: Execution, task: WorkflowTask) -> history.WorkflowTaskScheduledEventAttributes:
-    """The Scheduled event of a transient task, which is always on the normal queue."""
+    """The Scheduled event of a task that got none when it was scheduled; a transient one is never sticky."""
     return history.WorkflowTaskScheduledEventAttributes(
-        task_queue=taskqueue.TaskQueue(name=execution.info.task_queue, kind=enums.TASK_QUEUE_KIND_NORMAL),
+        task_queue=queue_message(execution),
         start_to_close_timeout=duration_of(task.timeout),
         attempt=task.attempt,
     )
 
 
 def transient_events(execution: Execution, for_worker: bool = False) -> bytes:
-    """The synthetic events of a pending transient task as a `History` fragment, b"" when there are none to show.
+    """The synthetic events of a pending task without events as a `History` fragment, b"" when there are none.
 
     Only the worker that has the task is shown its own identity (semantics 3.4).
     """
     task = execution.task
-    if task is None or task.attempt == 1 or task.scheduled_event_id != execution.next_event_id:
+    if task is None or not _without_events(task) or task.scheduled_event_id != execution.next_event_id:
         return b""
     scheduled = history.HistoryEvent(
         event_id=task.scheduled_event_id,
@@ -200,9 +252,7 @@ def transient_events(execution: Execution, for_worker: bool = False) -> bytes:
     fragment = event_fragment(scheduled.SerializeToString())
     if not task.started_event_id:
         return fragment
-    attributes = started_attributes(task)
-    if not for_worker:
-        attributes.identity = ""
+    attributes = started_attributes(task, task.identity if for_worker else "")
     started_event = history.HistoryEvent(
         event_id=task.started_event_id,
         event_time=timestamp_of(task.started_time),
@@ -212,7 +262,11 @@ def transient_events(execution: Execution, for_worker: bool = False) -> bytes:
     return fragment + event_fragment(started_event.SerializeToString())
 
 
-def delivery(execution: Execution, task: WorkflowTask, sticky: bool) -> WorkflowTaskDelivery:
+def _without_events(task: WorkflowTask) -> bool:
+    return task.speculative or task.attempt > 1
+
+
+def delivery(execution: Execution, task: WorkflowTask, sticky: bool, again: bool = True) -> WorkflowTaskDelivery:
     """What the poller receives (semantics 3.4)."""
     info = execution.info
     token = TaskToken(
@@ -240,6 +294,7 @@ def delivery(execution: Execution, task: WorkflowTask, sticky: bool) -> Workflow
         execution.next_event_id,
         transient_events(execution, for_worker=True),
         tuple((query.query_id, query.body) for query in execution.queries),
+        update_messages.messages(execution, again, task.started_event_id),
     )
 
 
@@ -272,18 +327,23 @@ def matching_task(execution: Execution, token: TaskToken) -> WorkflowTask:
     return task
 
 
-def write_transient(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
-    """Put the events of a transient task that now completes into history, at the next free ids."""
-    if task.attempt == 1:
-        return task
+def write_events(draft: RunDraft, task: WorkflowTask, identity: str) -> WorkflowTask:
+    """Put the events of a transient or speculative task that now completes into history, at the next free ids."""
+    return _write(draft, task, identity) if _without_events(task) else task
+
+
+def _write(draft: RunDraft, task: WorkflowTask, identity: str) -> WorkflowTask:
+    """The Scheduled event and, if the task has started, the Started event, with the times at which that was."""
     execution = draft.execution
-    scheduled = draft.record(
+    written = task.copy()
+    written.speculative = False
+    written.scheduled_event_id = draft.record(
         enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, scheduled_attributes(execution, task), time=task.scheduled_time
     )
-    written = task.copy()
-    written.scheduled_event_id = scheduled
-    written.started_event_id = scheduled + 1
-    draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(written), time=task.started_time)
+    if task.started_event_id:
+        written.started_event_id = written.scheduled_event_id + 1
+        attributes = started_attributes(written, identity)
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, attributes, time=task.started_time)
     return written
 
 
@@ -298,6 +358,8 @@ def fail(
     execution = draft.execution
     task = execution.task
     assert task is not None, "a pending task fails"
+    if task.speculative:
+        task = _write(draft, task, identity)
     if task.attempt == 1:
         attributes = history.WorkflowTaskFailedEventAttributes(
             scheduled_event_id=task.scheduled_event_id,
@@ -320,6 +382,8 @@ def time_out(draft: RunDraft, timeout_type: int) -> None:
     execution = draft.execution
     task = execution.task
     assert task is not None, "a pending task times out"
+    if task.speculative:
+        task = _write(draft, task, "")
     if task.attempt == 1:
         attributes = history.WorkflowTaskTimedOutEventAttributes(
             scheduled_event_id=task.scheduled_event_id,

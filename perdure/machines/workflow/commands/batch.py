@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.api import command as commands
-from perdure.api import enums, sdk, workflowservice
+from perdure.api import enums, protocol, sdk, workflowservice
 from perdure.machines.env import Env
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
@@ -48,6 +48,7 @@ class Batch:
         "force_task",
         "has_buffered",
         "index",
+        "messages",
         "request",
         "started_children",
         "step",
@@ -73,6 +74,8 @@ class Batch:
         """Which command is being applied."""
         self.started_children: set[str] = set()
         """Workflow ids of the children that this batch starts."""
+        self.messages: list[protocol.Message] = list(request.messages)
+        """Messages that no command has taken yet, in order."""
         self._search_attributes = search_attributes or {}
         self._namespace_ids = namespace_ids or {}
 

@@ -1,0 +1,184 @@
+"""PROTOCOL_MESSAGE, and the messages themselves: how a worker accepts, rejects, completes updates (semantics 8.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure.api import command as commands
+from perdure.api import enums, history, protocol, update
+from perdure.errors import InvalidArgument, ServiceError
+from perdure.machines.workflow import updates
+from perdure.machines.workflow.commands.batch import Batch, CommandRejected
+from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, SENT, PendingUpdate
+from perdure.machines.workflow.update_messages import request_message_id
+
+_CAUSE = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE
+_PROTOCOL = "temporal.api.update.v1"
+_ACCEPTANCE = "temporal.api.update.v1.Acceptance"
+_REJECTION = "temporal.api.update.v1.Rejection"
+_RESPONSE = "temporal.api.update.v1.Response"
+_STATES = {ADMITTED: "Admitted", SENT: "Sent", ACCEPTED: "Accepted"}
+
+
+def protocol_message(batch: Batch, command: commands.Command) -> None:
+    """PROTOCOL_MESSAGE: the place, among the commands, at which a message takes effect. It has no event of its own."""
+    if not command.HasField("protocol_message_command_attributes"):
+        raise CommandRejected(_CAUSE, "ProtocolMessageCommandAttributes is not set on ProtocolMessageCommand.")
+    message_id = command.protocol_message_command_attributes.message_id
+    if not message_id:
+        raise CommandRejected(_CAUSE, "MessageID is not set on ProtocolMessageCommand.")
+    for message in batch.messages:
+        if message.id == message_id:
+            batch.messages.remove(message)
+            _handle(batch, message)
+            return
+    raise CommandRejected(_CAUSE, f"ProtocolMessageCommand referenced absent message ID {message_id}")
+
+
+def remaining_messages(batch: Batch) -> None:
+    """After all commands: messages that no command has placed, in order."""
+    waiting, batch.messages = batch.messages, []
+    for message in waiting:
+        _handle(batch, message)
+
+
+def is_rejection(message: protocol.Message) -> bool:
+    """Whether this is a rejection, which leaves nothing in history."""
+    return _type_name(message) == _REJECTION
+
+
+def _type_name(message: protocol.Message) -> str:
+    return message.body.type_url.rpartition("/")[2]
+
+
+def _handle(batch: Batch, message: protocol.Message) -> None:
+    if not message.HasField("body"):
+        raise InvalidArgument("nil message body")
+    name = _type_name(message)
+    if not name:
+        raise InvalidArgument("no message name specified")
+    package, _, _ = name.rpartition(".")
+    if not package:
+        raise InvalidArgument(f'failed to extract protocol type: no . found in "{name}"')
+    if message.body.ByteSize() > batch.env.limits.blob_size:
+        raise CommandRejected(_CAUSE, f"Message type {name} exceeds size limit.", terminate=True)
+    if package != _PROTOCOL:
+        raise CommandRejected(_CAUSE, f"unsupported protocol type {package}")
+    update_id = message.protocol_instance_id
+    pending = updates.find_pending(batch.execution, update_id)
+    if pending is None:
+        completed = batch.execution.completed_updates.get(update_id, 0)
+        if completed:
+            raise _out_of_turn(update_id, name, _tentative(batch, completed, "Completed"))
+        pending = _resurrected(batch, message)
+    handler = _HANDLERS.get(name)
+    if handler is None:
+        raise CommandRejected(_CAUSE, f"Message type *{name} not supported")
+    if not batch.execution.running and name != _REJECTION:
+        # The run has closed: the end of the step answers whoever waits for this update.
+        return
+    handler(batch, pending, message.body.value)
+
+
+def _resurrected(batch: Batch, message: protocol.Message) -> PendingUpdate:
+    """An update that this process has forgotten while a worker had it: the worker's message brings its request."""
+    request: update.Request | None = None
+    if _type_name(message) == _ACCEPTANCE:
+        acceptance = update.Acceptance.FromString(message.body.value)
+        request = acceptance.accepted_request if acceptance.HasField("accepted_request") else None
+    elif _type_name(message) == _REJECTION:
+        rejection = update.Rejection.FromString(message.body.value)
+        request = rejection.rejected_request if rejection.HasField("rejected_request") else None
+    update_id = message.protocol_instance_id
+    try:
+        updates.check_total(batch.execution, batch.env.limits)
+    except ServiceError as error:
+        raise CommandRejected(_CAUSE, error.message) from None
+    if request is None:
+        raise CommandRejected(
+            _CAUSE,
+            f"update {update_id} wasn't found on the server. This is most likely a transient error which will be "
+            "resolved automatically by retries",
+        )
+    pending = PendingUpdate(update_id, ADMITTED, request.SerializeToString())
+    batch.draft.put_update(pending)
+    return pending
+
+
+def _out_of_turn(update_id: str, name: str, state: str) -> CommandRejected:
+    kind = name.rpartition(".")[2]
+    return CommandRejected(
+        _CAUSE,
+        f"invalid state transition attempted for Update {update_id}: "
+        f"received *update.{kind} message while in state {state}",
+    )
+
+
+def _expect(batch: Batch, pending: PendingUpdate, name: str, *states: int) -> None:
+    if pending.state not in states:
+        state = _tentative(batch, pending.accepted_event_id, _STATES[pending.state])
+        raise _out_of_turn(pending.update_id, name, state)
+
+
+def _tentative(batch: Batch, event_id: int, state: str) -> str:
+    """The state's name; what this very batch has brought about is told as such."""
+    return "Provisionally" + state if event_id >= batch.draft.first_event_id else state
+
+
+def _not_set(name: str, field: str) -> CommandRejected:
+    kind = name.rpartition(".")[2]
+    return CommandRejected(_CAUSE, f"invalid *update.{kind}: {field} is not set")
+
+
+def _accept(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+    """The update is in history from now on, with its request."""
+    _expect(batch, pending, _ACCEPTANCE, SENT, ADMITTED)
+    message = update.Acceptance.FromString(body)
+    if not message.accepted_request_sequencing_event_id:
+        raise _not_set(_ACCEPTANCE, "accepted_request_sequencing_event_id")
+    if not message.accepted_request_message_id:
+        raise _not_set(_ACCEPTANCE, "accepted_request_message_id")
+    attributes = history.WorkflowExecutionUpdateAcceptedEventAttributes(
+        protocol_instance_id=pending.update_id,
+        accepted_request_message_id=request_message_id(pending.update_id),
+        accepted_request_sequencing_event_id=message.accepted_request_sequencing_event_id,
+    )
+    if not pending.admitted_event:
+        attributes.accepted_request.MergeFromString(pending.request)
+    batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, attributes)
+
+
+def _reject(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+    """The update leaves no trace; its callers get the failure as its outcome."""
+    _expect(batch, pending, _REJECTION, SENT, ADMITTED)
+    message = update.Rejection.FromString(body)
+    outcome = update.Outcome(failure=message.failure)
+    updates.answer(batch.step, batch.execution, pending, outcome.SerializeToString())
+    batch.draft.drop_update(pending.update_id)
+
+
+def _respond(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+    """An accepted update has its outcome."""
+    _expect(batch, pending, _RESPONSE, ACCEPTED)
+    message = update.Response.FromString(body)
+    if not message.HasField("meta"):
+        raise _not_set(_RESPONSE, "meta")
+    if not message.meta.update_id:
+        raise _not_set(_RESPONSE, "meta.update_id")
+    if message.meta.update_id != pending.update_id:
+        raise CommandRejected(_CAUSE, f"invalid *update.Response: meta.update_id != {pending.update_id}")
+    if not message.HasField("outcome"):
+        raise _not_set(_RESPONSE, "outcome")
+    attributes = history.WorkflowExecutionUpdateCompletedEventAttributes(
+        meta=message.meta, accepted_event_id=pending.accepted_event_id, outcome=message.outcome
+    )
+    updates.answer(batch.step, batch.execution, pending, message.outcome.SerializeToString())
+    batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, attributes)
+
+
+_HANDLERS: dict[str, Callable[[Batch, PendingUpdate, bytes], None]] = {
+    _ACCEPTANCE: _accept,
+    _REJECTION: _reject,
+    _RESPONSE: _respond,
+}
+"""One message, one handler."""

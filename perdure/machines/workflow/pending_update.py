@@ -1,0 +1,109 @@
+"""A workflow update that is not completed yet, and who waits for it: plain values, and their stored form.
+
+It exists so that `execution.py` can hold updates without knowing what is done with them (`updates.py`). Nothing here
+may decide anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from immutables import Map
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.execution import Execution
+
+COMPLETED_UPDATES_SPILLED = 1 << 16
+"""The bit of `parts_spilled` that says that completed updates are rows of their own (codec.py)."""
+
+ADMITTED = 1
+"""Known to the server, not yet given to a worker."""
+SENT = 2
+"""Given to a worker with a workflow task that has not ended."""
+ACCEPTED = 3
+"""In history; its outcome is still to come."""
+
+
+@final
+class UpdateWaiter:
+    """A caller: `number` is whom an `Answer` effect names, `stage` the lifecycle stage it waits for
+    (`enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_*`).
+    """
+
+    __slots__ = ("number", "stage")
+
+    def __init__(self, number: int, stage: int) -> None:
+        self.number = number
+        self.stage = stage
+
+
+@final
+class PendingUpdate:
+    """One update of a run (semantics 8.2); replaced, never changed.
+
+    `request` is the serialized `temporal.api.update.v1.Request`, b"" once history has it. `accepted_event_id` is 0
+    before the acceptance. `admitted_event` says that an UPDATE_ADMITTED event carries the request (after a reset).
+    """
+
+    __slots__ = ("accepted_event_id", "admitted_event", "request", "state", "update_id", "waiters")
+
+    def __init__(
+        self,
+        update_id: str,
+        state: int,
+        request: bytes,
+        accepted_event_id: int = 0,
+        admitted_event: bool = False,
+        waiters: tuple[UpdateWaiter, ...] = (),
+    ) -> None:
+        self.update_id = update_id
+        self.state = state
+        self.request = request
+        self.accepted_event_id = accepted_event_id
+        self.admitted_event = admitted_event
+        self.waiters = waiters
+
+    @property
+    def recorded(self) -> bool:
+        """Whether history knows of it, so that it outlives this process."""
+        return self.state == ACCEPTED or self.admitted_event
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds in memory, roughly."""
+        return len(self.update_id) + len(self.request)
+
+    def at(self, state: int) -> PendingUpdate:
+        """The same update in another state."""
+        return PendingUpdate(
+            self.update_id, state, self.request, self.accepted_event_id, self.admitted_event, self.waiters
+        )
+
+    def accepted(self, event_id: int) -> PendingUpdate:
+        """The same update once it is accepted."""
+        return PendingUpdate(self.update_id, ACCEPTED, b"", event_id, self.admitted_event, self.waiters)
+
+    def awaited_by(self, waiters: tuple[UpdateWaiter, ...]) -> PendingUpdate:
+        """The same update with these callers."""
+        return PendingUpdate(
+            self.update_id, self.state, self.request, self.accepted_event_id, self.admitted_event, waiters
+        )
+
+
+def encode(execution: Execution) -> object | None:
+    """What is stored of a run's updates: (completed so far, those that history knows, completed ones while few)."""
+    pending = [(u.update_id, u.accepted_event_id, u.admitted_event) for u in execution.updates if u.recorded]
+    if not pending and not execution.update_count:
+        return None
+    spilled = execution.parts_spilled & COMPLETED_UPDATES_SPILLED
+    completed = {} if spilled else {key: found for key, found in execution.completed_updates.items() if found}
+    return (execution.update_count, pending, completed)
+
+
+def decode(execution: Execution, stored: Any) -> None:
+    """Restore them; nobody waits for any."""
+    execution.update_count = stored[0]
+    execution.updates = tuple(
+        [PendingUpdate(key, ACCEPTED if event_id else ADMITTED, b"", event_id, by) for key, event_id, by in stored[1]]
+    )
+    execution.completed_updates = Map(stored[2])

@@ -15,7 +15,7 @@ KNOWN: dict[str, str] = {}
 NAMES = [name for name in collect() if name not in KNOWN]
 
 
-REPEATED_MAX = 15
+REPEATED_MAX = 40
 """Timeouts of a second can pass early on a machine that is busy with other work. So many scenarios may run again."""
 
 

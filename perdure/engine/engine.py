@@ -90,6 +90,28 @@ class StepMember(Member):
 
 
 @final
+class _Watcher:
+    """Somebody who waits for a run's events from `next_event_id` on, or for its close. It hears of commits only, and
+    only of the one that it waits for.
+    """
+
+    __slots__ = ("future", "next_event_id")
+
+    def __init__(self, next_event_id: int, future: asyncio.Future[Execution | None]) -> None:
+        self.next_event_id = next_event_id
+        self.future = future
+
+    def wants(self, execution: Execution) -> bool:
+        """Whether the wait is over with the run in this state."""
+        return execution.next_event_id > self.next_event_id or not execution.running
+
+    def resolve(self, execution: Execution | None) -> None:
+        """The wait is over; None: its time is up, or what it waits for may have happened unseen."""
+        if not self.future.done():
+            self.future.set_result(execution)
+
+
+@final
 class Engine:
     """Runs the chains of one owner on one event loop."""
 
@@ -114,7 +136,7 @@ class Engine:
         self._delivery = Delivery(self.submit, self._histories, self._spawn)
         self._waiters: dict[int, asyncio.Future[object]] = {}
         self._next_waiter = 0
-        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._watchers: dict[str, list[_Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -213,25 +235,28 @@ class Engine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
-            news: asyncio.Future[None] = loop.create_future()
-            self._watchers.setdefault(run_id, []).append(news)
+            # It watches before it looks, so that no commit falls between.
+            watcher = _Watcher(next_event_id, loop.create_future())
+            self._watchers.setdefault(run_id, []).append(watcher)
+            alarm: asyncio.TimerHandle | None = None
             try:
                 execution = await self.submit(key, Snapshot(run_id))
                 assert isinstance(execution, Execution)
-                if execution.next_event_id > next_event_id or not execution.running or loop.time() >= deadline:
+                if watcher.wants(execution) or loop.time() >= deadline:
                     return execution
-                alarm = loop.call_at(deadline, _resolve, news)
-                try:
-                    await news
-                finally:
-                    alarm.cancel()
+                alarm = loop.call_at(deadline, watcher.resolve, None)
+                news = await watcher.future
+                if news is not None:
+                    return news
             finally:
-                self._unwatch(run_id, news)
+                if alarm is not None:
+                    alarm.cancel()
+                self._unwatch(run_id, watcher)
 
-    def _unwatch(self, run_id: str, news: asyncio.Future[None]) -> None:
+    def _unwatch(self, run_id: str, watcher: _Watcher) -> None:
         watchers = self._watchers.get(run_id)
-        if watchers is not None and news in watchers:
-            watchers.remove(news)
+        if watchers is not None and watcher in watchers:
+            watchers.remove(watcher)
             if not watchers:
                 del self._watchers[run_id]
 
@@ -396,7 +421,7 @@ class Engine:
         entity.in_flight -= 1
         if entity.last is member:
             entity.last = None
-        news: set[str] = set()
+        news: list[Execution] = []
         for transition in member.transitions:
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
@@ -410,8 +435,10 @@ class Engine:
         for letter, outcome, effects in member.followers:
             letter.resolve(outcome)
             self._deliver(effects)
-        for run_id in news:
-            self._wake(run_id)
+        for execution in news:
+            for watcher in self._watchers.get(execution.info.run_id, ()):
+                if watcher.wants(execution):
+                    watcher.resolve(execution)
         self._rest(entity)
 
     def _rest(self, entity: Entity) -> None:
@@ -422,11 +449,12 @@ class Engine:
             self._settle(entity)
 
     def _wake(self, run_id: str) -> None:
-        for future in self._watchers.pop(run_id, ()):
-            _resolve(future)
+        """Who waits for this run must look at it again."""
+        for watcher in self._watchers.get(run_id, ()):
+            watcher.resolve(None)
 
-    def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
-        """Keep the new history at hand, set the alarm, and note who must be woken."""
+    def _remember(self, entity: Entity, delta: machine.RunDelta, news: list[Execution]) -> None:
+        """Keep the new history at hand, set the alarm, and note what may be news to somebody."""
         execution = delta.execution
         run_id = execution.info.run_id
         if delta.reclaim:
@@ -438,7 +466,7 @@ class Engine:
             entity.branches.add(fragment.branch_id)
             entity.size += self._histories.remember(fragment)
         if run_id in self._watchers:
-            news.add(run_id)
+            news.append(execution)
         self._set_alarm(entity, execution)
 
     def _drop_run(self, entity: Entity, run_id: str) -> None:
@@ -540,11 +568,6 @@ class Engine:
         entity.mailbox.append(Letter(AlarmRang(run_id), None))
         if not entity.busy:
             self._drain(entity)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _start_of(task: Task, request_id: str, identity: str) -> Input:

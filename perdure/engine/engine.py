@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import final
+from collections.abc import Coroutine
+from typing import Any, final
 
 from immutables import Map
 
@@ -24,6 +25,7 @@ from perdure.engine.alarms import Alarms
 from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.delivery import Delivery
+from perdure.engine.eager import start_now
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.loading import load, look_up
@@ -167,8 +169,10 @@ class Engine:
         """For figures only."""
         return self._committer
 
-    def _spawn(self, coroutine: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._keep(asyncio.get_running_loop().create_task(coroutine))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -270,14 +274,16 @@ class Engine:
                 return
             letter = entity.mailbox[0]
             if not entity.loaded or self._lacks_run(entity, letter.fact):
-                self._fetch(entity, None)
+                if self._fetch(entity, None):
+                    continue
                 return
             missing = machine.needs(entity.state, letter.fact, self._clock.now_ns())
             if missing is not None:
                 if missing.history and entity.in_flight:
                     # Only what has committed can be read: the last of it goes on here.
                     return
-                self._fetch(entity, missing)
+                if self._fetch(entity, missing):
+                    continue
                 return
             entity.mailbox.popleft()
             self._step(entity, letter)
@@ -290,11 +296,17 @@ class Engine:
         wanted = fact.run_id or chain.current_run_id
         return bool(wanted) and wanted not in entity.state.runs and wanted not in entity.missing
 
-    def _fetch(self, entity: Entity, missing: Needs | None) -> None:
+    def _fetch(self, entity: Entity, missing: Needs | None) -> bool:
+        """Read what the next step lacks. True when that is done; else the mailbox goes on once it is."""
         entity.busy = True
-        self._spawn(self._fetch_and_go_on(entity, missing))
+        task = start_now(asyncio.get_running_loop(), self._read(entity, missing))
+        if task is None:
+            return True
+        self._keep(task)
+        task.add_done_callback(lambda read: None if read.cancelled() else self._drain(entity))
+        return False
 
-    async def _fetch_and_go_on(self, entity: Entity, missing: Needs | None) -> None:
+    async def _read(self, entity: Entity, missing: Needs | None) -> None:
         try:
             if missing is None:
                 await load(self._store, entity, entity.mailbox[0].fact)
@@ -312,7 +324,6 @@ class Engine:
             self._retry_alarm(entity, letter, RETRY_FAULT_S)
         finally:
             entity.busy = False
-        self._drain(entity)
 
     def _step(self, entity: Entity, letter: Letter) -> None:
         """One step on the newest draft."""
@@ -422,7 +433,10 @@ class Engine:
         if entity.last is member:
             entity.last = None
         news: list[Execution] = []
-        for transition in member.transitions:
+        for transition, write in zip(member.transitions, member.writes, strict=True):
+            for fragment in write.fragments:
+                entity.branches.add(fragment.branch_id)
+                entity.size += self._histories.remember(fragment)
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
         for transition in member.transitions[:1]:
@@ -454,17 +468,13 @@ class Engine:
             watcher.resolve(None)
 
     def _remember(self, entity: Entity, delta: machine.RunDelta, news: list[Execution]) -> None:
-        """Keep the new history at hand, set the alarm, and note what may be news to somebody."""
+        """Set the alarm, and note what may be news to somebody."""
         execution = delta.execution
         run_id = execution.info.run_id
         if delta.reclaim:
             self._alarms.clear(entity.digest, run_id)
             self._drop_run(entity, run_id)
             return
-        fragment = rows.fragment_of(delta)
-        if fragment is not None:
-            entity.branches.add(fragment.branch_id)
-            entity.size += self._histories.remember(fragment)
         if run_id in self._watchers:
             news.append(execution)
         self._set_alarm(entity, execution)

@@ -139,4 +139,4 @@ class Entity:
         """Whether the entity must stay: something waits, is in flight, or would be lost."""
         if self.busy or self.mailbox or self.in_flight:
             return True
-        return any([execution.queries for execution in self.state.runs.values()])
+        return any(execution.queries for execution in self.state.runs.values())

@@ -62,12 +62,12 @@ def uuid_bytes(text: str) -> bytes | None:
     """The 16 bytes of a UUID's 36 characters, or None when the text is not one."""
     if len(text) != 36 or text[8] != "-" or text[13] != "-" or text[18] != "-" or text[23] != "-":
         return None
-    digits = text.replace("-", "")
     try:
-        raw = bytes.fromhex(digits)
+        raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
         return None
-    return raw if len(digits) == 32 and len(raw) == 16 else None
+    # Further dashes or blanks leave fewer digits than 16 bytes need.
+    return raw if len(raw) == 16 else None
 
 
 def uuid7(now_ns: int, entropy: int) -> str:

@@ -14,6 +14,7 @@ HISTORY_EVENTS_FIELD = 1
 """`History.events`."""
 
 _EVENTS_TAG = 0x0A
+_EVENTS_TAG_BYTES = b"\x0a"
 _EVENT_ID_TAG = 0x08
 _WIRE_VARINT = 0
 _WIRE_I64 = 1
@@ -26,6 +27,12 @@ _LENGTH_MAX = 0x7FFFFFFF
 
 def varint(value: int) -> bytes:
     """A value of 0 .. 2**64 - 1 in protobuf's base-128 encoding, 1 to 10 bytes."""
+    if 0 <= value < _SHORT_MAX:
+        return _SHORT[value]
+    return _varint(value)
+
+
+def _varint(value: int) -> bytes:
     if value < 0 or value >> 64:
         raise ValueError("varint is out of range")
     out = bytearray()
@@ -34,6 +41,11 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+_SHORT_MAX = 1024
+_SHORT = tuple([_varint(value) for value in range(_SHORT_MAX)])
+"""Nearly all lengths and tags."""
 
 
 def varint_size(value: int) -> int:
@@ -68,7 +80,7 @@ def length_delimited_size(field_number: int, payload_size: int) -> int:
 
 def event_fragment(serialized_event: bytes) -> bytes:
     """A serialized `HistoryEvent` as an entry of `History.events`: a fragment of one event."""
-    return length_delimited(HISTORY_EVENTS_FIELD, serialized_event)
+    return _EVENTS_TAG_BYTES + varint(len(serialized_event)) + serialized_event
 
 
 def split_events(fragment: bytes) -> list[tuple[int, int]]:

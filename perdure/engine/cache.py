@@ -40,11 +40,9 @@ class Cache:
         self._charge(entity)
 
     def settle(self, entity: Entity) -> None:
-        """The chain has come to rest: charge what it holds now, forget it if it is nothing, make room if there is too
-        much.
+        """The chain has come to rest (it is not pinned): charge what it holds now, forget it if it is nothing, make
+        room if there is too much.
         """
-        if entity.pinned:
-            return
         if entity.state.chain is None and self._entities.get(entity.digest) is entity:
             self._remove(entity)
             return

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import final
+from collections.abc import Coroutine
+from typing import Any, final
 
 from immutables import Map
 
@@ -24,6 +25,7 @@ from perdure.engine.alarms import Alarms
 from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.delivery import Delivery
+from perdure.engine.eager import start_now
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.loading import load, look_up
@@ -92,6 +94,28 @@ class StepMember(Member):
 
 
 @final
+class _Watcher:
+    """Somebody who waits for a run's events from `next_event_id` on, or for its close. It hears of commits only, and
+    only of the one that it waits for.
+    """
+
+    __slots__ = ("future", "next_event_id")
+
+    def __init__(self, next_event_id: int, future: asyncio.Future[Execution | None]) -> None:
+        self.next_event_id = next_event_id
+        self.future = future
+
+    def wants(self, execution: Execution) -> bool:
+        """Whether the wait is over with the run in this state."""
+        return execution.next_event_id > self.next_event_id or not execution.running
+
+    def resolve(self, execution: Execution | None) -> None:
+        """The wait is over; None: its time is up, or what it waits for may have happened unseen."""
+        if not self.future.done():
+            self.future.set_result(execution)
+
+
+@final
 class Engine:
     """Runs the chains of one owner on one event loop."""
 
@@ -116,7 +140,7 @@ class Engine:
         self._delivery = Delivery(self.submit, self._histories, self._spawn)
         self._waiters: dict[int, asyncio.Future[object]] = {}
         self._next_waiter = 0
-        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._watchers: dict[str, list[_Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -147,8 +171,10 @@ class Engine:
         """For figures only."""
         return self._committer
 
-    def _spawn(self, coroutine: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._keep(asyncio.get_running_loop().create_task(coroutine))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -217,25 +243,28 @@ class Engine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
-            news: asyncio.Future[None] = loop.create_future()
-            self._watchers.setdefault(run_id, []).append(news)
+            # It watches before it looks, so that no commit falls between.
+            watcher = _Watcher(next_event_id, loop.create_future())
+            self._watchers.setdefault(run_id, []).append(watcher)
+            alarm: asyncio.TimerHandle | None = None
             try:
                 execution = await self.submit(key, Snapshot(run_id))
                 assert isinstance(execution, Execution)
-                if execution.next_event_id > next_event_id or not execution.running or loop.time() >= deadline:
+                if watcher.wants(execution) or loop.time() >= deadline:
                     return execution
-                alarm = loop.call_at(deadline, _resolve, news)
-                try:
-                    await news
-                finally:
-                    alarm.cancel()
+                alarm = loop.call_at(deadline, watcher.resolve, None)
+                news = await watcher.future
+                if news is not None:
+                    return news
             finally:
-                self._unwatch(run_id, news)
+                if alarm is not None:
+                    alarm.cancel()
+                self._unwatch(run_id, watcher)
 
-    def _unwatch(self, run_id: str, news: asyncio.Future[None]) -> None:
+    def _unwatch(self, run_id: str, watcher: _Watcher) -> None:
         watchers = self._watchers.get(run_id)
-        if watchers is not None and news in watchers:
-            watchers.remove(news)
+        if watchers is not None and watcher in watchers:
+            watchers.remove(watcher)
             if not watchers:
                 del self._watchers[run_id]
 
@@ -249,14 +278,16 @@ class Engine:
                 return
             letter = entity.mailbox[0]
             if not entity.loaded or self._lacks_run(entity, letter.fact):
-                self._fetch(entity, None)
+                if self._fetch(entity, None):
+                    continue
                 return
             missing = machine.needs(entity.state, letter.fact, self._clock.now_ns())
             if missing is not None:
                 if missing.history and entity.in_flight:
                     # Only what has committed can be read: the last of it goes on here.
                     return
-                self._fetch(entity, missing)
+                if self._fetch(entity, missing):
+                    continue
                 return
             entity.mailbox.popleft()
             self._step(entity, letter)
@@ -269,11 +300,17 @@ class Engine:
         wanted = fact.run_id or chain.current_run_id
         return bool(wanted) and wanted not in entity.state.runs and wanted not in entity.missing
 
-    def _fetch(self, entity: Entity, missing: Needs | None) -> None:
+    def _fetch(self, entity: Entity, missing: Needs | None) -> bool:
+        """Read what the next step lacks. True when that is done; else the mailbox goes on once it is."""
         entity.busy = True
-        self._spawn(self._fetch_and_go_on(entity, missing))
+        task = start_now(asyncio.get_running_loop(), self._read(entity, missing))
+        if task is None:
+            return True
+        self._keep(task)
+        task.add_done_callback(lambda read: None if read.cancelled() else self._drain(entity))
+        return False
 
-    async def _fetch_and_go_on(self, entity: Entity, missing: Needs | None) -> None:
+    async def _read(self, entity: Entity, missing: Needs | None) -> None:
         try:
             if missing is None:
                 await load(self._store, entity, entity.mailbox[0].fact)
@@ -291,7 +328,6 @@ class Engine:
             self._retry_alarm(entity, letter, RETRY_FAULT_S)
         finally:
             entity.busy = False
-        self._drain(entity)
 
     def _step(self, entity: Entity, letter: Letter) -> None:
         """One step on the newest draft."""
@@ -400,8 +436,11 @@ class Engine:
         entity.in_flight -= 1
         if entity.last is member:
             entity.last = None
-        news: set[str] = set()
-        for transition in member.transitions:
+        news: list[Execution] = []
+        for transition, write in zip(member.transitions, member.writes, strict=True):
+            for fragment in write.fragments:
+                entity.branches.add(fragment.branch_id)
+                entity.size += self._histories.remember(fragment)
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
         for transition in member.transitions[:1]:
@@ -414,8 +453,10 @@ class Engine:
         for letter, outcome, effects in member.followers:
             letter.resolve(outcome)
             self._deliver(effects)
-        for run_id in news:
-            self._wake(run_id)
+        for execution in news:
+            for watcher in self._watchers.get(execution.info.run_id, ()):
+                if watcher.wants(execution):
+                    watcher.resolve(execution)
         self._rest(entity)
 
     def _rest(self, entity: Entity) -> None:
@@ -426,23 +467,20 @@ class Engine:
             self._settle(entity)
 
     def _wake(self, run_id: str) -> None:
-        for future in self._watchers.pop(run_id, ()):
-            _resolve(future)
+        """Who waits for this run must look at it again."""
+        for watcher in self._watchers.get(run_id, ()):
+            watcher.resolve(None)
 
-    def _remember(self, entity: Entity, delta: machine.RunDelta, news: set[str]) -> None:
-        """Keep the new history at hand, set the alarm, and note who must be woken."""
+    def _remember(self, entity: Entity, delta: machine.RunDelta, news: list[Execution]) -> None:
+        """Set the alarm, and note what may be news to somebody."""
         execution = delta.execution
         run_id = execution.info.run_id
         if delta.reclaim:
             self._alarms.clear(entity.digest, run_id)
             self._drop_run(entity, run_id)
             return
-        fragment = rows.fragment_of(delta)
-        if fragment is not None:
-            entity.branches.add(fragment.branch_id)
-            entity.size += self._histories.remember(fragment)
         if run_id in self._watchers:
-            news.add(run_id)
+            news.append(execution)
         self._set_alarm(entity, execution)
 
     def _drop_run(self, entity: Entity, run_id: str) -> None:
@@ -542,11 +580,6 @@ class Engine:
         entity.mailbox.append(Letter(AlarmRang(run_id), None))
         if not entity.busy:
             self._drain(entity)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _start_of(task: Task, request_id: str, identity: str) -> Input:

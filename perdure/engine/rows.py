@@ -10,7 +10,7 @@ from perdure.api import common
 from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
-from perdure.machines.workflow.machine import RunDelta, Transition
+from perdure.machines.workflow.machine import Transition
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow
 from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
@@ -51,9 +51,9 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         runs.append(RunPut(run_id, delta.expected_version, core, alarm, delta.alarm_changed))
         for kind, part_key, body in delta.rows:
             parts.append(PartPut(run_id, kind, part_key, body))
-        fragment = fragment_of(delta)
-        if fragment is not None:
-            fragments.append(fragment)
+        if delta.events:
+            branch, _ = execution.branches[-1]
+            fragments.append(Fragment(branch, delta.first_event_id, execution.next_event_id, b"".join(delta.events)))
         if delta.visibility:
             visibility.append(visibility_record(execution, types))
     put: ChainPut | None = None
@@ -72,27 +72,9 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
     )
 
 
-def fragment_of(delta: RunDelta) -> Fragment | None:
-    """The events of one step as one fragment of the run's last branch."""
-    if not delta.events:
-        return None
-    execution = delta.execution
-    branch, _ = execution.branches[-1]
-    return Fragment(branch, delta.first_event_id, execution.next_event_id, b"".join(delta.events))
-
-
 def visibility_record(execution: Execution, types: Mapping[str, int]) -> VisibilityRecord:
     """What visibility knows of a run (semantics 15.1)."""
     info = execution.info
-    memo = common.Memo()
-    for name, body in execution.memo.items():
-        memo.fields[name].MergeFromString(body)
-    found = common.SearchAttributes()
-    for name, body in execution.search_attributes.items():
-        payload = found.indexed_fields[name]
-        payload.MergeFromString(body)
-        # A run keeps the type that its worker claimed; an index goes by the one that is registered.
-        attributes.set_type(payload, name, types)
     closed = not execution.running
     return VisibilityRecord(
         namespace_id=info.namespace_id,
@@ -112,10 +94,31 @@ def visibility_record(execution: Execution, types: Mapping[str, int]) -> Visibil
         parent_run_id=info.parent.run_id if info.parent is not None else "",
         root_workflow_id=info.root_workflow_id,
         root_run_id=info.root_run_id,
-        memo=memo.SerializeToString(),
-        search_attributes=found.SerializeToString(),
+        memo=_memo(execution),
+        search_attributes=_search_attributes(execution, types),
         version=execution.version,
     )
+
+
+def _memo(execution: Execution) -> bytes:
+    if not execution.memo:
+        return b""
+    memo = common.Memo()
+    for name, body in execution.memo.items():
+        memo.fields[name].MergeFromString(body)
+    return memo.SerializeToString()
+
+
+def _search_attributes(execution: Execution, types: Mapping[str, int]) -> bytes:
+    if not execution.search_attributes:
+        return b""
+    found = common.SearchAttributes()
+    for name, body in execution.search_attributes.items():
+        payload = found.indexed_fields[name]
+        payload.MergeFromString(body)
+        # A run keeps the type that its worker claimed; an index goes by the one that is registered.
+        attributes.set_type(payload, name, types)
+    return found.SerializeToString()
 
 
 def chain_of(row: ChainRow) -> Chain:

@@ -72,10 +72,11 @@ class _Reading:
         target = request.execution
         closes = request.history_event_filter_type == enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
         if not request.next_page_token:
-            execution = await self._current(target.run_id)
             if closes and request.wait_new_event:
-                execution = await self._wait(execution.info.run_id, _NEVER)
-            self._at(execution, 1)
+                run_id = target.run_id or (await self._current("")).info.run_id
+                self._at(await self._wait(run_id, _NEVER), 1)
+            else:
+                self._at(await self._current(target.run_id), 1)
             return
         token = self._services.tokens.open_history_page(
             self._call.namespace.id, target.workflow_id, target.run_id, request.next_page_token

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, final
 
 from perdure.api import Message, Method, method_table
 from perdure.config import dynamic as settings
+from perdure.engine.eager import start_now
 from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unimplemented
 from perdure.frontend import (
     activity_operations,
@@ -167,12 +168,9 @@ class Frontend:
             wire.fail(int(StatusCode.UNIMPLEMENTED), self._unknown(wire.path))
             return
         call = Call(route.method, wire)
-        running = self._run(route, call)
-        try:
-            waits_for = running.send(None)
-        except StopIteration:
+        task = start_now(self.services.loop, self._run(route, call))
+        if task is None:
             return
-        task = self.services.loop.create_task(_Rest(running, waits_for))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         wire.on_cancel(lambda: _cancel(task))
@@ -250,36 +248,3 @@ def _fail(wire: ServerCall, error: WireError) -> None:
 
 def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
-
-
-_CONSUMED: Final = object()
-
-
-@final
-class _Rest(Coroutine[Any, Any, None]):
-    """What is left of a coroutine that has run up to its first wait, as the body of a task."""
-
-    __slots__ = ("_first", "_running")
-
-    def __init__(self, running: Coroutine[Any, Any, None], first: Any) -> None:
-        self._running = running
-        self._first: Any = first
-
-    def send(self, value: Any) -> Any:
-        """The first time, what was waited for already."""
-        first = self._first
-        if first is not _CONSUMED:
-            self._first = _CONSUMED
-            return first
-        return self._running.send(value)
-
-    def throw(self, *args: Any) -> Any:
-        """A cancellation may come before the task's first step: it has to reach the coroutine all the same."""
-        self._first = _CONSUMED
-        return self._running.throw(*args)
-
-    def close(self) -> None:
-        self._running.close()
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        raise AssertionError("a task drives this by send and throw")

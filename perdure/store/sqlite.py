@@ -276,6 +276,8 @@ class SqliteStore:
 
     async def load(self, digest: bytes, run_id: bytes | None) -> tuple[ChainRow, RunRow | None] | None:
         with self._reading() as connection:
+            if connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone() is None:
+                return None  # the way of every start of a new workflow: one statement, no transaction
             connection.execute("BEGIN")  # one snapshot for all: a commit may end in its thread meanwhile
             try:
                 chain_row = connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone()

@@ -120,10 +120,15 @@ def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool
     """Decide where each collection lives from now on; returns the part rows that the step writes or deletes.
 
     A collection that moves into rows gets all its entries touched. One that is empty has no rows left but those that
-    this step deletes.
+    this step deletes. One that no step touches stays where it is.
     """
+    if not touched:
+        return []
+    kinds = {kind for kind, _ in touched}
     spilled: set[int] = set()
     for collection in COLLECTIONS:
+        if collection.kind not in kinds:
+            continue
         if execution.parts_spilled & collection.bit:
             spilled.add(collection.kind)
             if collection.kind not in _BY_KEY and _measure(execution, collection)[0] == 0:

@@ -336,6 +336,9 @@ def step(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Transition:
 
 def _finish(current: Step, outcome: object) -> Transition:
     """Close every draft: events get their ids, offers are made, alarms are derived."""
+    if not current.drafts:
+        # Nothing was edited or made: a read, a refusal, an answer to waiters.
+        return Transition(current.state, outcome, None, [], current.effects, current.start_requests)
     for draft in list(current.drafts.values()):
         problem = _over_limit(draft)
         if problem:

@@ -454,7 +454,6 @@ def test_every_life_passes_the_audit(start: tuple[int, int], calls: list[Call]) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.timeout(900)
 @settings(max_examples=150, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(start=st.tuples(st.integers(0, 40), st.integers(0, 40)), calls=st.lists(CALLS, min_size=40, max_size=200))

@@ -8,7 +8,19 @@ from perdure.api import enums, history
 from perdure.errors import InvalidArgument
 from perdure.machines.workflow.execution import TERMINATED, ChainState
 from perdure.machines.workflow.operator_inputs import Reset
-from tests.machines.builders import SECOND, Story, complete_workflow, running_execution, schedule_activity, start_timer
+from perdure.machines.workflow.update_inputs import AdmitUpdate
+from perdure.machines.workflow.updates import STAGE_ACCEPTED
+from tests.machines.builders import (
+    SECOND,
+    Story,
+    complete_workflow,
+    event_type,
+    running_execution,
+    schedule_activity,
+    start_timer,
+)
+from tests.machines.chronicles import update_request
+from tests.machines.update_messages import accept, respond
 
 
 def reset(story: Story, finish: int, *excluded: int) -> str:
@@ -78,3 +90,23 @@ def test_a_point_must_end_a_workflow_task() -> None:
     story = running_execution(start_timer("t", 1), complete_workflow())
     with pytest.raises(InvalidArgument, match="Can only reset workflow to event ID in range"):
         reset(story, 6)
+
+
+def test_updates_after_the_point_are_admitted_by_an_event_unless_excluded() -> None:
+    """Semantics 8.2: no message repeats the request, and the acceptance leaves it out."""
+    for excluded in ((), (enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,)):
+        story = running_execution()
+        story.apply(AdmitUpdate("", "", "u", update_request("u"), STAGE_ACCEPTED, 1))
+        story.take()
+        story.complete(messages=[accept()])
+        reset(story, 4, *excluded)
+        assert [one.update_id for one in story.execution.updates] == ([] if excluded else ["u"])
+        assert story.take().messages == ()
+        if not excluded:
+            story.complete(messages=[accept(), respond()])
+            assert [event_type(event) for event in story.events[-2:]] == [
+                "WorkflowExecutionUpdateAccepted",
+                "WorkflowExecutionUpdateCompleted",
+            ]
+            attributes = story.events[-2].workflow_execution_update_accepted_event_attributes
+            assert not attributes.HasField("accepted_request")

@@ -2,7 +2,7 @@
 
 Nothing is copied: the new run names the branches of the old one up to the point, and a branch of its own (DESIGN
 1.11). Its state is `apply` folded over those events. What came after the point and is not excluded is recorded again.
-Updates are not reapplied, and children that were pending at the point stay with the run that began them.
+Children that were pending at the point stay with the run that began them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from perdure.errors import InvalidArgument
 from perdure.machines.workflow import activity_task, close, workflow_task
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution, WorkflowTask
+from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
 from perdure.machines.workflow.info_changes import reset_from
 from perdure.machines.workflow.operator_inputs import Reset
+from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.target import find
 
 RESETTER_IDENTITY = "history-resetter"
@@ -253,3 +254,22 @@ def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) ->
     elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
         updated = event.workflow_execution_options_updated_event_attributes
         draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, updated, links=links)
+    elif enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in verb.excluded:
+        _reapply_update(draft, event)
+
+
+def _reapply_update(draft: RunDraft, event: history.HistoryEvent) -> None:
+    """An update that the other run had taken begins anew: an event carries its request to the worker."""
+    admitted = history.WorkflowExecutionUpdateAdmittedEventAttributes()
+    if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+        admitted.CopyFrom(event.workflow_execution_update_admitted_event_attributes)
+    elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+        accepted = event.workflow_execution_update_accepted_event_attributes
+        if not accepted.HasField("accepted_request"):
+            # The event that admitted it has the request, and was taken over itself.
+            return
+        admitted.request.CopyFrom(accepted.accepted_request)
+        admitted.origin = enums.UPDATE_ADMITTED_EVENT_ORIGIN_REAPPLY
+    else:
+        return
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED, admitted)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Input, Meta, Request, UpdateRef
 from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import Script
+from ..script import NAMESPACE, Script
 from ..update_values import (
     accept,
     admitted,
@@ -388,3 +389,35 @@ def wait_policies(s: Script) -> None:
     task = s.poll()
     complete_with(s, task, done(task))
     pending.join()
+
+
+def reset(s: Script) -> None:
+    """After a reset, what was accepted begins anew: an event admits it, and no message repeats the request."""
+    idle(s)
+    completed = update(s, "completed")
+    task = s.poll()
+    complete_with(s, task, done(task))
+    completed.join()
+    accepted = update(s, "accepted", "ACCEPTED")
+    task = s.poll()
+    complete_with(s, task, [accept(task.messages[0])], start_timer())
+    accepted.join()
+    reply = s.call(
+        rpc.ResetWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_execution=s.execution(),
+            reason="again",
+            workflow_task_finish_event_id=4,
+            request_id=s.new_request_id(),
+        ),
+        rpc.ResetWorkflowExecutionResponse,
+    )
+    poll_update(s, "accepted")
+    s.run_id = reply.run_id
+    poll_update(s, "accepted", "UNSPECIFIED")
+    again = s.poll()
+    request = Message(id=f"accepted-{s.nonce}/request", protocol_instance_id=f"accepted-{s.nonce}", event_id=6)
+    other = Message(id=f"completed-{s.nonce}/request", protocol_instance_id=f"completed-{s.nonce}", event_id=5)
+    found = [accept(other, False), respond(other.protocol_instance_id), accept(request, False)]
+    complete_with(s, again, found, complete_workflow())
+    s.closed_history()

@@ -1,7 +1,7 @@
 """Where a COMMIT is synced: on the loop while the disk is quicker than a thread's wake-up, else in the thread.
 
-Handing a COMMIT to a thread costs two wake-ups, 0.2 to 1.2 ms where vCPUs go idle; a sync on a good disk costs 0.1 to
-0.3 ms. So the thread pays only on slow disks, and there it must be used, or the loop would stand still (decision 004).
+Handing a COMMIT to a thread costs two wake-ups, 0.2 to 1.2 ms where vCPUs go idle; a COMMIT on a good disk costs 0.2 to
+1.5 ms. So the thread pays only on slow disks, and there it must be used, or the loop would stand still (decision 004).
 Only syncs on the loop tell the truth: in the thread the wait for the interpreter's lock would be counted as the disk's.
 So a slow disk is probed again after a while. The policy is a value: it reads no clock.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import final
 
-SLOW_NS = 1_000_000
-"""A sync that takes this long costs the loop more than a thread would."""
+SLOW_NS = 4_000_000
+"""A sync that takes this long costs the loop more than a thread would: its two wake-ups and the lock it takes away."""
 WINDOW = 32
 """How many syncs on the loop are judged together."""
 SLOW_MAX = 8

@@ -43,6 +43,7 @@ def test_messages_come_out_however_they_were_cut(seed: int) -> None:
         (message(gzip.compress(b"x" * 101), flag=1), "gzip", StatusCode.RESOURCE_EXHAUSTED),
         (message(zlib.compress(b"x" * 101), flag=1), "deflate", StatusCode.RESOURCE_EXHAUSTED),
     ],
+    ids=("long", "announced long", "unannounced", "flag", "no gzip", "torn", "bomb", "deflate bomb"),
 )
 def test_a_bad_message_names_its_status(data: bytes, encoding: str, code: StatusCode) -> None:
     """Limits, unknown flags, compression that is not announced or broken."""

@@ -261,6 +261,9 @@ class PostgresStore:
 
     async def _reading(self, method: str, text: str, parameters: Sequence[object]) -> Any:
         """A read on any connection of the pool; once more for each of them that turns out to be gone."""
+        if asyncio.current_task() is None:
+            # The first step of a coroutine may run without a task (engine/eager.py), and asyncpg's timeouts need one.
+            await asyncio.sleep(0)
         for attempt in range(READERS_MAX + 1):
             if self._pool is None:
                 raise StoreError("the store is not open")

@@ -10,6 +10,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from perdure.engine.eager import start_now
 from perdure.store.api import ChainWrite, CommitFailed, CommitUnknown, FenceLost, Reclaim, StoreError
 from perdure.store.postgresql import PostgresStore
 from perdure.store.sql.migrations import POSTGRESQL
@@ -111,6 +112,22 @@ async def test_connections_that_died_while_idle_are_replaced(postgres_database: 
     await store.commit(fence, [step("a", 1, 1, b"new")])
     assert (await loaded(store, "a"))[1].core == b"new"
     await outsider.close()
+    await store.close()
+
+
+async def test_a_read_may_begin_without_a_task(postgres_database: str) -> None:
+    """The engine runs the first step of a load at once, outside any task; asyncpg's timeouts need one."""
+    store = PostgresStore(postgres_database)
+    await store.open()
+    found: list[object] = []
+
+    async def read() -> None:
+        found.append(await store.load(key("nobody").digest, None))
+
+    task = start_now(asyncio.get_running_loop(), read())
+    assert task is not None
+    await task
+    assert found == [None]
     await store.close()
 
 

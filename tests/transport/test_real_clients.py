@@ -254,14 +254,19 @@ def test_a_busy_port_says_so() -> None:
 
 
 def test_a_port_can_be_taken_again_at_once() -> None:
-    """SO_REUSEADDR: a server that restarts does not wait for old connections of its port."""
+    """SO_REUSEADDR: a server that restarts does not wait for old connections of its port.
+
+    Each channel has connections of its own: grpcio shares them by address otherwise, and a call could begin on one that
+    the last server has just closed.
+    """
+    own = (("grpc.use_local_subchannel_pool", 1),)
 
     async def test() -> None:
         port = 0
         for _ in range(3):
             server = GrpcServer(lambda made: made.respond(b""), ServerOptions())
             port = await server.start(HOST, port)
-            async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
+            async with grpc.aio.insecure_channel(f"{HOST}:{port}", options=own) as channel:
                 await call(channel, "Echo", b"")
                 await server.stop(0)
 

@@ -132,7 +132,7 @@ def test_continue_as_new_between_updates(run: Run) -> None:
         queue = new_id("q")
         async with worker(client, queue):
             first = await started(client, queue)
-            handle = client.get_workflow_handle_for(Counter.run, first.id)
+            handle = client.get_workflow_handle(first.id)
             for round_number in range(1, 4):
                 assert await handle.execute_update(Counter.add, 1) == round_number
                 await handle.signal(Counter.order, "again")
@@ -182,7 +182,7 @@ def test_a_killed_server_keeps_what_was_accepted(tmp_path: Path) -> None:
 
     async def after(workflow_id: str) -> None:
         client = await Client.connect(server.target)
-        handle = client.get_workflow_handle_for(Counter.run, workflow_id)
+        handle = client.get_workflow_handle(workflow_id)
         assert await handle.get_update_handle("done").result() == 1
         with pytest.raises(RPCError) as raised:
             await handle.get_update_handle("unseen").result()

@@ -21,6 +21,9 @@ class Kind(IntEnum):
     """The kinds of durable entities; numbers are stored and never reused."""
 
     WORKFLOW = 1
+    SCHEDULE = 2
+    BATCH = 3
+    NAMESPACE_DELETION = 4
 
 
 @final

@@ -26,25 +26,24 @@ from perdure.engine.cache import Cache
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.delivery import Delivery
 from perdure.engine.eager import start_now
+from perdure.engine.entities import Entities
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.loading import load, look_up
 from perdure.engine.ports import Dispatch, Namespaces, Reservation
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
-from perdure.ids import ChainKey, IdSource
+from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.env import Env
-from perdure.machines.task_queue import WORKFLOW, Offered, Task
+from perdure.machines.task_queue import Offered, Task
 from perdure.machines.workflow import alarm as alarms
-from perdure.machines.workflow import machine
+from perdure.machines.workflow import machine, offers
 from perdure.machines.workflow.effects import Answer, Effect, OfferTask, Send, WithdrawTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
-    ActivityTaskStarted,
     AlarmRang,
     Input,
     Snapshot,
     Stale,
-    WorkflowTaskStarted,
 )
 from perdure.machines.workflow.machine import Needs, Transition
 from perdure.store.api import Fragment, Store, StoreError
@@ -138,6 +137,8 @@ class Engine:
         self._alarms = Alarms(store, clock, self._rang)
         self._histories = Histories(store)
         self._delivery = Delivery(self.submit, self._histories, self._spawn)
+        self.entities = Entities(store, self._committer, self._alarms, namespaces, clock, ids, self._spawn)
+        """The kinds that are one row each."""
         self._waiters: dict[int, asyncio.Future[object]] = {}
         self._next_waiter = 0
         self._watchers: dict[str, list[_Watcher]] = {}
@@ -158,6 +159,7 @@ class Engine:
         """Refuse new inputs, finish what is queued, stop."""
         self._open = False
         self._alarms.close()
+        self.entities.close("server is shutting down")
         await self._committer.drained()
         for task in list(self._tasks):
             task.cancel()
@@ -187,6 +189,7 @@ class Engine:
         """Another owner answers from now on: who waits here is sent there."""
         self._open = False
         self._alarms.close()
+        self.entities.close("another owner has taken over")
         for future in list(self._waiters.values()):
             if not future.done():
                 future.set_exception(Unavailable("another owner has taken over"))
@@ -195,12 +198,18 @@ class Engine:
 
     # -- the door ----------------------------------------------------------------------------------------------------
 
-    async def submit(self, key: ChainKey, fact: Input) -> object:
-        """Run one input; the outcome comes after its commit. Raises `ServiceError`, also when the outcome is one."""
+    async def submit(self, key: ChainKey, fact: object) -> object:
+        """Run one input of a chain of any kind; the outcome comes after its commit.
+
+        Raises `ServiceError`, also when the outcome is one.
+        """
         if not self._open:
             raise Unavailable("server is shutting down")
         if self._committer.waiting > QUEUE_MEMBERS_MAX:
             raise ResourceExhausted("too many writes are waiting", enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED, 2)
+        if key.kind != Kind.WORKFLOW:
+            return await self.entities.submit(key, fact)
+        assert isinstance(fact, Input)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         entity = self._cache.get(key.digest)
         if entity is None:
@@ -413,7 +422,7 @@ class Engine:
                 left.append(effect)
                 continue
             assert isinstance(effect, OfferTask)
-            fact = _start_of(effect.task, env.request_id(), reservation.identity)
+            fact = offers.start_of(effect.task, env.request_id(), reservation.identity)
             try:
                 transition = machine.step(key, entity.state, fact, env)
             except Exception:
@@ -573,6 +582,9 @@ class Engine:
         """An alarm's time has come: its step is an input like any other."""
         if not self._open:
             return
+        if run_id == uuid_text(digest):
+            self.entities.rang(digest)
+            return
         entity = self._cache.get(digest)
         if entity is None:
             entity = Entity(digest, None, rows.empty_state())
@@ -580,19 +592,3 @@ class Engine:
         entity.mailbox.append(Letter(AlarmRang(run_id), None))
         if not entity.busy:
             self._drain(entity)
-
-
-def _start_of(task: Task, request_id: str, identity: str) -> Input:
-    """The input by which a poller takes a task."""
-    if task.queue.type == WORKFLOW:
-        return WorkflowTaskStarted(
-            task.run_id,
-            task.scheduled_event_id,
-            task.attempt,
-            task.stamp,
-            request_id,
-            identity,
-            task.queue.name,
-            task.queue.sticky,
-        )
-    return ActivityTaskStarted(task.run_id, task.scheduled_event_id, task.attempt, task.stamp, request_id, identity)

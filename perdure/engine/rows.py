@@ -8,6 +8,7 @@ from immutables import Map
 
 from perdure.api import common
 from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
+from perdure.machines.entity import Listing
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.machine import Transition
@@ -97,6 +98,25 @@ def visibility_record(execution: Execution, types: Mapping[str, int]) -> Visibil
         memo=_memo(execution),
         search_attributes=_search_attributes(execution, types),
         version=execution.version,
+    )
+
+
+def listed(key: ChainKey, listing: Listing, version: int) -> VisibilityRecord:
+    """What visibility knows of an entity of one row, which has no run id but its digest."""
+    duration = 0 if listing.close_time is None else max(0, listing.close_time - listing.start_time)
+    return VisibilityRecord(
+        namespace_id=key.namespace_id,
+        run_id=uuid_text(key.digest),
+        workflow_id=key.id,
+        workflow_type=listing.type,
+        status=listing.status,
+        start_time=listing.start_time,
+        execution_time=listing.start_time,
+        close_time=listing.close_time,
+        execution_duration=duration,
+        memo=listing.memo,
+        search_attributes=listing.search_attributes,
+        version=version,
     )
 
 

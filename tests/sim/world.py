@@ -49,7 +49,9 @@ class World:
         disk: str = SAFE,
         history_first: bool = False,
         settings: Mapping[str, object] | None = None,
+        prepare: Callable[[Server], None] = lambda _: None,
     ) -> None:
+        """`prepare` sees each server before it opens."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
@@ -63,6 +65,7 @@ class World:
         self._cache_bytes_max = cache_bytes_max
         self._history_first = history_first
         self._settings = dict(settings or {})
+        self._prepare = prepare
         self._trace = hashlib.blake2b(digest_size=16)
         self._gate: Gate | None = None
         self._graveyard: list[Server] = []
@@ -86,6 +89,7 @@ class World:
             gate = Gate(store, self.disk, self._syncs)
             ids = SeededIds(self.random.getrandbits(64))
             server = Server(gate, self.loop, ids, DynamicConfig(self._settings), self._cache_bytes_max)
+            self._prepare(server)
             try:
                 await server.open()
             except StoreError:

@@ -13,6 +13,7 @@ from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask, WithdrawTask
 from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import ActivityTaskStarted, Input, WorkflowTaskStarted
 from perdure.machines.workflow.pending_task import WorkflowTask
 
 
@@ -74,3 +75,19 @@ def _task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, s
         created_ns=task.scheduled_time,
         expires_ns=None,
     )
+
+
+def start_of(task: Task, request_id: str, identity: str) -> Input:
+    """The input by which a poller takes a task."""
+    if task.queue.type == WORKFLOW:
+        return WorkflowTaskStarted(
+            task.run_id,
+            task.scheduled_event_id,
+            task.attempt,
+            task.stamp,
+            request_id,
+            identity,
+            task.queue.name,
+            task.queue.sticky,
+        )
+    return ActivityTaskStarted(task.run_id, task.scheduled_event_id, task.attempt, task.stamp, request_id, identity)

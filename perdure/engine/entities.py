@@ -1,0 +1,458 @@
+"""Runs entities of one row (`machines/entity.py`): one step at a time, durable before visible, effects until they are
+discharged.
+
+A step waits for its commit before the next one of the same entity begins: these entities are not hot, and it spares
+drafts on drafts. They share the committer, the fence and the alarms with workflows; an alarm whose run id is the digest
+of its chain is one of theirs.
+
+What an entity owes is performed by its kind's *performer*, a coroutine that knows the rest of the server; what it
+returns is the entity's next input. A failed one is tried again as long as the state still owes it. After a crash the
+entity is found by its stored alarm, which lies in the past while anything is owed.
+
+It decides nothing about an entity (its machine does) and knows no kind by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any, Final, final
+
+import msgspec
+
+from perdure.api import enums
+from perdure.clock import Clock
+from perdure.engine import rows
+from perdure.engine.alarms import Alarms
+from perdure.engine.committer import Committer, Member
+from perdure.engine.ports import Namespaces
+from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
+from perdure.ids import ChainKey, IdSource, Kind, uuid_text
+from perdure.machines.entity import AlarmRang, Effect, Machine, Step
+from perdure.machines.env import Env
+from perdure.store.api import ChainPut, ChainWrite, Reclaim, RunPut, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+Performer = Callable[[ChainKey, Any], Awaitable[object | None]]
+"""Makes an effect of a kind happen; returns the entity's next input, or None. It may be asked twice, so what it does is
+idempotent. Raises ServiceError or StoreError to be asked again later.
+"""
+
+FACTS_MAX: Final = 1_000
+"""Inputs that may wait for one entity; more are refused."""
+EFFECTS_MAX: Final = 256
+"""Effects under way at once; more wait their turn."""
+IDLE_BYTES_MAX: Final = 32 << 20
+"""Entities at rest that are kept in memory, by the size of their stored form and `ENTITY_BYTES` each."""
+ENTITY_BYTES: Final = 2_000
+PAUSE_FIRST_S: Final = 0.05
+PAUSE_MAX_S: Final = 10.0
+"""Pauses before an effect that failed is tried again: doubling from the first to the longest."""
+RETRY_ALARM_S: Final = 1.0
+"""How soon an alarm whose step was lost rings again."""
+RETRY_FAULT_S: Final = 60.0
+"""The same after a fault of ours."""
+FORMAT: Final = 1
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+
+
+@final
+class _Read:
+    """The committed state, in its turn."""
+
+    __slots__ = ()
+
+
+@final
+class _Letter:
+    __slots__ = ("fact", "future")
+
+    def __init__(self, fact: object, future: asyncio.Future[object] | None) -> None:
+        self.fact = fact
+        self.future = future
+
+    def resolve(self, outcome: object) -> None:
+        future = self.future
+        if future is None or future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+@final
+class _Watcher:
+    __slots__ = ("future", "predicate")
+
+    def __init__(self, predicate: Callable[[Any], bool], future: asyncio.Future[Any]) -> None:
+        self.predicate = predicate
+        self.future = future
+
+
+@final
+class _Entity:
+    """One entity in memory. `state` is always committed; `last` is the time of its last step."""
+
+    __slots__ = (
+        "alarm",
+        "digest",
+        "failures",
+        "held",
+        "key",
+        "last",
+        "loaded",
+        "mailbox",
+        "running",
+        "size",
+        "state",
+        "version",
+        "watchers",
+    )
+
+    def __init__(self, digest: bytes, key: ChainKey | None) -> None:
+        self.digest = digest
+        self.key = key
+        self.loaded = False
+        self.running = False
+        self.state: Any = None
+        self.version = 0
+        self.last = 0
+        self.alarm = 0
+        """As stored."""
+        self.mailbox: deque[_Letter] = deque()
+        self.watchers: list[_Watcher] = []
+        self.held: set[Hashable] = set()
+        """Keys of effects under way or pausing."""
+        self.failures: dict[Hashable, int] = {}
+        self.size = ENTITY_BYTES
+
+    @property
+    def at_rest(self) -> bool:
+        return not (self.running or self.mailbox or self.watchers or self.held)
+
+    def forget(self) -> None:
+        """What is in memory may not be what is stored."""
+        self.loaded = False
+        self.state = None
+        self.version = 0
+        self.alarm = 0
+
+
+@final
+class _Write(Member):
+    """One step on its way through a commit."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, write: ChainWrite) -> None:
+        super().__init__([write])
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def committed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(True)
+
+    def lost(self, ambiguous: bool) -> None:
+        if not self.done.done():
+            self.done.set_result(False)
+
+
+@final
+class Entities:
+    """The entities of one row of one owner, on one event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        alarms: Alarms,
+        namespaces: Namespaces,
+        clock: Clock,
+        ids: IdSource,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._alarms = alarms
+        self._namespaces = namespaces
+        self._clock = clock
+        self._ids = ids
+        self._spawn = spawn
+        self._kinds: dict[int, tuple[Machine[Any], Performer]] = {}
+        self._entities: dict[bytes, _Entity] = {}
+        self._idle: OrderedDict[bytes, int] = OrderedDict()
+        self._idle_bytes = 0
+        self._turns = asyncio.Semaphore(EFFECTS_MAX)
+        self._open = True
+
+    def register(self, machine: Machine[Any], performer: Performer) -> None:
+        """Serve a kind; before the engine opens, or its alarms find nobody."""
+        assert machine.kind not in self._kinds, f"{machine.kind!r} is registered already"
+        self._kinds[machine.kind] = (machine, performer)
+
+    def close(self, reason: str) -> None:
+        """No step begins any more; who waits is sent away."""
+        self._open = False
+        for entity in self._entities.values():
+            for letter in entity.mailbox:
+                letter.resolve(Unavailable(reason))
+            entity.mailbox.clear()
+            for watcher in entity.watchers:
+                if not watcher.future.done():
+                    watcher.future.set_exception(Unavailable(reason))
+
+    # -- the door ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, key: ChainKey, fact: object) -> object:
+        """Run one input; the outcome comes after its commit. Raises `ServiceError`, also when the outcome is one."""
+        if not self._open:
+            raise Unavailable("server is shutting down")
+        entity = self._entity(key.digest, key)
+        if len(entity.mailbox) >= FACTS_MAX:
+            cause = enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
+            raise ResourceExhausted(f"too many requests for one {Kind(key.kind).name.lower()}", cause)
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._post(entity, _Letter(fact, future))
+        return await future
+
+    async def read(self, key: ChainKey) -> Any:
+        """The committed state after everything submitted before, None when there is no such entity."""
+        return await self.submit(key, _Read())
+
+    async def wait(self, key: ChainKey, predicate: Callable[[Any], bool], timeout_s: float) -> Any:
+        """The committed state once `predicate` holds for it or `timeout_s` has passed; None once the entity is gone."""
+        loop = asyncio.get_running_loop()
+        watcher = _Watcher(predicate, loop.create_future())
+        entity = self._entity(key.digest, key)
+        # It watches before it looks, so that no commit falls between.
+        entity.watchers.append(watcher)
+        try:
+            state = await self.read(key)
+            if state is None or predicate(state):
+                return state
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await watcher.future
+            except TimeoutError:
+                return await self.read(key)
+        finally:
+            entity.watchers.remove(watcher)
+            self._settle(entity)
+
+    def rang(self, digest: bytes) -> None:
+        """An alarm of one of these entities has come."""
+        if self._open:
+            self._post(self._entity(digest, None), _Letter(AlarmRang(), None))
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _entity(self, digest: bytes, key: ChainKey | None) -> _Entity:
+        entity = self._entities.get(digest)
+        if entity is None:
+            entity = self._entities[digest] = _Entity(digest, key)
+        elif entity.key is None:
+            entity.key = key
+        if digest in self._idle:
+            self._idle_bytes -= self._idle.pop(digest)
+        return entity
+
+    def _post(self, entity: _Entity, letter: _Letter) -> None:
+        entity.mailbox.append(letter)
+        if not entity.running:
+            entity.running = True
+            self._spawn(self._run(entity))
+
+    async def _run(self, entity: _Entity) -> None:
+        """The entity's inputs, one after the other, until there are none."""
+        try:
+            while entity.mailbox:
+                letter = entity.mailbox.popleft()
+                try:
+                    if entity.loaded or await self._load(entity):
+                        await self._step(entity, letter)
+                    else:
+                        letter.resolve(NotFound("entity not found"))
+                except (StoreError, Unavailable) as error:
+                    log.warning("an entity could not be read or written: %s", error)
+                    self._failed(entity, letter, Unavailable("the outcome is not known; please retry"), RETRY_ALARM_S)
+                except Exception:
+                    log.exception("a step failed: %s", type(letter.fact).__name__)
+                    self._failed(entity, letter, Internal("a step failed"), RETRY_FAULT_S)
+        finally:
+            entity.running = False
+        self._settle(entity)
+
+    async def _load(self, entity: _Entity) -> bool:
+        """Read the entity's row. False when an alarm is all that is known of it, and it is gone. Raises StoreError."""
+        found = await self._store.load(entity.digest, entity.digest)
+        if found is None:
+            entity.loaded = True
+            return entity.key is not None
+        chain, row = found
+        assert row is not None, "an entity has a row as long as it has a chain"
+        _, kind, namespace_id, name = _decode(chain.core)
+        if entity.key is None:
+            entity.key = ChainKey(namespace_id, Kind(kind), name)
+        machine, _ = self._kinds[kind]
+        _, entity.last, body = _decode(row.core)
+        entity.state = machine.decode(body)
+        entity.version = row.version
+        entity.alarm = row.alarm_ns or 0
+        entity.size = ENTITY_BYTES + 2 * len(body)
+        entity.loaded = True
+        self._attend(entity, machine)
+        return True
+
+    async def _step(self, entity: _Entity, letter: _Letter) -> None:
+        key = entity.key
+        assert key is not None
+        if isinstance(letter.fact, _Read):
+            letter.resolve(entity.state)
+            return
+        if isinstance(letter.fact, AlarmRang) and entity.state is None:
+            return
+        machine, _ = self._kinds[key.kind]
+        view = self._namespaces.view(key.namespace_id)
+        if view is None:
+            self._failed(entity, letter, NamespaceNotFound(key.namespace_id), RETRY_FAULT_S)
+            return
+        env = Env(max(self._clock.now_ns(), entity.last), self._ids, view)
+        before = entity.state
+        try:
+            step = machine.step(key, before, letter.fact, env)
+        except ServiceError as error:
+            letter.resolve(error)
+            self._attend(entity, machine)
+            return
+        if step.after is before:
+            letter.resolve(step.outcome)
+            self._attend(entity, machine)
+            self._unmoved(entity, letter, machine, env.now)
+            return
+        await self._commit(entity, letter, machine, step, env)
+
+    async def _commit(self, entity: _Entity, letter: _Letter, machine: Machine[Any], step: Step[Any], env: Env) -> None:
+        """Write the step; only then does the world see it. Raises StoreError when it may not have been written."""
+        key = entity.key
+        assert key is not None
+        after = step.after
+        alarm = 0
+        if after is None:
+            write = ChainWrite(key, reclaim=(Reclaim(key.digest, ()),), drop_chain=True)
+        else:
+            # What owes something is due from now on, should this process be gone.
+            alarm = env.now if machine.owed(after) else machine.alarm(after)
+            listing = machine.listing(after)
+            record = rows.listed(key, listing, entity.version + 1) if listing is not None else None
+            body = machine.encode(after)
+            run = RunPut(
+                key.digest, entity.version, _encode((FORMAT, env.now, body)), alarm or None, alarm != entity.alarm
+            )
+            core = _encode((FORMAT, int(key.kind), key.namespace_id, key.id))
+            chain = None if entity.version else ChainPut(0, key.digest, core)
+            shown = (record,) if record is not None else ()
+            write = ChainWrite(key, chain=chain, runs=(run,), visibility=shown)
+            entity.size = ENTITY_BYTES + 2 * len(body)
+        member = _Write(write)
+        self._committer.enqueue(member)
+        if not await member.done:
+            raise Unavailable("the outcome of the write is not known; please retry")
+        entity.state = after
+        entity.version = entity.version + 1 if after is not None else 0
+        entity.last = env.now if after is not None else 0
+        entity.alarm = alarm
+        letter.resolve(step.outcome)
+        for watcher in entity.watchers:
+            if not watcher.future.done() and (after is None or watcher.predicate(after)):
+                watcher.future.set_result(after)
+        self._attend(entity, machine)
+
+    def _attend(self, entity: _Entity, machine: Machine[Any]) -> None:
+        """Set the alarm of the committed state, and perform what it owes."""
+        run_id = uuid_text(entity.digest)
+        state = entity.state
+        when = machine.alarm(state) if state is not None else 0
+        if when:
+            self._alarms.set(entity.digest, run_id, when, entity.alarm)
+        else:
+            self._alarms.clear(entity.digest, run_id)
+        if state is None:
+            return
+        owed = machine.owed(state)
+        for effect in owed:
+            if effect.key not in entity.held:
+                entity.held.add(effect.key)
+                self._spawn(self._perform(entity, effect))
+
+    def _unmoved(self, entity: _Entity, letter: _Letter, machine: Machine[Any], now: int) -> None:
+        """An alarm that changed nothing would ring for ever: the machine is wrong, and is asked again later only."""
+        if not isinstance(letter.fact, AlarmRang):
+            return
+        if 0 < machine.alarm(entity.state) <= now:
+            log.error("an alarm of %s moved nothing", entity.key)
+            self._alarms.clear(entity.digest, uuid_text(entity.digest))
+            asyncio.get_running_loop().call_later(RETRY_FAULT_S, self.rang, entity.digest)
+
+    def _failed(self, entity: _Entity, letter: _Letter, error: ServiceError, alarm_again_s: float) -> None:
+        entity.forget()
+        letter.resolve(error)
+        # Whatever was lost, the entity is looked at again: its alarm and what it owes are derived from its row.
+        asyncio.get_running_loop().call_later(alarm_again_s, self.rang, entity.digest)
+
+    def _settle(self, entity: _Entity) -> None:
+        """At rest it may be forgotten, the least recently used first."""
+        digest = entity.digest
+        if not entity.at_rest or self._entities.get(digest) is not entity:
+            return
+        if entity.state is None:
+            del self._entities[digest]
+            return
+        if digest in self._idle:
+            self._idle_bytes -= self._idle.pop(digest)
+        self._idle[digest] = entity.size
+        self._idle_bytes += entity.size
+        while self._idle_bytes > IDLE_BYTES_MAX:
+            oldest, size = self._idle.popitem(last=False)
+            self._idle_bytes -= size
+            del self._entities[oldest]
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    async def _perform(self, entity: _Entity, effect: Effect) -> None:
+        """One effect until it had a definite answer; whatever happens, the state is asked again what it owes."""
+        key = entity.key
+        assert key is not None
+        _, performer = self._kinds[key.kind]
+        done = False
+        try:
+            async with self._turns:
+                answer = await performer(key, effect)
+            if answer is not None:
+                await self.submit(key, answer)
+            done = True
+        except (ServiceError, StoreError) as error:
+            log.info("%s of %r: %s", type(effect).__name__, key, error)
+        except Exception:
+            log.exception("%s of %r failed", type(effect).__name__, key)
+        machine, _ = self._kinds[key.kind]
+        if done and effect.key not in [one.key for one in self._owed(entity, machine)]:
+            entity.failures.pop(effect.key, None)
+        else:
+            failures = entity.failures.get(effect.key, 0)
+            entity.failures[effect.key] = failures + 1
+            await asyncio.sleep(min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(failures, 20))))
+        entity.held.discard(effect.key)
+        if entity.loaded:
+            self._attend(entity, machine)
+            self._settle(entity)
+        else:
+            self.rang(entity.digest)
+
+    def _owed(self, entity: _Entity, machine: Machine[Any]) -> list[Effect]:
+        return list(machine.owed(entity.state)) if entity.loaded and entity.state is not None else []

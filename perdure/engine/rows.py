@@ -98,6 +98,7 @@ def visibility_record(execution: Execution, types: Mapping[str, int]) -> Visibil
         memo=_memo(execution),
         search_attributes=_search_attributes(execution, types),
         version=execution.version,
+        kind=Kind.WORKFLOW,
     )
 
 

@@ -12,6 +12,7 @@ from perdure.api.times import duration_of, timestamp_ns, timestamp_of
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend.services import Call, Services
+from perdure.ids import Kind
 from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
 from perdure.visibility.resolve import STATUS_NAMES, compile_count, compile_list
@@ -40,7 +41,7 @@ async def _list(
     largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, namespace.name)
     size = page_size if 0 < page_size <= largest else largest
     where = compile_list(query, namespace.search_attributes)
-    page = await services.store.list_visibility(namespace.id, where, size, token)
+    page = await services.store.list_visibility(namespace.id, Kind.WORKFLOW, where, size, token)
     return [execution_info(one) for one in page.records], page.next_page_token
 
 
@@ -50,7 +51,7 @@ async def count_workflow_executions(
     """How many executions a filter holds for, by group if it says GROUP BY."""
     namespace = call.namespace
     found = compile_count(request.query, namespace.search_attributes)
-    counts = await services.store.count_visibility(namespace.id, found.where, found.group_by)
+    counts = await services.store.count_visibility(namespace.id, Kind.WORKFLOW, found.where, found.group_by)
     response = workflowservice.CountWorkflowExecutionsResponse(count=sum([count for _, count in counts]))
     if found.group_by is not None:
         for value, count in counts:

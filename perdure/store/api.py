@@ -10,7 +10,8 @@ Rows
 - *part*: (run id, kind, key) -> body. Pieces of a run that are written only when touched (DESIGN 1.4).
   Kinds below `KEYED` come with the run when it is loaded; kinds from `KEYED` on are fetched by key.
 - *fragment*: (branch id, first event id) -> bytes of a serialized `History` holding events [first, next).
-- *visibility*: one record per run, written in the same transaction where `Traits.visibility_in_transaction`.
+- *visibility*: one record per run, or per entity of another kind (kinds are listed and counted apart), written in the
+  same transaction where `Traits.visibility_in_transaction`.
 - *record*: (table, key) -> versioned bytes, for small registries (namespaces, cluster metadata).
 
 Order: the writes given to `commit` take effect in the order given; two writes to one chain in one batch are both
@@ -311,15 +312,18 @@ class Store(Protocol):
         ...
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        """A page in the order of semantics 15.4. A token that is not ours raises `errors.InvalidArgument`."""
+        """A page of the records of one kind, in the order of semantics 15.4.
+
+        A token that is not ours, or of another namespace or kind, raises `errors.InvalidArgument`.
+        """
         ...
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        """Counts by value of `group_by`, largest first, or one pair (None, count) without it."""
+        """Counts of one kind by value of `group_by`, largest first, or one pair (None, count) without it."""
         ...
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:

@@ -160,16 +160,16 @@ class FaultyStore:
         return await self._inner.due(fence, from_ns, to_ns, limit)
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
         await self._read()
-        return await self._inner.list_visibility(namespace_id, where, page_size, token)
+        return await self._inner.list_visibility(namespace_id, kind, where, page_size, token)
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
         await self._read()
-        return await self._inner.count_visibility(namespace_id, where, group_by)
+        return await self._inner.count_visibility(namespace_id, kind, where, group_by)
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
         await self._delay()

@@ -12,7 +12,7 @@ It must not know anything that another store could not know: rows and bytes only
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, final
 
 from perdure.ids import SLOTS, slot_of
@@ -375,15 +375,17 @@ class MemoryStore:
         return found
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        records, following = evaluate.list_page(self._records_of(namespace_id), where, page_size_of(page_size), token)
+        records, following = evaluate.list_page(
+            self._records(), namespace_id, kind, where, page_size_of(page_size), token
+        )
         return VisibilityPage(records, following)
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        return evaluate.count(self._records_of(namespace_id), where, group_by)
+        return evaluate.count(self._records(), namespace_id, kind, where, group_by)
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
         def change(state: _State) -> int:
@@ -405,8 +407,8 @@ class MemoryStore:
         records = self._state().records
         return [records[place] for place in sorted(records) if place[0] == table]
 
-    def _records_of(self, namespace_id: str) -> Iterator[VisibilityRecord]:
-        return (record for record in self._state().visibility.values() if record.namespace_id == namespace_id)
+    def _records(self) -> Iterable[VisibilityRecord]:
+        return self._state().visibility.values()
 
     def _state(self) -> _State:
         self._check_open()

@@ -238,15 +238,15 @@ class PostgresStore:
         return [Due(*row) for row in rows]
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        text, parameters = visibility.list_page(Dialect.POSTGRESQL, namespace_id, where, page_size, token)
+        text, parameters = visibility.list_page(Dialect.POSTGRESQL, namespace_id, kind, where, page_size, token)
         return VisibilityPage(*visibility.page(await self._rows(text, *parameters), page_size))
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        text, parameters = visibility.count(Dialect.POSTGRESQL, namespace_id, where, group_by)
+        text, parameters = visibility.count(Dialect.POSTGRESQL, namespace_id, kind, where, group_by)
         return [(value, count) for value, count in await self._rows(text, *parameters)]
 
     async def list_records(self, table: str) -> list[Record]:

@@ -345,9 +345,9 @@ class SqliteStore:
         return await self._scanning(read)
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        text, parameters = sql.list_as_one_row(namespace_id, where, page_size, token)
+        text, parameters = sql.list_as_one_row(namespace_id, kind, where, page_size, token)
 
         def read(scan: sqlite3.Connection) -> tuple[list[VisibilityRecord], bytes]:
             return sql.page_of_one_row(scan.execute(text, parameters).fetchone()[0], page_size)
@@ -355,9 +355,9 @@ class SqliteStore:
         return VisibilityPage(*await self._scanning(read))
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        text, parameters = visibility.count(Dialect.SQLITE, namespace_id, where, group_by)
+        text, parameters = visibility.count(Dialect.SQLITE, namespace_id, kind, where, group_by)
         return await self._scanning(lambda scan: scan.execute(text, parameters).fetchall())
 
     async def list_records(self, table: str) -> list[Record]:

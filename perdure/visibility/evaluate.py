@@ -80,15 +80,32 @@ def matches(condition: Condition, record: VisibilityRecord) -> bool:
     return any(phrase in text for phrase in condition.phrases) != condition.negated
 
 
+def _found(
+    records: Iterable[VisibilityRecord], namespace_id: str, kind: int, where: Condition | None
+) -> list[VisibilityRecord]:
+    return [
+        record
+        for record in records
+        if record.namespace_id == namespace_id and record.kind == kind and (where is None or matches(where, record))
+    ]
+
+
 def list_page(
-    records: Iterable[VisibilityRecord], where: Condition | None, page_size: int, token: bytes
+    records: Iterable[VisibilityRecord],
+    namespace_id: str,
+    kind: int,
+    where: Condition | None,
+    page_size: int,
+    token: bytes,
 ) -> tuple[list[VisibilityRecord], bytes]:
-    """One page of a namespace's records in the order of semantics 15.4, and the next token (b"" after a short page).
+    """One page of a namespace's records of a kind in the order of semantics 15.4.
+
+    The second value is the next token, b"" after a short page.
 
     Raises InvalidArgument for a foreign token.
     """
-    after = page_token.decode(token)
-    found = [record for record in records if where is None or matches(where, record)]
+    after = page_token.decode(token, namespace_id, kind)
+    found = _found(records, namespace_id, kind, where)
     if after is not None:
         found = [record for record in found if order_key(record) > after]
     found.sort(key=order_key)
@@ -97,13 +114,13 @@ def list_page(
 
 
 def count(
-    records: Iterable[VisibilityRecord], where: Condition | None, group_by: str | None
+    records: Iterable[VisibilityRecord], namespace_id: str, kind: int, where: Condition | None, group_by: str | None
 ) -> list[tuple[object, int]]:
     """Counts by value of `group_by` (statuses as numbers, no division as None), largest first, then by value.
 
     Without `group_by` one pair (None, count).
     """
-    found = [record for record in records if where is None or matches(where, record)]
+    found = _found(records, namespace_id, kind, where)
     if group_by is None:
         return [(None, len(found))]
     own = c.Attribute(group_by, KEYWORD, group_by != DIVISION)

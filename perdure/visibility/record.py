@@ -1,4 +1,4 @@
-"""`VisibilityRecord`: what visibility knows of one run (semantics 15.1).
+"""`VisibilityRecord`: what visibility knows of one run, or of one entity of another kind (semantics 15.1).
 
 A value that the engine writes whole at every change and stores hand back unchanged. It carries payloads as serialized
 bytes; which of their values a filter can see is `values()`. It does no I/O and knows no query.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 from typing import Final, final
 
-from perdure.ids import uuid_text
+from perdure.ids import Kind, uuid_text
 from perdure.visibility.attributes import Value, indexed
 
 
 @final
 class VisibilityRecord:
-    """One run. Times are nanoseconds since the epoch, sizes bytes, durations nanoseconds.
+    """One run, or one entity of another `kind` (an `ids.Kind` number); kinds are listed and counted apart.
 
+    Times are nanoseconds since the epoch, sizes bytes, durations nanoseconds.
     `status` is an `enums.WorkflowExecutionStatus` number. `close_time` is None while the run is open, and then
     `history_length`, `history_size_bytes`, `execution_duration` and `state_transition_count` count as not set. Empty
     parent ids mean that there is no parent. `memo` and `search_attributes` are serialized `common.Memo` and
@@ -31,6 +32,7 @@ class VisibilityRecord:
         "execution_time",
         "history_length",
         "history_size_bytes",
+        "kind",
         "memo",
         "namespace_id",
         "parent_run_id",
@@ -70,6 +72,7 @@ class VisibilityRecord:
         memo: bytes = b"",
         search_attributes: bytes = b"",
         version: int = 0,
+        kind: int = Kind.WORKFLOW,
     ) -> None:
         self.namespace_id: Final = namespace_id
         self.run_id: Final = run_id
@@ -91,6 +94,7 @@ class VisibilityRecord:
         self.memo: Final = memo
         self.search_attributes: Final = search_attributes
         self.version: Final = version
+        self.kind: Final = int(kind)
         self._values: dict[str, Value] | None = None
 
     def values(self) -> dict[str, Value]:
@@ -113,7 +117,7 @@ class VisibilityRecord:
         return f"VisibilityRecord({self.workflow_id!r}, {self.run_id!r}, status={self.status}, version={self.version})"
 
 
-_FIELDS: Final = VisibilityRecord.__init__.__code__.co_varnames[1:21]
+_FIELDS: Final = VisibilityRecord.__init__.__code__.co_varnames[1:22]
 
 OPEN_CLOSE_KEY: Final = -(2**63 - 1)
 """The close key of an open run: before every closed one."""

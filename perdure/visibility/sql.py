@@ -1,4 +1,4 @@
-"""The SQL side of visibility: tables, and the statements of writes, lists and counts, for SQLite and PostgreSQL.
+"""The SQL side of visibility: the statements of writes, lists and counts, for SQLite and PostgreSQL.
 
 Pure: functions return text and parameters, stores run them inside their own transactions. One row a run, written with
 one statement that is the same text for every record (stores batch it with `executemany`). Custom attributes are keys
@@ -20,68 +20,23 @@ from perdure.visibility.attributes import DIVISION, KEYWORD, index_key
 from perdure.visibility.conditions import Condition
 from perdure.visibility.predicates import Dialect, Writer, seeks_row, stored_values, workflow_hash
 from perdure.visibility.record import OPEN_CLOSE_KEY, VisibilityRecord, close_key, run_key
+from perdure.visibility.schema import COLUMNS
 
-__all__ = ["Dialect", "count", "decode_row", "delete", "list_page", "page", "schema", "upsert"]
+__all__ = ["Dialect", "count", "decode_row", "delete", "list_page", "page", "upsert"]
 
 PAGE_SIZE_MAX: Final = 1000
 """Records in one page; also what an unset page size means (semantics 15.4)."""
 
 Statement = tuple[str, tuple[object, ...]]
 
-_COLUMNS: Final = (
-    ("run_key", "BLOB", "bytea", "NOT NULL"),
-    ("namespace_id", "TEXT", 'text COLLATE "C"', "NOT NULL"),
-    ("close_key", "INTEGER", "bigint", "NOT NULL"),
-    ("start_key", "INTEGER", "bigint", "NOT NULL"),
-    ("status", "INTEGER", "bigint", "NOT NULL"),
-    ("division", "TEXT", 'text COLLATE "C"', ""),
-    ("workflow_type", "TEXT", 'text COLLATE "C"', "NOT NULL"),
-    ("workflow_hash", "INTEGER", "bigint", "NOT NULL"),
-    ("workflow_id", "TEXT", 'text COLLATE "C"', "NOT NULL"),
-    ("run_id", "TEXT", 'text COLLATE "C"', "NOT NULL"),
-    ("execution_time", "INTEGER", "bigint", "NOT NULL"),
-    ("task_queue", "TEXT", 'text COLLATE "C"', "NOT NULL"),
-    ("history_length", "INTEGER", "bigint", ""),
-    ("history_size_bytes", "INTEGER", "bigint", ""),
-    ("execution_duration", "INTEGER", "bigint", ""),
-    ("state_transition_count", "INTEGER", "bigint", ""),
-    ("parent_workflow_id", "TEXT", 'text COLLATE "C"', ""),
-    ("parent_run_id", "TEXT", 'text COLLATE "C"', ""),
-    ("root_workflow_id", "TEXT", 'text COLLATE "C"', ""),
-    ("root_run_id", "TEXT", 'text COLLATE "C"', ""),
-    ("version", "INTEGER", "bigint", "NOT NULL"),
-    ("attributes", "TEXT", "jsonb", ""),
-    ("memo", "BLOB", "bytea", "NOT NULL"),
-    ("search_attributes", "BLOB", "bytea", "NOT NULL"),
-)
-_WRITTEN: Final = tuple([column[0] for column in _COLUMNS])
+_WRITTEN: Final = tuple([column[0] for column in COLUMNS])
 _READ: Final = (
     "namespace_id, run_id, workflow_id, workflow_type, status, start_key, execution_time, close_key, task_queue,"
     " history_length, history_size_bytes, execution_duration, state_transition_count, parent_workflow_id,"
-    " parent_run_id, root_workflow_id, root_run_id, memo, search_attributes, version"
+    " parent_run_id, root_workflow_id, root_run_id, memo, search_attributes, version, kind"
 )
 _GROUP_COLUMNS: Final = {"ExecutionStatus": "status", DIVISION: "division"}
 _DIVISION_KEY: Final = index_key(DIVISION, KEYWORD)
-
-
-def schema(dialect: Dialect) -> list[str]:
-    """The statements that create the tables, in order; they are not idempotent (migrations are numbered)."""
-    sqlite = dialect is Dialect.SQLITE
-    first = "id INTEGER PRIMARY KEY" if sqlite else "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-    columns = [f"{name} {one if sqlite else other} {rule}".rstrip() for name, one, other, rule in _COLUMNS]
-    listing = "namespace_id, close_key, start_key, run_key, status, division, workflow_type"
-    statements = [
-        f"CREATE TABLE visibility ({', '.join([first, *columns])})",
-        "CREATE UNIQUE INDEX visibility_run ON visibility (run_key)",
-        f"CREATE INDEX visibility_page ON visibility ({listing})",
-        "CREATE INDEX visibility_workflow ON visibility (workflow_hash)",
-    ]
-    if not sqlite:
-        statements.append(
-            "CREATE INDEX visibility_attributes ON visibility USING gin (attributes jsonb_path_ops)"
-            " WHERE attributes IS NOT NULL"
-        )
-    return statements
 
 
 def _upsert_text(dialect: Dialect) -> str:
@@ -130,6 +85,7 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> list[Statement]:
                 stored_values(values),
                 record.memo,
                 record.search_attributes,
+                record.kind,
             ),
         )
     ]
@@ -141,22 +97,24 @@ def delete(dialect: Dialect, run_id: str | bytes) -> Statement:
     return f"DELETE FROM visibility WHERE run_key = {dialect.placeholder(1)}", (key,)
 
 
-def _from_where(writer: Writer, namespace_id: str, where: Condition | None) -> str:
-    """The namespace first, at the top; the filter in parentheses of its own beside it."""
+def _from_where(writer: Writer, namespace_id: str, kind: int, where: Condition | None) -> str:
+    """The namespace and the kind first, at the top; the filter in parentheses of its own beside it."""
     # The unary plus keeps SQLite, which has no statistics here, from walking a namespace to find one run.
     steer = "+" if writer.dialect is Dialect.SQLITE and seeks_row(where) else ""
-    text = f"FROM visibility WHERE {steer}namespace_id = {writer.bind(namespace_id)}"
+    text = f"FROM visibility WHERE {steer}namespace_id = {writer.bind(namespace_id)} AND kind = {writer.bind(kind)}"
     return text if where is None else f"{text} AND ({writer.condition(where)})"
 
 
-def list_page(dialect: Dialect, namespace_id: str, where: Condition | None, page_size: int, token: bytes) -> Statement:
-    """Select one page in the order of semantics 15.4; `page` makes records and the next token of its rows.
+def list_page(
+    dialect: Dialect, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
+) -> Statement:
+    """Select one page of a kind in the order of semantics 15.4; `page` makes records and the next token of its rows.
 
     `page_size` outside 1..1000 means 1000. Raises InvalidArgument for a token that is not ours.
     """
-    after = page_token.decode(token)
+    after = page_token.decode(token, namespace_id, kind)
     writer = Writer(dialect)
-    text = _from_where(writer, namespace_id, where)
+    text = _from_where(writer, namespace_id, kind, where)
     if after is not None:
         holes = ", ".join([writer.bind(part) for part in after])
         text += f" AND (close_key, start_key, run_key) > ({holes})"
@@ -177,14 +135,14 @@ def page(rows: Sequence[Sequence[Any]], page_size: int) -> tuple[list[Visibility
     return records, page_token.encode(records[-1]) if full else b""
 
 
-def count(dialect: Dialect, namespace_id: str, where: Condition | None, group_by: str | None) -> Statement:
-    """Count records: rows of (value, count), largest first, or one row (NULL, count) without `group_by`.
+def count(dialect: Dialect, namespace_id: str, kind: int, where: Condition | None, group_by: str | None) -> Statement:
+    """Count records of a kind: rows of (value, count), largest first, or one row (NULL, count) without `group_by`.
 
     `group_by` is `ExecutionStatus` (values are numbers) or `TemporalNamespaceDivision` (NULL for none); anything else
     raises InvalidArgument.
     """
     writer = Writer(dialect)
-    text = _from_where(writer, namespace_id, where)
+    text = _from_where(writer, namespace_id, kind, where)
     if group_by is None:
         return f"SELECT NULL, COUNT(*) {text}", tuple(writer.parameters)
     column = _GROUP_COLUMNS.get(group_by)
@@ -220,4 +178,5 @@ def decode_row(row: Sequence[Any]) -> VisibilityRecord:
         memo=bytes(row[17]),
         search_attributes=bytes(row[18]),
         version=row[19],
+        kind=row[20],
     )

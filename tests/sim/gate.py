@@ -97,14 +97,14 @@ class Gate:
         return await self._through(self.inner.due, fence, from_ns, to_ns, limit)
 
     async def list_visibility(
-        self, namespace_id: str, where: Condition | None, page_size: int, token: bytes
+        self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        return await self._through(self.inner.list_visibility, namespace_id, where, page_size, token)
+        return await self._through(self.inner.list_visibility, namespace_id, kind, where, page_size, token)
 
     async def count_visibility(
-        self, namespace_id: str, where: Condition | None, group_by: str | None
+        self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        return await self._through(self.inner.count_visibility, namespace_id, where, group_by)
+        return await self._through(self.inner.count_visibility, namespace_id, kind, where, group_by)
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
         return await self._through(self.inner.put_record, table, key, expected_version, body)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perdure.ids import ChainKey, uuid_text
+from perdure.ids import ChainKey, Kind, uuid_text
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, RunPut, RunRow, Store
 from perdure.visibility.record import VisibilityRecord
 
@@ -47,7 +47,12 @@ def event(number: int, first: int, following: int | None = None, body: bytes | N
 
 
 def record(
-    name: str, number: int, version: int = 1, status: int = 1, close_time: int | None = None
+    name: str,
+    number: int,
+    version: int = 1,
+    status: int = 1,
+    close_time: int | None = None,
+    kind: Kind = Kind.WORKFLOW,
 ) -> VisibilityRecord:
     """What visibility shows of a run."""
     return VisibilityRecord(
@@ -62,6 +67,7 @@ def record(
         task_queue="queue",
         memo=b"memo\x00\xff",
         version=version,
+        kind=kind,
     )
 
 

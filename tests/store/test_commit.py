@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from perdure.ids import Kind
 from perdure.store.api import (
     BATCH_WRITES_MAX,
     KEYED,
@@ -83,7 +84,7 @@ async def test_a_member_that_fails_takes_the_whole_batch_with_it(medium: Medium,
             assert bodies(await store.read_history(run_id(1), 1, 100, 1000)) == b"<1>"
             assert await missing(store, "good")
             assert [due.alarm_ns for due in await store.due(fence, 0, 1000, 10)] == [7]
-            assert (await store.list_visibility("namespace", None, 10, b"")).records == []
+            assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 10, b"")).records == []
         await store.commit(fence, [good])
         assert not await missing(store, "good")
 
@@ -179,7 +180,7 @@ async def test_reclaim_removes_a_run_whole_and_leaves_the_rest(medium: Medium) -
         assert [due.run_id for due in await store.due(fence, 0, 100, 10)] == [run_id(2)]
         assert (await loaded(store, "b"))[1].parts == [(1, b"p", b"v")]
         assert bodies(await store.read_history(run_id(2), 1, 10, 1000)) == b"<1>"
-        assert (await store.list_visibility("namespace", None, 10, b"")).records == [record("b", 2)]
+        assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 10, b"")).records == [record("b", 2)]
 
 
 async def test_a_long_history_goes_piece_by_piece_while_its_run_stays(medium: Medium) -> None:
@@ -197,7 +198,7 @@ async def test_a_long_history_goes_piece_by_piece_while_its_run_stays(medium: Me
         assert [fragment.first_event_id for fragment in left] == [many - 2, many - 1, many]
         assert (await loaded(store, "a"))[1].version == 1
         assert [due.run_id for due in await store.due(fence, 0, 100, 10)] == [run_id(1)]
-        assert (await store.list_visibility("namespace", None, 10, b"")).records == [record("a", 1)]
+        assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 10, b"")).records == [record("a", 1)]
 
 
 async def test_reclaim_deletes_a_bounded_number_of_fragments_oldest_first(medium: Medium) -> None:
@@ -232,10 +233,10 @@ async def test_a_stale_visibility_record_does_not_replace_a_newer_one(medium: Me
         first = start("a", 1)
         await store.commit(fence, [ChainWrite(first.key, first.chain, first.runs, visibility=(record("a", 1, 3),))])
         await store.commit(fence, [ChainWrite(key("a"), visibility=(record("a", 1, 2, status=2, close_time=9_000),))])
-        (shown,) = (await store.list_visibility("namespace", None, 10, b"")).records
+        (shown,) = (await store.list_visibility("namespace", Kind.WORKFLOW, None, 10, b"")).records
         assert (shown.version, shown.status) == (3, 1)
         await store.commit(fence, [ChainWrite(key("a"), visibility=(record("a", 1, 4, status=2, close_time=9_000),))])
-        (shown,) = (await store.list_visibility("namespace", None, 10, b"")).records
+        (shown,) = (await store.list_visibility("namespace", Kind.WORKFLOW, None, 10, b"")).records
         assert shown == record("a", 1, 4, status=2, close_time=9_000)
 
 

@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from perdure.ids import Kind
 from perdure.store.api import (
     KEYED,
     ChainPut,
@@ -102,7 +103,7 @@ async def dump(store: Store, fence: Fence) -> object:
         for fragment in await store.read_history(number, 1, 10**6, 10**6):
             rows.append((number, fragment.first_event_id, fragment.next_event_id, fragment.body))
     rows.append([(due.alarm_ns, due.digest, due.run_id) for due in await _due(store, fence)])
-    page = await store.list_visibility(NAMESPACE, None, 1000, b"")
+    page = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 1000, b"")
     rows.append([(shown.run_id, shown.version, shown.status) for shown in page.records])
     return rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.errors import InvalidArgument
+from perdure.ids import Kind
 from perdure.store.api import KEYED, ChainPut, ChainWrite, CommitFailed, Fence, RunPut, Store
 from perdure.store.limits import KEYS_MAX
 from perdure.visibility.resolve import compile_count, compile_list
@@ -181,28 +182,30 @@ async def test_lists_page_in_order_and_follow_every_commit(medium: Medium) -> No
         names: list[str] = []
         token = b""
         while True:
-            page = await store.list_visibility(NAMESPACE, None, 3, token)
+            page = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 3, token)
             names += [shown.workflow_id for shown in page.records]
             token = page.next_page_token
             if not token:
                 break
         assert names == ["w4", "w3", "w2", "w1", "w7", "w6", "w5"]
-        assert (await store.list_visibility("elsewhere", None, 3, b"")).records == []
-        (shown,) = (await store.list_visibility(NAMESPACE, compile_list("WorkflowId = 'w6'", {}), 3, b"")).records
+        assert (await store.list_visibility("elsewhere", Kind.WORKFLOW, None, 3, b"")).records == []
+        (shown,) = (
+            await store.list_visibility(NAMESPACE, Kind.WORKFLOW, compile_list("WorkflowId = 'w6'", {}), 3, b"")
+        ).records
         assert shown == record("w6", 6, 1, 2, 10_006)
         with pytest.raises(InvalidArgument):
-            await store.list_visibility(NAMESPACE, None, 3, b"not ours")
+            await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 3, b"not ours")
 
 
 async def test_counts_are_grouped_largest_first(medium: Medium) -> None:
     """One pair without a group, else by value of the group."""
     async with medium.opened() as (store, fence):
         await _with_visibility(store, fence)
-        assert await store.count_visibility(NAMESPACE, None, None) == [(None, 7)]
+        assert await store.count_visibility(NAMESPACE, Kind.WORKFLOW, None, None) == [(None, 7)]
         wanted = compile_count("StartTime > 0 GROUP BY ExecutionStatus", {})
-        assert await store.count_visibility(NAMESPACE, wanted.where, wanted.group_by) == [(1, 4), (2, 3)]
-        assert await store.count_visibility("elsewhere", None, None) == [(None, 0)]
-        assert await store.count_visibility("elsewhere", None, "ExecutionStatus") == []
+        assert await store.count_visibility(NAMESPACE, Kind.WORKFLOW, wanted.where, wanted.group_by) == [(1, 4), (2, 3)]
+        assert await store.count_visibility("elsewhere", Kind.WORKFLOW, None, None) == [(None, 0)]
+        assert await store.count_visibility("elsewhere", Kind.WORKFLOW, None, "ExecutionStatus") == []
 
 
 async def test_one_page_holds_a_thousand_records(medium: Medium) -> None:
@@ -216,7 +219,29 @@ async def test_one_page_holds_a_thousand_records(medium: Medium) -> None:
                     for number in range(base, base + 128)
                 ],
             )
-        page = await store.list_visibility(NAMESPACE, None, 1000, b"")
+        page = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 1000, b"")
         assert [shown.workflow_id for shown in page.records] == [f"w{number}" for number in range(1023, 23, -1)]
-        rest = await store.list_visibility(NAMESPACE, None, 1000, page.next_page_token)
+        rest = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 1000, page.next_page_token)
         assert (len(rest.records), rest.next_page_token) == (24, b"")
+
+
+async def test_kinds_are_listed_and_counted_apart(medium: Medium) -> None:
+    """A schedule is in no list of workflows, whatever the filter, and a list's token is refused by any other list."""
+    async with medium.opened() as (store, fence):
+        await _with_visibility(store, fence)
+        schedules = [record(f"s{number}", 10 + number, kind=Kind.SCHEDULE) for number in range(3)]
+        await store.commit(fence, [ChainWrite(key("schedules"), visibility=tuple(schedules))])
+        page = await store.list_visibility(NAMESPACE, Kind.SCHEDULE, None, 2, b"")
+        rest = await store.list_visibility(NAMESPACE, Kind.SCHEDULE, None, 2, page.next_page_token)
+        assert page.records + rest.records == schedules[::-1]
+        assert len((await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 100, b"")).records) == 7
+        named = compile_list("WorkflowId = 's1' OR WorkflowId = 'w1'", {})
+        for kind, name in ((Kind.WORKFLOW, "w1"), (Kind.SCHEDULE, "s1")):
+            (shown,) = (await store.list_visibility(NAMESPACE, kind, named, 100, b"")).records
+            assert (shown.kind, shown.workflow_id) == (kind, name)
+        assert await store.count_visibility(NAMESPACE, Kind.SCHEDULE, None, None) == [(None, 3)]
+        assert await store.count_visibility(NAMESPACE, Kind.WORKFLOW, None, "ExecutionStatus") == [(1, 4), (2, 3)]
+        assert await store.count_visibility(NAMESPACE, Kind.BATCH, None, None) == [(None, 0)]
+        for namespace, other in ((NAMESPACE, Kind.WORKFLOW), ("elsewhere", Kind.SCHEDULE)):
+            with pytest.raises(InvalidArgument, match="page token"):
+                await store.list_visibility(namespace, other, None, 2, page.next_page_token)

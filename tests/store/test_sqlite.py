@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from perdure.ids import Kind
 from perdure.store.api import CommitFailed, CommitUnknown, Fence, StoreBusy, StoreError
 from perdure.store.sql.migrations import SQLITE
 from perdure.store.sqlite import SqliteStore
 from perdure.store.sync_place import SLOW_MAX, SLOW_NS
-from tests.store.rows import event, key, loaded, missing, start, step
+from perdure.visibility import sql as visibility
+from perdure.visibility.predicates import Dialect
+from tests.store.rows import event, key, loaded, missing, record, start, step
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +83,7 @@ async def test_a_file_syncs_every_commit_unless_told_otherwise(tmp_path: Path) -
         assert _pragma(store, "journal_mode") == pragmas.get("journal_mode", "wal")
         await store.commit(fence, [start("a", 1)])
         assert (await loaded(store, "a"))[1].core == b"core"
-        assert len((await store.list_visibility("namespace", None, 5, b"")).records) == 0
+        assert len((await store.list_visibility("namespace", Kind.WORKFLOW, None, 5, b"")).records) == 0
         await store.close()
 
 
@@ -270,3 +273,28 @@ def test_a_killed_process_loses_nothing_it_had_reported(tmp_path: Path) -> None:
 def test_keys_are_what_they_were() -> None:
     """Digests and slots are on disk for ever: a change of their arithmetic would lose every chain."""
     assert (key("a").digest.hex(), key("a").slot) == ("bff16c6d53d8d448f19ef798b5ea34a1", 3071)
+
+
+async def test_a_file_of_an_earlier_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its rows stay; what later steps add has the value that was meant before."""
+    path = tmp_path / "p.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
+    for migration in SQLITE[:2]:
+        for statement in migration.statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO migration (number, name) VALUES (?, ?)", (migration.number, migration.name))
+    shown = record("w", 1)
+    ((text, parameters),) = visibility.upsert(Dialect.SQLITE, shown)
+    columns = text[text.index("(") + 1 : text.index(")")].split(", ")
+    old = [(name, value) for name, value in zip(columns, parameters, strict=True) if name != "kind"]
+    holes = ", ".join("?" for _ in old)
+    names = ", ".join(name for name, _ in old)
+    connection.execute(f"INSERT INTO visibility ({names}) VALUES ({holes})", [value for _, value in old])
+    connection.commit()
+    connection.close()
+
+    store, _ = await opened(path)
+
+    assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 5, b"")).records == [shown]
+    await store.close()

@@ -9,20 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.errors import InvalidArgument
+from perdure.ids import Kind
 from perdure.visibility import evaluate, resolve, sql
 from perdure.visibility import token as page_token
 from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.schema import schema
 from perdure.visibility.sql import Dialect
 from tests.visibility.samples import CUSTOM, NAMESPACE, RUNS, filters, many_records, record, search_attributes
 
 SQLITE = Dialect.SQLITE
+WORKFLOW = Kind.WORKFLOW
 OTHER = "6f1c1c5e-0000-4000-8000-000000000002"
 
 
 def store(records: list[VisibilityRecord]) -> sqlite3.Connection:
     """A database that holds the records."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in sql.schema(SQLITE):
+    for statement in schema(SQLITE):
         connection.execute(statement)
     put(connection, records)
     return connection
@@ -37,7 +40,7 @@ def put(connection: sqlite3.Connection, records: list[VisibilityRecord]) -> None
 def listed(
     connection: sqlite3.Connection, where: resolve.Condition | None, page_size: int = 0, token: bytes = b""
 ) -> tuple[list[VisibilityRecord], bytes]:
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, where, page_size, token)
+    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, where, page_size, token)
     return sql.page(connection.execute(statement, parameters).fetchall(), page_size)
 
 
@@ -49,7 +52,7 @@ def test_sql_selects_what_the_evaluator_selects(records: list[VisibilityRecord],
 
     found, token = listed(store(records), where)
 
-    expected, _ = evaluate.list_page(records, where, sql.PAGE_SIZE_MAX, b"")
+    expected, _ = evaluate.list_page(records, NAMESPACE, WORKFLOW, where, sql.PAGE_SIZE_MAX, b"")
     assert found == expected
     assert token == b""
 
@@ -60,10 +63,10 @@ def test_sql_counts_what_the_evaluator_counts(records: list[VisibilityRecord], t
     """Counts and groups agree, largest group first."""
     found = resolve.compile_count(f"{text} GROUP BY {group}" if group else text, CUSTOM)
 
-    statement, parameters = sql.count(SQLITE, NAMESPACE, found.where, found.group_by)
+    statement, parameters = sql.count(SQLITE, NAMESPACE, WORKFLOW, found.where, found.group_by)
     rows = store(records).execute(statement, parameters).fetchall()
 
-    expected = evaluate.count(records, found.where, found.group_by)
+    expected = evaluate.count(records, NAMESPACE, WORKFLOW, found.where, found.group_by)
     assert sorted(rows, key=repr) == sorted(expected, key=repr)
     assert [row[1] for row in rows] == sorted([row[1] for row in rows], reverse=True)
 
@@ -160,7 +163,7 @@ def test_values_never_reach_the_statement(dialect: Dialect, value: str) -> None:
         "CK = 'a' OR CK IS NULL",
     ]
 
-    statements = [sql.list_page(dialect, value, resolve.compile_list(one, custom), 10, b"") for one in texts]
+    statements = [sql.list_page(dialect, value, WORKFLOW, resolve.compile_list(one, custom), 10, b"") for one in texts]
 
     assert statements[0][0] == statements[1][0]
     assert statements[2][0] == statements[3][0]
@@ -193,7 +196,7 @@ def test_the_longest_filter_runs(word: str) -> None:
 @pytest.mark.parametrize("text", ["WorkflowId = 'wf'", "RunId = 'x'", "WorkflowId IN ('a', 'b') AND CK = 'x'"])
 def test_ids_are_found_by_their_index(text: str) -> None:
     """A filter on one workflow or run must not walk the namespace."""
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, resolve.compile_list(text, CUSTOM), 10, b"")
+    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, resolve.compile_list(text, CUSTOM), 10, b"")
 
     plan = store([]).execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
 
@@ -205,14 +208,13 @@ def test_lists_walk_an_index_and_counts_stay_in_it(page_size: int) -> None:
     """A page sorts nothing and starts where the token says; counts by status read the index only."""
     connection = store([])
     token = page_token.encode(record())
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, None, page_size, token)
+    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, page_size, token)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-    assert [row[3] for row in plan] == [
-        "SEARCH visibility USING INDEX visibility_page (namespace_id=? AND (close_key,start_key,run_key)>(?,?,?))"
-    ]
+    walked = "(namespace_id=? AND kind=? AND (close_key,start_key,run_key)>(?,?,?))"
+    assert [row[3] for row in plan] == [f"SEARCH visibility USING INDEX visibility_page {walked}"]
 
     found = resolve.compile_count("WorkflowType = 'T' GROUP BY ExecutionStatus", {})
-    statement, parameters = sql.count(SQLITE, NAMESPACE, found.where, found.group_by)
+    statement, parameters = sql.count(SQLITE, NAMESPACE, WORKFLOW, found.where, found.group_by)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
     assert "COVERING INDEX visibility_page" in plan[0][3]
 
@@ -220,7 +222,7 @@ def test_lists_walk_an_index_and_counts_stay_in_it(page_size: int) -> None:
 @pytest.mark.parametrize("asked", [0, -1, 1001])
 def test_an_unset_or_too_large_page_size_means_a_thousand(asked: int) -> None:
     """Semantics 15.4."""
-    assert sql.list_page(SQLITE, NAMESPACE, None, asked, b"")[1][-1] == 1000
+    assert sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, asked, b"")[1][-1] == 1000
 
 
 @pytest.mark.parametrize(
@@ -233,24 +235,26 @@ def test_an_unset_or_too_large_page_size_means_a_thousand(asked: int) -> None:
         b"[1,2,3]",
         b"[" * 200,
         b"[" * 300,
+        b'[1,1,1,"' + b"0" * 32 + b'"]',
         b'[2,1,1,"' + b"0" * 32 + b'"]',
-        b'[1,true,1,"' + b"0" * 32 + b'"]',
-        b'[1,1.5,1,"' + b"0" * 32 + b'"]',
-        b'[1,99999999999999999999,1,"' + b"0" * 32 + b'"]',
-        b'[1,1,1,"00"]',
-        b'[1,1,1,"' + b"zz" * 16 + b'"]',
-        b'[1,1,1,"' + b" 00 " * 8 + b'"]',
+        b'[3,1,1,"' + b"0" * 32 + b'","x"]',
+        b'[2,true,1,"' + b"0" * 32 + b'","x"]',
+        b'[2,1.5,1,"' + b"0" * 32 + b'","x"]',
+        b'[2,99999999999999999999,1,"' + b"0" * 32 + b'","x"]',
+        b'[2,1,1,"00","x"]',
+        b'[2,1,1,"' + b"zz" * 16 + b'","x"]',
+        b'[2,1,1,"' + b" 00 " * 8 + b'","x"]',
     ],
 )
 def test_a_foreign_token_is_an_invalid_argument(token: bytes) -> None:
     """Tokens come from callers: every byte is checked before it reaches a statement."""
     with pytest.raises(InvalidArgument, match="page token"):
-        sql.list_page(SQLITE, NAMESPACE, None, 10, token)
+        sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, 10, token)
     with pytest.raises(InvalidArgument, match="page token"):
-        evaluate.list_page([], None, 10, token)
+        evaluate.list_page([], NAMESPACE, WORKFLOW, None, 10, token)
 
 
 def test_group_by_anything_else_is_refused() -> None:
     """A count that cannot be executed is never answered with another one."""
     with pytest.raises(InvalidArgument):
-        sql.count(SQLITE, NAMESPACE, None, "WorkflowType")
+        sql.count(SQLITE, NAMESPACE, WORKFLOW, None, "WorkflowType")

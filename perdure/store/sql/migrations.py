@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import final
 
 from perdure.store.api import StoreError
-from perdure.visibility.sql import Dialect, schema
+from perdure.visibility import schema
+from perdure.visibility.predicates import Dialect
 
 
 @final
@@ -64,7 +65,8 @@ SQLITE = (
                  first_slot INTEGER NOT NULL PRIMARY KEY, last_slot INTEGER NOT NULL, epoch INTEGER NOT NULL) STRICT""",
         ),
     ),
-    Migration(2, "visibility", tuple(schema(Dialect.SQLITE))),
+    Migration(2, "visibility", schema.first(Dialect.SQLITE)),
+    Migration(3, "kinds of visibility records", schema.kinds(Dialect.SQLITE)),
 )
 
 POSTGRESQL = (
@@ -96,5 +98,6 @@ POSTGRESQL = (
                  first_slot integer PRIMARY KEY, last_slot integer NOT NULL, epoch bigint NOT NULL)""",
         ),
     ),
-    Migration(2, "visibility", tuple(schema(Dialect.POSTGRESQL))),
+    Migration(2, "visibility", schema.first(Dialect.POSTGRESQL)),
+    Migration(3, "kinds of visibility records", schema.kinds(Dialect.POSTGRESQL)),
 )

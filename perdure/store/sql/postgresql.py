@@ -20,6 +20,7 @@ from perdure.store.collapse import Segment
 from perdure.store.limits import FRAGMENTS_RECLAIMED_MAX
 from perdure.visibility import sql as visibility
 from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.schema import COLUMNS
 from perdure.visibility.sql import Dialect
 
 LOCK_OWNERSHIP = "LOCK TABLE ownership IN EXCLUSIVE MODE"
@@ -70,9 +71,7 @@ def _visibility() -> tuple[list[str], list[str], str]:
     """
     text, _ = visibility.upsert(Dialect.POSTGRESQL, VisibilityRecord("", "", "", "", 0, 0, 0))[0]
     columns = text[text.index("(") + 1 : text.index(")")].split(", ")
-    table = visibility.schema(Dialect.POSTGRESQL)[0]
-    definitions = table[table.index("(") + 1 : -1].split(", ")
-    types = {words[0]: words[1] for words in map(str.split, definitions)}
+    types = {name: kind.split()[0] for name, _, kind, _ in COLUMNS}
     return columns, [types[column] for column in columns], text[text.index("ON CONFLICT") :]
 
 

@@ -74,7 +74,7 @@ LIST_RECORDS = "SELECT key, version, body FROM record WHERE tab = ? ORDER BY key
 
 def _listed() -> list[str]:
     """The columns that a visibility page selects, in order."""
-    text, _ = visibility.list_page(Dialect.SQLITE, "", None, 1, b"")
+    text, _ = visibility.list_page(Dialect.SQLITE, "", 0, None, 1, b"")
     return text[len("SELECT ") : text.index(" FROM ")].split(", ")
 
 
@@ -82,9 +82,11 @@ _LISTED = _listed()
 _BLOB_PLACES = tuple(_LISTED.index(column) for column in ("memo", "search_attributes"))
 
 
-def list_as_one_row(namespace_id: str, where: Condition | None, page_size: int, token: bytes) -> visibility.Statement:
+def list_as_one_row(
+    namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
+) -> visibility.Statement:
     """The statement of a visibility page, wrapped so that it returns one row of JSON; blobs are hexadecimal in it."""
-    text, parameters = visibility.list_page(Dialect.SQLITE, namespace_id, where, page_size, token)
+    text, parameters = visibility.list_page(Dialect.SQLITE, namespace_id, kind, where, page_size, token)
     items = ", ".join([f"hex({name})" if place in _BLOB_PLACES else name for place, name in enumerate(_LISTED)])
     return f"SELECT json_group_array(json_array({items})) FROM ({text})", parameters
 

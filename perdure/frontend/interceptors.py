@@ -60,6 +60,7 @@ _CONCURRENCY_LIMITED: Final = frozenset(
     {
         "PollWorkflowTaskQueue",
         "PollActivityTaskQueue",
+        "PollNexusTaskQueue",
         "QueryWorkflow",
         "GetWorkflowExecutionHistory",
         "UpdateWorkflowExecution",

@@ -16,6 +16,8 @@ WORKFLOW = 1
 """enums.TASK_QUEUE_TYPE_WORKFLOW"""
 ACTIVITY = 2
 """enums.TASK_QUEUE_TYPE_ACTIVITY"""
+NEXUS = 3
+"""enums.TASK_QUEUE_TYPE_NEXUS"""
 
 PRIORITY_MOST_URGENT = 1
 PRIORITY_DEFAULT = 3
@@ -49,7 +51,7 @@ class PollState(IntEnum):
 
 @final
 class QueueKey:
-    """The identity of a task queue: one namespace, name and type (`WORKFLOW`, `ACTIVITY`), sticky or not."""
+    """The identity of a task queue: one namespace, name and type (`WORKFLOW`, `ACTIVITY`, `NEXUS`), sticky or not."""
 
     __slots__ = ("name", "namespace_id", "parts", "sticky", "type")
 

@@ -42,6 +42,7 @@ SCENARIOS: Final = (
     Scenario("start", 4000, 200, 20, 0.1),
     Scenario("signal1", 4000, 200, 20, 0.2),
     Scenario("signaln", 4000, 200, 20, 0.2),
+    Scenario("update", 2000, 200, 20, 0.1),
     Scenario("list", 1, 0, 1, 1.0),
 )
 

@@ -8,6 +8,7 @@ every server. Scenarios:
     start    StartWorkflowExecution only
     signal1  signals to one running workflow
     signaln  signals spread over many running workflows
+    update   updates of many running workflows, from the request to the worker's outcome
     list     ListWorkflowExecutions and CountWorkflowExecutions over what is stored
 
     python bench/driver.py --addr 127.0.0.1:7233 --pid SERVER_PID --scenario oneact --n 500 --warm 100 --c 20
@@ -24,11 +25,13 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any as Anything
 from typing import Final, TypeVar, final
 
-from perdure.api import Message, enums, method_table
+from perdure.api import Any as Packed
+from perdure.api import Message, enums, method_table, protocol
+from perdure.api import update as updates
 from perdure.api import workflowservice as rpc
 from perdure.transport.client import Channel, RpcError
 
@@ -41,6 +44,7 @@ SEQUENTIAL_ACTIVITIES: Final = 3
 POLL_S: Final = 70.0
 CALL_S: Final = 60.0
 SIGNALS_PER_WORKFLOW: Final = 5
+UPDATES_PER_WORKFLOW: Final = 50
 LIST_REPEATS: Final = 20
 LIST_PAUSE_S: Final = 0.25
 """Keeps below the reference's limit of ten visibility calls a second."""
@@ -83,6 +87,7 @@ class Driver:
         self._pid: int = arguments.pid
         self._pollers: int = arguments.pollers
         self._queue = f"bench-{uuid.uuid4().hex[:8]}"
+        self._updated = arguments.scenario == "update"
         self._activities = SEQUENTIAL_ACTIVITIES if arguments.scenario == "seqact" else 1
         self._workers: list[asyncio.Task[None]] = []
         normal = {"name": self._queue, "kind": enums.TASK_QUEUE_KIND_NORMAL}
@@ -210,6 +215,26 @@ class Driver:
 
         return signal
 
+    async def updates_of(self, workflows: int) -> Operation:
+        """An operation that updates so many running workflows in turn, and waits for the outcome."""
+        ids = [uuid.uuid4().hex for _ in range(workflows)]
+        await asyncio.gather(*[self.start(workflow_id) for workflow_id in ids])
+
+        async def update(number: int) -> None:
+            request = rpc.UpdateWorkflowExecutionRequest(
+                namespace=NAMESPACE,
+                workflow_execution=message(workflow_id=ids[number % workflows]),
+                wait_policy=message(lifecycle_stage=enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED),
+                request=message(
+                    meta={"update_id": uuid.uuid4().hex, "identity": "driver"}, input={"name": "u", "args": PAYLOADS}
+                ),
+            )
+            reply = await self.call(request, rpc.UpdateWorkflowExecutionResponse)
+            if not reply.outcome.HasField("success"):
+                raise SystemExit(f"an update ended with {reply}")
+
+        return update
+
     async def lists(self) -> dict[str, Anything]:
         """The p50 of a page, a filtered page and a grouped count, one call at a time."""
         page = rpc.ListWorkflowExecutionsRequest(namespace=NAMESPACE, page_size=100)
@@ -254,12 +279,14 @@ class Driver:
             for event in task.history.events:
                 if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                     scheduled = int(event.activity_task_scheduled_event_attributes.activity_id)
+            commands, answers = ([self._command(scheduled)], []) if not self._updated else _answered(task.messages)
             request = rpc.RespondWorkflowTaskCompletedRequest(
                 namespace=NAMESPACE,
                 task_token=task.task_token,
                 identity="driver",
                 sticky_attributes=self._stickiness,
-                commands=[self._command(scheduled)],
+                commands=commands,
+                messages=answers,
             )
             await self._respond(request, rpc.RespondWorkflowTaskCompletedResponse)
 
@@ -298,6 +325,33 @@ class Driver:
             print(f"{type(request).__name__}: {error}", file=sys.stderr)
 
 
+def _answered(requests: Iterable[protocol.Message]) -> tuple[list[Anything], list[protocol.Message]]:
+    """The commands and messages that accept and complete every update of a workflow task; none to begin with."""
+    answers = []
+    for asked in requests:
+        update_id = asked.protocol_instance_id
+        accepted = updates.Acceptance(
+            accepted_request_message_id=asked.id, accepted_request_sequencing_event_id=asked.event_id
+        )
+        accepted.accepted_request.MergeFromString(asked.body.value)
+        answers.append(_message(update_id, "accept", accepted))
+        done = updates.Response(meta=message(update_id=update_id), outcome=message(success=PAYLOADS))
+        answers.append(_message(update_id, "complete", done))
+    places = [
+        {
+            "command_type": enums.COMMAND_TYPE_PROTOCOL_MESSAGE,
+            "protocol_message_command_attributes": {"message_id": answer.id},
+        }
+        for answer in answers
+    ]
+    return places, answers
+
+
+def _message(update_id: str, kind: str, body: Message) -> protocol.Message:
+    packed = Packed(type_url="type.googleapis.com/" + body.DESCRIPTOR.full_name, value=body.SerializeToString())
+    return protocol.Message(id=f"{update_id}/{kind}", protocol_instance_id=update_id, body=packed)
+
+
 def _fail_loudly(worker: asyncio.Task[None]) -> None:
     """A poll that fails ends the run: its figures would mean nothing."""
     if not worker.cancelled() and (error := worker.exception()) is not None:
@@ -317,6 +371,9 @@ async def run(arguments: argparse.Namespace) -> dict[str, Anything]:
                 operation: Operation = driver.execute
             case "start":
                 operation = driver.start_one
+            case "update":
+                driver.start_workers()
+                operation = await driver.updates_of((arguments.n + arguments.warm) // UPDATES_PER_WORKFLOW + 1)
             case "signal1":
                 operation = await driver.signals_to(1)
             case _:
@@ -331,7 +388,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--addr", default="127.0.0.1:7233", help="server address")
     parser.add_argument("--pid", type=int, default=0, help="server process: its CPU seconds and RSS are reported")
-    scenarios = ("oneact", "seqact", "start", "signal1", "signaln", "list")
+    scenarios = ("oneact", "seqact", "start", "signal1", "signaln", "update", "list")
     parser.add_argument("--scenario", choices=scenarios, default="oneact")
     parser.add_argument("--n", type=int, default=1000, help="operations that are measured")
     parser.add_argument("--warm", type=int, default=100, help="operations before them")

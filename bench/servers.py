@@ -21,6 +21,8 @@ PROGRAMS: Final = {
 READY_S: Final = 30.0
 STOP_S: Final = 30.0
 DRIVE_S: Final = 600.0
+OURS_ALONE: Final = frozenset({"update"})
+"""Scenarios of `driver.py` that the Go driver of our measurements lacks."""
 
 
 @final
@@ -73,9 +75,10 @@ class Server:
 def drive(server: Server, scenario: str, **options: float) -> dict[str, Any]:
     """The figures of one run of the driver; `options` are its flags.
 
-    PERDURE_BENCH_DRIVER names another driver with the same flags and output, for instance one in Go.
+    PERDURE_BENCH_DRIVER names another driver with the same flags and output, for instance one in Go; scenarios that
+    only ours knows are left to ours.
     """
-    other = os.environ.get("PERDURE_BENCH_DRIVER")
+    other = os.environ.get("PERDURE_BENCH_DRIVER") if scenario not in OURS_ALONE else None
     command = [other] if other else [sys.executable, str(HERE / "driver.py")]
     command += ["--addr", server.target, "--pid", str(server.pid), "--scenario", scenario]
     for name, value in options.items():

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import final
+from typing import Any, final
 
 from perdure.api import history
 from perdure.engine.histories import Histories
@@ -37,11 +37,11 @@ Key = tuple[str, tuple[int, int]]
 
 @final
 class Delivery:
-    """The calls of one owner on one event loop. `submit` runs an input on any chain, here or elsewhere."""
+    """The calls of one owner on one event loop. `submit` runs an input on any chain of any kind, here or elsewhere."""
 
     def __init__(
         self,
-        submit: Callable[[ChainKey, Input], Awaitable[object]],
+        submit: Callable[[ChainKey, Any], Awaitable[object]],
         histories: Histories,
         spawn: Callable[[Coroutine[object, object, None]], None],
     ) -> None:

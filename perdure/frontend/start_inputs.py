@@ -17,7 +17,8 @@ from perdure.frontend import validate
 from perdure.frontend.command_inputs import command_namespace
 from perdure.frontend.services import Call, Services
 from perdure.machines import cron
-from perdure.machines.workflow.inputs import BadSearchAttributes, Signal, Start
+from perdure.machines.workflow.bad_attributes import BadSearchAttributes
+from perdure.machines.workflow.inputs import Signal, Start
 from perdure.visibility import attributes
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest

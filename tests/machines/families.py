@@ -12,8 +12,9 @@ from immutables import Map
 
 from perdure.api import command as commands
 from perdure.api import enums, history
-from perdure.errors import NotFound, ServiceError
+from perdure.errors import NotFound, ServiceError, Unavailable
 from perdure.ids import ChainKey, Kind, SeededIds
+from perdure.machines.closing_report import ExecutionClosed
 from perdure.machines.env import Limits
 from perdure.machines.workflow import outbound
 from perdure.machines.workflow.calls import Call
@@ -78,6 +79,31 @@ class Relative(Chronicle):
         return [name_of(event) for event in self.shelf.histories[run_id]]
 
 
+class Ledger:
+    """An entity that starts workflows and wants to know how they end. It may be out of reach for a while."""
+
+    def __init__(self) -> None:
+        self.told: list[ExecutionClosed] = []
+        self.reachable = True
+
+    def apply(self, fact: ExecutionClosed) -> object:
+        """Note what is told."""
+        if not self.reachable:
+            raise Unavailable("not now")
+        self.told.append(fact)
+        return None
+
+    def statuses(self) -> list[tuple[str, int]]:
+        """(token, status) of everything told, without repetitions."""
+        seen = {(fact.token, fact.run_id): fact.status for fact in self.told}
+        return [(token, status) for (token, _), status in seen.items()]
+
+
+def entity_key(id: str) -> ChainKey:
+    """The key of an entity that is no workflow."""
+    return ChainKey("namespace-id", 2, id)
+
+
 class Family:
     """Chains by workflow id; they share a clock."""
 
@@ -85,6 +111,7 @@ class Family:
         self.now = T0
         self.limits = limits
         self.relatives: dict[str, Relative] = {}
+        self.entities: dict[ChainKey, Ledger] = {}
 
     def member(self, workflow_id: str) -> Relative:
         """The chain of that id, started or not."""
@@ -107,10 +134,23 @@ class Family:
         target, fact = asked
         outcome: object
         try:
-            outcome = self.member(target.id).apply(fact)
+            if isinstance(fact, ExecutionClosed):
+                outcome = self._entity(target).apply(fact)
+            else:
+                outcome = self.member(target.id).apply(fact)
         except ServiceError as error:
             outcome = error
         return outbound.answer(call, event, outcome)
+
+    def entity(self, id: str) -> Ledger:
+        """An entity of another kind, which is there from now on."""
+        return self.entities.setdefault(entity_key(id), Ledger())
+
+    def _entity(self, key: ChainKey) -> Ledger:
+        found = self.entities.get(key)
+        if found is None:
+            raise NotFound("no such entity")
+        return found
 
     def event_of(self, call: Call) -> history.HistoryEvent | None:
         if not call.event_id:

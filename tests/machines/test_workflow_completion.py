@@ -8,7 +8,8 @@ from perdure.api import command as commands
 from perdure.api import common, enums
 from perdure.errors import InvalidArgument, ResourceExhausted
 from perdure.machines.env import Limits
-from perdure.machines.workflow.inputs import ActivityTaskCompleted, BadSearchAttributes
+from perdure.machines.workflow.bad_attributes import BadSearchAttributes
+from perdure.machines.workflow.inputs import ActivityTaskCompleted
 from tests.machines.builders import (
     cancel_timer,
     complete_workflow,

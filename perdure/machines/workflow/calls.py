@@ -125,4 +125,26 @@ class ApplyClosePolicy:
         self.parent = parent
 
 
-Call = StartChild | ScheduleChildFirstTask | SignalExternal | CancelExternal | ReportToParent | ApplyClosePolicy
+@final
+class ReportClose:
+    """The last run of a chain that an entity started has closed. Known again by the entity's own token and the run."""
+
+    __slots__ = ("event_id", "first_run_id", "sender", "target", "token")
+
+    def __init__(self, sender: Sender, target: ChainKey, token: str, event_id: int, first_run_id: str) -> None:
+        self.sender = sender
+        self.target = target
+        self.token = token
+        self.event_id = event_id
+        self.first_run_id = first_run_id
+
+
+Call = (
+    StartChild
+    | ScheduleChildFirstTask
+    | SignalExternal
+    | CancelExternal
+    | ReportToParent
+    | ApplyClosePolicy
+    | ReportClose
+)

@@ -153,3 +153,14 @@ class ClosePolicyApplied(Input):
     def __init__(self, run_id: str, initiated_event_id: int) -> None:
         super().__init__(run_id)
         self.initiated_event_id = initiated_event_id
+
+
+@final
+class InternalCallbackAnswered(Input):
+    """The entity knows how the chain of runs ended, or is gone."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, run_id: str, number: int) -> None:
+        super().__init__(run_id)
+        self.number = number

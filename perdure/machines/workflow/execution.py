@@ -16,6 +16,7 @@ from typing import final
 
 from immutables import Map
 
+from perdure.machines.closing_report import InternalCallback
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.child import Child
@@ -227,6 +228,7 @@ class Execution:
         "forgotten",
         "history_size",
         "info",
+        "internal_callbacks",
         "last_completed_started_event_id",
         "last_update_time",
         "memo",
@@ -334,6 +336,8 @@ class Execution:
         """A child without a workflow task until its parent has recorded its start."""
         self.report_answered: bool = False
         """The parent has taken the report of this closed run."""
+        self.internal_callbacks: Map[int, InternalCallback] = Map()
+        """Entities to be told how the chain of runs ends; the newest run of it has them."""
         # derived
         self.calls: Map[tuple[int, int], bool] = Map()
         """What is owed to other chains, by (part kind, initiated event id); see outbound.py."""
@@ -402,6 +406,7 @@ class Execution:
         other.external_cancels = self.external_cancels
         other.awaits_parent = self.awaits_parent
         other.report_answered = self.report_answered
+        other.internal_callbacks = self.internal_callbacks
         other.calls = self.calls
         other.unsent = self.unsent
         other.confirmed = self.confirmed

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from perdure.api import common, failure, history, workflowservice
+from perdure.machines.closing_report import InternalCallback
+from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.child import Parent
 
 if TYPE_CHECKING:
@@ -69,9 +71,10 @@ class Start(Input):
 
     `search_attributes` are validated payloads with their type metadata, serialized; `first_backoff` is the delay
     of the first workflow task in ns. A child has a `parent` and its parent's `root` (workflow id, run id).
+    `callbacks` are entities that want to know how the run made by this start ends; an existing run tells them nothing.
     """
 
-    __slots__ = ("first_backoff", "parent", "request", "root", "search_attributes", "signal", "update")
+    __slots__ = ("callbacks", "first_backoff", "parent", "request", "root", "search_attributes", "signal", "update")
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Start(Input):
         parent: Parent | None = None,
         root: tuple[str, str] = ("", ""),
         update: AdmitUpdate | None = None,
+        callbacks: tuple[InternalCallback, ...] = (),
     ) -> None:
         super().__init__("")
         self.request = request
@@ -91,6 +95,7 @@ class Start(Input):
         self.parent = parent
         self.root = root
         self.update = update
+        self.callbacks = callbacks
 
 
 @final
@@ -308,22 +313,6 @@ class WorkflowTaskDelivery:
         self.transient = transient
         self.queries = queries
         self.messages = messages
-
-
-@final
-class BadSearchAttributes:
-    """What is wrong with a command's search attributes: `message` in Temporal's words.
-
-    `unmapped`: the namespace has no such attribute, which is found before anything else; `too_large`: no retry mends
-    that.
-    """
-
-    __slots__ = ("message", "too_large", "unmapped")
-
-    def __init__(self, message: str, unmapped: bool = False, too_large: bool = False) -> None:
-        self.message = message
-        self.unmapped = unmapped
-        self.too_large = too_large
 
 
 @final

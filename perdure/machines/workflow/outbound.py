@@ -25,11 +25,13 @@ from perdure.errors import (
 )
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
-from perdure.machines.workflow import requests, runs, workflow_task
+from perdure.machines.closing_report import ExecutionClosed
+from perdure.machines.workflow import internal_callbacks, requests, runs, workflow_task
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     Call,
     CancelExternal,
+    ReportClose,
     ReportToParent,
     ScheduleChildFirstTask,
     Sender,
@@ -46,6 +48,7 @@ from perdure.machines.workflow.exchange import (
     ChildStartFailed,
     ClosePolicyApplied,
     ExternalAnswered,
+    InternalCallbackAnswered,
     ParentAnswered,
     ParentClosed,
     RequestSettled,
@@ -55,6 +58,7 @@ from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Input, Origin, RequestCancel, Signal, Start, StartOutcome
 from perdure.machines.workflow.owed import (
     ABANDON,
+    INTERNAL_CALLBACK,
     PART_CHILD,
     PART_EXTERNAL_CANCEL,
     PART_EXTERNAL_SIGNAL,
@@ -98,6 +102,9 @@ def call_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> Cal
         return ReportToParent(sender, target, execution.next_event_id - 1, parent, info.first_run_id)
     if kind == PART_CHILD:
         return _about_child(sender, execution, execution.children[event_id])
+    if kind == INTERNAL_CALLBACK:
+        callback = execution.internal_callbacks[event_id]
+        return ReportClose(sender, callback.target, callback.token, execution.next_event_id - 1, info.first_run_id)
     if kind == PART_EXTERNAL_SIGNAL:
         return SignalExternal(sender, event_id, info.namespace)
     assert kind == PART_EXTERNAL_CANCEL, f"no item of kind {kind} owes a call"
@@ -135,7 +142,7 @@ def _as_parent(execution: Execution, child: Child) -> Parent:
 # -- what is sent ------------------------------------------------------------------------------------------------------
 
 
-def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input] | Input:
+def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input | ExecutionClosed] | Input:
     """Whom to tell what; an input alone is the sender's answer, found without asking. `event` is the one it names."""
     if isinstance(call, StartChild):
         return call.target, _start(call, _named(event))
@@ -153,6 +160,8 @@ def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, I
         )
     if isinstance(call, ApplyClosePolicy):
         return call.target, ParentClosed(call.parent, call.child_first_run_id, call.policy, call.identity)
+    if isinstance(call, ReportClose):
+        return call.target, internal_callbacks.report(call, _named(event))
     assert_never(call)
 
 
@@ -279,6 +288,8 @@ def answer(call: Call, event: history.HistoryEvent | None, outcome: object) -> I
         return ParentAnswered(run_id)
     if isinstance(call, ApplyClosePolicy):
         return ClosePolicyApplied(run_id, event_id)
+    if isinstance(call, ReportClose):
+        return InternalCallbackAnswered(run_id, event_id)
     assert_never(call)
 
 

@@ -17,6 +17,9 @@ PART_EXTERNAL_SIGNAL = 7
 PART_EXTERNAL_CANCEL = 8
 """Part kinds (see draft.py) whose entries may owe calls; numbers are stored."""
 
+INTERNAL_CALLBACK = 32
+"""The first half of the item of an internal callback; no part has this kind."""
+
 REPORT = (0, 0)
 """The item of a closed run's report to its parent."""
 
@@ -55,8 +58,12 @@ def derive(execution: Execution) -> Map[tuple[int, int], bool]:
             found[(PART_EXTERNAL_SIGNAL, initiated_event_id)] = True
         for initiated_event_id in execution.external_cancels:
             found[(PART_EXTERNAL_CANCEL, initiated_event_id)] = True
-    elif owes_report(execution):
-        found[REPORT] = True
+    else:
+        if owes_report(execution):
+            found[REPORT] = True
+        if not execution.new_run_id:
+            for number in execution.internal_callbacks:
+                found[(INTERNAL_CALLBACK, number)] = True
     return Map(found)
 
 

@@ -13,7 +13,7 @@ from perdure.api import enums, failures, history
 from perdure.api.splice import split_events
 from perdure.api.times import timestamp_ns
 from perdure.errors import InvalidArgument
-from perdure.machines.workflow import activity_task, close, workflow_task
+from perdure.machines.workflow import activity_task, close, internal_callbacks, workflow_task
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
@@ -68,7 +68,7 @@ def reset(step: Step, verb: Reset) -> str:
     _rebuild(draft, base, events[: verb.finish_event_id - 1])
     _fail_task(draft, base, verb)
     _begin_activities(draft)
-    terminated = _terminate(step, current, verb.reason)
+    terminated = _terminate(step, current, draft, verb.reason)
     _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
     workflow_task.schedule_if_needed(step, draft)
     _enter_chain(step, draft)
@@ -190,11 +190,16 @@ def _begin_activities(draft: RunDraft) -> None:
 # -- the runs around it ------------------------------------------------------------------------------------------------
 
 
-def _terminate(step: Step, current: Execution | None, reason: str) -> RunDraft | None:
-    """End the current run if it is open; neither its parent nor its children hear of it."""
+def _terminate(step: Step, current: Execution | None, successor: RunDraft, reason: str) -> RunDraft | None:
+    """End the current run if it is open; neither its parent nor its children hear of it.
+
+    Nor does an entity that wants to know how this chain of runs ends: the new run continues it.
+    """
     if current is None or not current.running:
         return None
     draft = step.edit(current)
+    if current.info.first_run_id == successor.execution.info.first_run_id:
+        internal_callbacks.hand_over(draft, successor)
     close.end_task_by_force(draft)
     attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=RESETTER_IDENTITY)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)

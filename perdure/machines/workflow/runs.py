@@ -8,7 +8,7 @@ from perdure.api import common, enums, failure, history, sdk
 from perdure.api.times import duration_of, duration_or_none, timestamp_of
 from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import reset_points
+from perdure.machines.workflow import internal_callbacks, reset_points
 from perdure.machines.workflow.apply import says_nothing
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution, RunInfo
@@ -237,7 +237,7 @@ def _begin_again(
     hand_over_reset_points(draft, attributes)
     memo = present_payloads(old.memo.fields)
     found = present_payloads(old.search_attributes.indexed_fields)
-    begin(step, env, info, attributes, memo, found, tuple(event.links))
+    internal_callbacks.hand_over(draft, begin(step, env, info, attributes, memo, found, tuple(event.links)))
     return info.run_id
 
 

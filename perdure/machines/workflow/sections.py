@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
-from perdure.machines.workflow import kin_rows, pending_update, request_ids, reset_points, run_operations
+from perdure.machines.workflow import (
+    internal_callbacks,
+    kin_rows,
+    pending_update,
+    request_ids,
+    reset_points,
+    run_operations,
+)
 from perdure.machines.workflow.execution import Execution
 
 
@@ -53,8 +60,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels),
     Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
     Section(30, _encode_operations, _decode_operations),
+    Section(40, internal_callbacks.encode, internal_callbacks.decode),
 )
-"""Every section there is. Numbers taken: 1 to 3, 8, 20 to 23, 30."""
+"""Every section there is. Numbers taken: 1 to 3, 8, 20 to 23, 30, 40."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

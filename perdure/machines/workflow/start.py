@@ -7,7 +7,7 @@ from perdure.api.times import duration_ns
 from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import close, runs, signals, updates, workflow_task
+from perdure.machines.workflow import close, internal_callbacks, runs, signals, updates, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
@@ -186,6 +186,7 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     attributes = _attributes(info, verb, memo, eager)
     metadata = request.user_metadata if request.HasField("user_metadata") else None
     draft = runs.begin(step, env, info, attributes, memo, verb.search_attributes, tuple(request.links), metadata)
+    internal_callbacks.attach(draft, verb.callbacks)
     if verb.signal is not None:
         signals.record(draft, verb.signal)
     outcome = StartOutcome(info.run_id, info.first_run_id, True, RUNNING)

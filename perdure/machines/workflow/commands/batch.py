@@ -12,9 +12,9 @@ from typing import final
 from perdure.api import command as commands
 from perdure.api import enums, protocol, sdk, workflowservice
 from perdure.machines.env import Env
+from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import BadSearchAttributes
 
 
 class CommandRejected(Exception):

@@ -6,7 +6,7 @@ from perdure.api import command as commands
 from perdure.api import common, enums, history
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
 from perdure.machines import queue_names, retry
-from perdure.machines.workflow import close, runs, workflow_task
+from perdure.machines.workflow import close, internal_callbacks, runs, workflow_task
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.commands.closing import check_nothing_unseen
 from perdure.machines.workflow.execution import RunInfo
@@ -65,6 +65,7 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
     run_id = batch.execution.info.run_id
     links = tuple(runs.start_event(batch.step, run_id).links) if batch.execution.start_linked else ()
     draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes, links)
+    internal_callbacks.hand_over(batch.draft, draft)
     if info.execution_time == info.start_time:
         workflow_task.schedule(draft)
 

@@ -111,6 +111,10 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
     extended.reset_run_id = operations.reset_run_id
     if operations.reset_time:
         extended.last_reset_time.CopyFrom(timestamp_of(operations.reset_time))
+    if operations.pause is not None:
+        extended.pause_info.identity = operations.pause.identity
+        extended.pause_info.paused_time.CopyFrom(timestamp_of(operations.pause.time))
+        extended.pause_info.reason = operations.pause.reason
     extended.cancel_requested = execution.cancel_requested
     for request_id, event_id in execution.request_ids:
         attached = extended.request_id_infos[request_id]

@@ -196,6 +196,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     )
     info.state = found.state  # type: ignore[assignment]  # wire numbers are plain ints here
     info.capabilities.eager_workflow_start = limits.eager_workflow_start
+    info.capabilities.workflow_pause = get(settings.FRONTEND_WORKFLOW_PAUSE_ENABLED, name)
     info.capabilities.sync_update = get(settings.FRONTEND_ENABLE_UPDATE_WORKFLOW_EXECUTION, name)
     info.capabilities.async_update = get(settings.FRONTEND_ENABLE_UPDATE_WORKFLOW_EXECUTION_ASYNC_ACCEPTED, name)
     info.capabilities.worker_poll_complete_on_shutdown = get(

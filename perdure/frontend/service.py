@@ -92,6 +92,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     _WORKFLOW + "RespondActivityTaskCanceledById": activity_tasks.respond_activity_task_canceled_by_id,
     _WORKFLOW + "DeleteWorkflowExecution": workflow_operations.delete_workflow_execution,
     _WORKFLOW + "UpdateWorkflowExecutionOptions": workflow_operations.update_workflow_execution_options,
+    _WORKFLOW + "PauseWorkflowExecution": workflow_operations.pause_workflow_execution,
+    _WORKFLOW + "UnpauseWorkflowExecution": workflow_operations.unpause_workflow_execution,
     _WORKFLOW + "ResetWorkflowExecution": workflow_operations.reset_workflow_execution,
     _WORKFLOW + "PauseActivity": activity_operations.pause_activity,
     _WORKFLOW + "UnpauseActivity": activity_operations.unpause_activity,

@@ -1,14 +1,15 @@
-"""What operators do to whole runs: delete, options, reset (semantics 7.4, 7.5, 7.7)."""
+"""What operators do to whole runs: delete, pause, options, reset (semantics 7.4 - 7.7)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from perdure.api import Message, enums, workflow, workflowservice
+from perdure.config import dynamic as settings
 from perdure.errors import Internal, InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
-from perdure.machines.workflow.operator_inputs import Delete, Reset, UpdateOptions
+from perdure.machines.workflow.operator_inputs import Delete, Pause, Reset, Unpause, UpdateOptions
 
 
 async def delete_workflow_execution(
@@ -85,3 +86,44 @@ async def reset_workflow_execution(
     run_id = await services.engine.submit(call.key(target.workflow_id), fact)
     assert isinstance(run_id, str)
     return workflowservice.ResetWorkflowExecutionResponse(run_id=run_id)
+
+
+async def pause_workflow_execution(
+    services: Services, call: Call, request: workflowservice.PauseWorkflowExecutionRequest
+) -> Message | bytes:
+    """Holds back all tasks of an open run, where the namespace allows it."""
+    if not services.config.get(settings.FRONTEND_WORKFLOW_PAUSE_ENABLED, call.namespace.name):
+        raise Unimplemented(f"workflow pause is not enabled for namespace: {call.namespace.name}")
+    _check_pause(services, call, request)
+    fact = Pause(request.run_id, request.identity, request.reason, request.request_id)
+    await services.engine.submit(call.key(request.workflow_id), fact)
+    return workflowservice.PauseWorkflowExecutionResponse()
+
+
+async def unpause_workflow_execution(
+    services: Services, call: Call, request: workflowservice.UnpauseWorkflowExecutionRequest
+) -> Message | bytes:
+    """Lets a paused run go on; always possible, so that switching the feature off strands nothing."""
+    _check_pause(services, call, request)
+    fact = Unpause(request.run_id, request.identity, request.reason, request.request_id)
+    await services.engine.submit(call.key(request.workflow_id), fact)
+    return workflowservice.UnpauseWorkflowExecutionResponse()
+
+
+def _check_pause(
+    services: Services,
+    call: Call,
+    request: workflowservice.PauseWorkflowExecutionRequest | workflowservice.UnpauseWorkflowExecutionRequest,
+) -> None:
+    limit = services.view(call).limits.id_length
+    for name, value in (
+        ("reason", request.reason),
+        ("request id", request.request_id),
+        ("identity", request.identity),
+    ):
+        if validate.too_long(value, limit):
+            raise InvalidArgument(f"{name} is too long.")
+    if not request.workflow_id:
+        raise InvalidArgument("Can't load workflow execution.  WorkflowId not set.")
+    if request.run_id and not validate.is_uuid(request.run_id):
+        raise InvalidArgument("RunId is not valid UUID.")

@@ -34,8 +34,9 @@ DYNAMIC_CONFIG = (
     "frontend.enableServerVersionCheck=false",
     "frontend.enableUpdateWorkflowExecution=true",
     "frontend.namespaceRPS.visibility=100000",
+    "frontend.WorkflowPauseEnabled=true",
 )
-"""What the SDKs set, and a rate that the scenarios' many lists do not reach."""
+"""What the SDKs set, a rate that the scenarios' many lists do not reach, and what is off by default."""
 
 
 class MissingProgram(Exception):

@@ -18,7 +18,7 @@ from perdure.machines.workflow import alarm, codec, machine
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, RunDraft
-from perdure.machines.workflow.execution import RUNNING, Activity, ChainState, Execution
+from perdure.machines.workflow.execution import Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
 
 NEVER = 1 << 70
@@ -41,7 +41,7 @@ _VOLATILE = (
 _KEYED = ("completed_updates",)
 _STICKINESS = ("sticky_queue", "sticky_timeout")
 """Stored with the next step that stores anything: what happens to a speculative task costs no write of its own."""
-_TASK_PROBLEMS = "TemporalReportedProblems"
+_UNRECORDED = ("TemporalReportedProblems", "TemporalPauseInfo")
 
 
 # -- views -------------------------------------------------------------------------------------------------------------
@@ -92,9 +92,10 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         "ever scheduled": execution.task_ever_scheduled,
         "last completed": execution.last_completed_started_event_id,
         "memo": dict(execution.memo.items()),
-        "search attributes": {k: v for k, v in execution.search_attributes.items() if k != _TASK_PROBLEMS},
+        "search attributes": {k: v for k, v in execution.search_attributes.items() if k not in _UNRECORDED},
     }
     view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.recorded}
+    view["pause"] = frozen(execution.operations.pause)
     view["completed updates"] = execution.update_count
     if execution.running:
         view["counts"] = (execution.signal_count, execution.activity_count, execution.timer_count)
@@ -165,7 +166,8 @@ def owed_at(execution: Execution, durable: bool) -> int:
     if task is not None and task.speculative and durable:
         task = None
     if task is None:
-        if not execution.awaits_parent and not execution.task_ever_scheduled and info.execution_time > info.start_time:
+        waits = not execution.awaits_parent and not execution.paused
+        if waits and not execution.task_ever_scheduled and info.execution_time > info.start_time:
             due.append(info.execution_time)
     elif task.started_event_id:
         due.append(task.started_time + task.timeout)
@@ -175,7 +177,7 @@ def owed_at(execution: Execution, durable: bool) -> int:
         if task.schedule_to_start:
             due.append(task.scheduled_time + task.schedule_to_start)
     for activity in execution.activities.values():
-        due += _owed_by(activity, durable)
+        due += _owed_by(activity, durable, execution.paused)
     due += [timer.expiry for timer in execution.timers.values()]
     return min(due)
 
@@ -195,12 +197,14 @@ def owes_calls(execution: Execution) -> bool:
     return reports and not execution.report_answered
 
 
-def _owed_by(a: Activity, durable: bool) -> list[int]:
-    due = []
+def _owed_by(a: Activity, durable: bool, held: bool) -> list[int]:
+    due: list[int] = []
+    if a.pause is not None:
+        return due
     if a.schedule_to_close:
         due.append(a.first_scheduled_time + a.schedule_to_close)
     if not a.started_time:
-        if durable or not a.offered:
+        if (durable or not a.offered) and not held:
             due.append(a.scheduled_time)
         if a.schedule_to_start:
             due.append(a.scheduled_time + a.schedule_to_start)
@@ -394,7 +398,7 @@ def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
         assert alarm.volatile_alarm(each) <= owed_at(each, False)
         if owed < alarm.NEVER:
             assert 0 < each.alarm <= owed, "the stored alarm is later than what is owed"
-    if execution.status != RUNNING:
+    if not execution.running:
         assert not execution.buffered
         assert execution.task is None or not execution.task.started_event_id
         assert execution.close_time

@@ -416,4 +416,4 @@ def test_a_running_activity_is_described() -> None:
 def test_next_deadline_of_an_activity_that_waits_for_nothing_but_a_worker() -> None:
     story = running_execution(schedule_activity("a"))
 
-    assert activity_task.next_deadline(story.activity("a")) is None
+    assert activity_task.next_deadline(story.activity("a"), False) is None

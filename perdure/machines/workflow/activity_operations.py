@@ -7,8 +7,6 @@ is not stopped: its heartbeats tell it.
 
 from __future__ import annotations
 
-import json
-
 from perdure.api import activity as activities
 from perdure.api import command as commands
 from perdure.api import common, enums, taskqueue
@@ -16,7 +14,7 @@ from perdure.api.times import duration_ns, duration_of
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound
 from perdure.machines import queue_names, retry
 from perdure.machines.env import Env
-from perdure.machines.workflow import activity_task
+from perdure.machines.workflow import activity_task, pause_info
 from perdure.machines.workflow.commands.activity import check_names, timeouts_of
 from perdure.machines.workflow.commands.batch import CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -28,12 +26,10 @@ from perdure.machines.workflow.operator_inputs import (
     UnpauseActivity,
     UpdateActivityOptions,
 )
-from perdure.machines.workflow.run_operations import ActivityPause
+from perdure.machines.workflow.run_operations import Pause
 from perdure.machines.workflow.target import find_running
 
 NO_SUCH_ACTIVITY = "Can't find pending activity with such ID. Invalid activityID or activity already completed"
-PAUSE_INFO = "TemporalPauseInfo"
-"""The search attribute that says what of a run is paused."""
 
 Options = activities.ActivityOptions
 
@@ -41,7 +37,7 @@ Options = activities.ActivityOptions
 def paused(step: Step, verb: PauseActivity) -> None:
     """PauseActivity: attempts that wait are held back, one that runs is told by its heartbeats."""
     draft, chosen = _chosen(step, verb.run_id, verb.selection)
-    pause = ActivityPause(draft.env.now, verb.identity, verb.reason, verb.request_id)
+    pause = Pause(draft.env.now, verb.identity, verb.reason, verb.request_id)
     for pending in chosen:
         if pending.pause is not None:
             if pending.pause.request_id == verb.request_id:
@@ -53,7 +49,7 @@ def paused(step: Step, verb: PauseActivity) -> None:
             changed.stamp += 1
             changed.offered = False
         activity_task.replace(draft, pending, changed)
-    _show_pauses(draft)
+    pause_info.show(draft)
 
 
 def unpaused(step: Step, verb: UnpauseActivity) -> None:
@@ -72,7 +68,7 @@ def unpaused(step: Step, verb: UnpauseActivity) -> None:
         if not changed.started_time:
             _reschedule(draft, changed, draft.env.now + _jitter(draft.env, verb.jitter))
         activity_task.replace(draft, pending, changed)
-    _show_pauses(draft)
+    pause_info.show(draft)
 
 
 def reset(step: Step, verb: ResetActivity) -> None:
@@ -96,7 +92,7 @@ def reset(step: Step, verb: ResetActivity) -> None:
             if not changed.started_time:
                 _reschedule(draft, changed, draft.env.now + _jitter(draft.env, verb.jitter))
         activity_task.replace(draft, pending, changed)
-    _show_pauses(draft)
+    pause_info.show(draft)
 
 
 def options_updated(step: Step, verb: UpdateActivityOptions) -> Options:
@@ -177,25 +173,6 @@ def _next_time(pending: Activity) -> int:
     if maximum and (interval <= 0 or interval > maximum):
         interval = maximum
     return pending.last_attempt_complete_time + interval if interval > 0 else pending.scheduled_time
-
-
-def _show_pauses(draft: RunDraft) -> None:
-    """Keep the search attribute in step with what is paused: one entry per activity type."""
-    types = sorted({a.activity_type for a in draft.execution.activities.values() if a.pause is not None})
-    stored = draft.execution.search_attributes.get(PAUSE_INFO)
-    if not types and stored is None:
-        return
-    if not types:
-        draft.put_search_attribute(PAUSE_INFO, None)
-        return
-    entries = [f"property:activityType={name}" for name in types]
-    payload = common.Payload(
-        metadata={"encoding": b"json/plain", "type": b"KeywordList"},
-        data=json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode(),
-    )
-    body = payload.SerializeToString(deterministic=True)
-    if body != stored:
-        draft.put_search_attribute(PAUSE_INFO, body)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

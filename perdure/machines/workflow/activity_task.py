@@ -53,15 +53,15 @@ _TIMEOUT_NAMES: dict[int, str] = {
 # -- deadlines and offers ----------------------------------------------------------------------------------------------
 
 
-def next_deadline(pending: Activity) -> int | None:
+def next_deadline(pending: Activity, held: bool) -> int | None:
     """When `due` must look at this activity next (ns since the epoch): to offer it, else for its earliest timeout.
 
-    A paused activity is neither offered nor timed out (semantics 5.7).
+    A paused activity is neither offered nor timed out (semantics 5.7), one of a paused run (`held`) is not offered.
     """
     if pending.pause is not None:
         return None
     timeout = _next_timeout(pending)
-    if pending.started_time or pending.offered:
+    if pending.started_time or pending.offered or held:
         return timeout[0] if timeout is not None else None
     return min(pending.scheduled_time, timeout[0]) if timeout is not None else pending.scheduled_time
 
@@ -128,7 +128,7 @@ def offer_owed(step: Step, draft: RunDraft) -> None:
     Looks at the due end of `owed` only, and rids it of entries whose attempt has started or been superseded.
     """
     execution = draft.execution
-    if not execution.running:
+    if not execution.running or execution.paused:
         return
     heap = execution.owed
     kept: list[tuple[int, int]] = []
@@ -173,20 +173,25 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
             draft.deadline(timeout[0], ACTIVITY, scheduled_event_id)
             return False
         recorded = _time_out(draft, pending, timeout[1])
-    elif not pending.started_time and not pending.offered and pending.scheduled_time <= now:
+    elif _to_offer(execution, pending, now):
         offer(step, draft, pending)
     after = execution.activities.get(scheduled_event_id)
-    following = next_deadline(after) if after is not None else None
+    following = next_deadline(after, execution.paused) if after is not None else None
     if following is not None:
         draft.deadline(following, ACTIVITY, scheduled_event_id)
     return recorded
 
 
+def _to_offer(execution: Execution, pending: Activity, now: int) -> bool:
+    return not pending.started_time and not pending.offered and not execution.paused and pending.scheduled_time <= now
+
+
 def replace(draft: RunDraft, old: Activity, new: Activity) -> None:
     """Store the changed activity; a deadline that came nearer gets an entry, one that moved away has an early one."""
     draft.put_activity(new)
-    before = next_deadline(old)
-    after = next_deadline(new)
+    held = draft.execution.paused
+    before = next_deadline(old, held)
+    after = next_deadline(new, held)
     if after is not None and (before is None or after < before):
         draft.deadline(after, ACTIVITY, new.scheduled_event_id)
 

@@ -95,7 +95,7 @@ def settle(execution: Execution) -> None:
         entry = execution.deadlines
         if entry.kind == ACTIVITY:
             pending = execution.activities.get(entry.key)
-            due = activity_task.next_deadline(pending) if pending is not None else None
+            due = activity_task.next_deadline(pending, execution.paused) if pending is not None else None
             if due is not None and due <= entry.when:
                 break
             execution.deadlines = pop(entry)
@@ -121,7 +121,7 @@ def durable_alarm(execution: Execution) -> int:
     calls = due_since(execution) if execution.calls else NEVER
     if not execution.running:
         return calls if execution.calls else deletion.due(execution)
-    owed = execution.owed.when if execution.owed is not None else NEVER
+    owed = execution.owed.when if execution.owed is not None and not execution.paused else NEVER
     task = execution.task
     if task is not None and task.speculative:
         # Such an owner finds no task at all.
@@ -133,7 +133,8 @@ def _common(execution: Execution, task: WorkflowTask | None) -> int:
     alarm = execution.deadlines.when if execution.deadlines is not None else NEVER
     if execution.info.run_expiration:
         alarm = min(alarm, execution.info.run_expiration)
-    if task is None and not execution.awaits_parent and workflow_task.in_backoff(execution):
+    waits = task is None and not execution.awaits_parent and not execution.paused
+    if waits and workflow_task.in_backoff(execution):
         alarm = min(alarm, execution.info.execution_time)
     return alarm
 

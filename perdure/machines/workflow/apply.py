@@ -19,6 +19,8 @@ from perdure.machines.workflow.execution import (
     COMPLETED,
     CONTINUED_AS_NEW,
     FAILED,
+    PAUSED,
+    RUNNING,
     TERMINATED,
     TIMED_OUT,
     Timer,
@@ -27,6 +29,7 @@ from perdure.machines.workflow.info_changes import with_priority
 from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, PendingUpdate
 from perdure.machines.workflow.recorded_activity import activity_of
+from perdure.machines.workflow.run_operations import Pause
 
 if TYPE_CHECKING:
     from perdure.machines.workflow.draft import RunDraft
@@ -227,6 +230,24 @@ def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     draft.execution.start_linked = bool(event.links)
 
 
+def _paused(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_paused_event_attributes
+    pause = Pause(timestamp_ns(event.event_time), attributes.identity, attributes.reason, attributes.request_id)
+    _set_pause(draft, pause, PAUSED)
+
+
+def _unpaused(draft: RunDraft, event: history.HistoryEvent) -> None:
+    _set_pause(draft, None, RUNNING)
+
+
+def _set_pause(draft: RunDraft, pause: Pause | None, status: int) -> None:
+    operations = draft.execution.operations.copy()
+    operations.pause = pause
+    draft.execution.operations = operations
+    draft.execution.status = status
+    draft.visibility = True
+
+
 def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
     """Buffered, the event is applied before it has an id, and once more when it gets one."""
     request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
@@ -318,6 +339,8 @@ _HANDLERS: dict[int, Callable[[RunDraft, history.HistoryEvent], None]] = {
     ),
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: _signaled,
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED: _paused,
+    enums.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED: _unpaused,
     enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _search_attributes_upserted,
     enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: _properties_modified,
     enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: _update_admitted,

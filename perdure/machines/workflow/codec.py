@@ -41,7 +41,7 @@ from perdure.machines.workflow.kin_rows import (
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
-from perdure.machines.workflow.run_operations import ActivityPause
+from perdure.machines.workflow.run_operations import decode_pause, encode_pause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 
 FORMAT = 1
@@ -376,7 +376,7 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     if not execution.running:
         return
     for activity in activities:
-        due = activity_task.next_deadline(activity)
+        due = activity_task.next_deadline(activity, execution.paused)
         if due is not None:
             execution.deadlines = push(execution.deadlines, due, ACTIVITY, activity.scheduled_event_id)
         if not activity.started_time and activity.pause is None:
@@ -522,15 +522,13 @@ def _activity_tuple(a: Activity) -> tuple[object, ...]:
 
 def _operated_tuple(a: Activity) -> tuple[object, ...] | None:
     """What operators did to an activity; None for the many that are left alone."""
-    pause = a.pause
-    if pause is None and not a.activity_reset and not a.reset_heartbeats and not a.original_options:
+    if a.pause is None and not a.activity_reset and not a.reset_heartbeats and not a.original_options:
         return None
-    paused = None if pause is None else (pause.time, pause.identity, pause.reason, pause.request_id)
-    return (paused, a.activity_reset, a.reset_heartbeats, a.original_options)
+    return (encode_pause(a.pause), a.activity_reset, a.reset_heartbeats, a.original_options)
 
 
 def _operated(activity: Activity, f: Any) -> None:
-    activity.pause = None if f[0] is None else ActivityPause(*f[0])
+    activity.pause = decode_pause(f[0])
     activity.activity_reset, activity.reset_heartbeats, activity.original_options = f[1:4]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from perdure.api import command as commands
 from perdure.api import enums, failure, failures, history, workflowservice
-from perdure.errors import InvalidArgument, NotFound, ServiceError
+from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
 from perdure.machines.workflow.commands import (
@@ -76,6 +76,8 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     execution = find(step, report.run_id)
     task = workflow_task.matching_task(execution, report.token)
     request = report.request
+    if execution.paused and request.force_create_new_workflow_task:
+        raise FailedPrecondition("Workflow is paused and force create new workflow task is not allowed.")
     check_sequence(request)
     draft = step.edit(execution)
     if _heartbeat_expired(draft, task, request):
@@ -236,7 +238,7 @@ def _terminate(step: Step, draft: RunDraft, reason: str) -> None:
 def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:
     """Activities that the worker takes with the answer, unless the batch cancelled them or closed the run."""
     started: list[ActivityDelivery] = []
-    if not batch.execution.running:
+    if not batch.execution.running or batch.execution.paused:
         return ()
     for scheduled_event_id in batch.eager:
         pending = batch.execution.activities.get(scheduled_event_id)
@@ -245,7 +247,7 @@ def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:
         identity = batch.request.identity
         started.append(activity_task.start_attempt(batch.draft, pending, batch.env.request_id(), identity))
         # It was never offered, so no entry stands for its timeouts from the start yet.
-        due = activity_task.next_deadline(batch.execution.activities[scheduled_event_id])
+        due = activity_task.next_deadline(batch.execution.activities[scheduled_event_id], held=False)
         if due is not None:
             batch.draft.deadline(due, ACTIVITY, scheduled_event_id)
     return tuple(started)
@@ -256,7 +258,7 @@ def _schedule_next(batch: Batch, task: WorkflowTask) -> WorkflowTaskDelivery | N
     draft = batch.draft
     execution = draft.execution
     request = batch.request
-    if not execution.running:
+    if not execution.running or execution.paused:
         return None
     if not (request.force_create_new_workflow_task or batch.force_task or draft.has_buffered):
         return _carry_updates(draft, request)

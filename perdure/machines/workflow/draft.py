@@ -68,6 +68,15 @@ NEVER_BUFFERED = frozenset(
 )
 """Event types that get their id at once (semantics 0.3); all others wait for a flush."""
 
+IGNORED_BY_WORKERS = frozenset(
+    (
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED,
+    )
+)
+"""Event types that tell a worker nothing it must know."""
+
 CHILD_CLOSED = frozenset(
     (
         enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
@@ -153,7 +162,7 @@ class RunDraft:
         event.event_time.seconds = seconds
         event.event_time.nanos = nanos
         getattr(event, _FIELD[event_type]).CopyFrom(attributes)
-        if event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
+        if event_type in IGNORED_BY_WORKERS:
             event.worker_may_ignore = True
         if links:
             event.links.extend(links)

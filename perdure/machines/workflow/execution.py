@@ -24,7 +24,7 @@ from perdure.machines.workflow.pending_task import WorkflowTask as WorkflowTask
 from perdure.machines.workflow.pending_update import PendingUpdate
 from perdure.machines.workflow.reset_points import ResetPoint
 from perdure.machines.workflow.run_info import RunInfo as RunInfo
-from perdure.machines.workflow.run_operations import NOTHING, ActivityPause, RunOperations
+from perdure.machines.workflow.run_operations import NOTHING, Pause, RunOperations
 
 RUNNING = 1
 """Statuses are `enums.WorkflowExecutionStatus` numbers."""
@@ -34,6 +34,8 @@ CANCELED = 4
 TERMINATED = 5
 CONTINUED_AS_NEW = 6
 TIMED_OUT = 7
+PAUSED = 8
+"""Open, but nothing is dispatched."""
 
 
 @final
@@ -116,7 +118,7 @@ class Activity:
         self.heartbeat_time: int = 0
         self.cancel_requested: bool = False
         self.cancel_request_event_id: int = 0
-        self.pause: ActivityPause | None = None
+        self.pause: Pause | None = None
         self.activity_reset: bool = False
         """The attempt on the worker was reset: its heartbeats say so."""
         self.reset_heartbeats: bool = False
@@ -354,8 +356,13 @@ class Execution:
 
     @property
     def running(self) -> bool:
-        """Whether the run is open."""
-        return self.status == RUNNING
+        """Whether the run is open, paused or not."""
+        return self.status == RUNNING or self.status == PAUSED
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is open and nothing of it is dispatched (semantics 7.6)."""
+        return self.status == PAUSED
 
     def fork(self) -> Execution:
         """A draft of this state: a shallow copy, since nothing below is ever changed in place."""

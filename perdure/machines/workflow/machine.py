@@ -30,6 +30,7 @@ from perdure.machines.workflow import (
     offers,
     options,
     outbound,
+    pause,
     queries,
     reset,
     signals,
@@ -76,9 +77,11 @@ from perdure.machines.workflow.inputs import (
 )
 from perdure.machines.workflow.operator_inputs import (
     Delete,
+    Pause,
     PauseActivity,
     Reset,
     ResetActivity,
+    Unpause,
     UnpauseActivity,
     UpdateActivityOptions,
     UpdateOptions,
@@ -118,6 +121,8 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     UnpauseActivity: activity_operations.unpaused,
     ResetActivity: activity_operations.reset,
     Delete: deletion.deleted,
+    Pause: pause.paused,
+    Unpause: pause.unpaused,
     Reset: reset.reset,
     UpdateOptions: options.updated,
     UpdateActivityOptions: activity_operations.options_updated,

@@ -30,6 +30,8 @@ def make(step: Step, draft: RunDraft) -> None:
         offered.offered = True
         execution.task = offered
         step.effects.append(_offer_of(step.key, execution, offered))
+    if execution.paused:
+        return
     for kind, key in list(draft.touched):
         if kind == PART_ACTIVITY and isinstance(key, int):
             pending = execution.activities.get(key)

@@ -126,6 +126,32 @@ class UpdateOptions(Input):
 
 
 @final
+class Pause(Input):
+    """PauseWorkflowExecution (semantics 7.6)."""
+
+    __slots__ = ("identity", "reason", "request_id")
+
+    def __init__(self, run_id: str, identity: str, reason: str, request_id: str) -> None:
+        super().__init__(run_id)
+        self.identity = identity
+        self.reason = reason
+        self.request_id = request_id
+
+
+@final
+class Unpause(Input):
+    """UnpauseWorkflowExecution (semantics 7.6)."""
+
+    __slots__ = ("identity", "reason", "request_id")
+
+    def __init__(self, run_id: str, identity: str, reason: str, request_id: str) -> None:
+        super().__init__(run_id)
+        self.identity = identity
+        self.reason = reason
+        self.request_id = request_id
+
+
+@final
 class Reset(Input):
     """ResetWorkflowExecution (semantics 7.4); the outcome is the new run's id. `excluded` are
     `enums.ResetReapplyExcludeType` numbers.

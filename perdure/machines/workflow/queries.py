@@ -28,6 +28,8 @@ def asked(step: Step, ask: Query) -> QueryRejected | QueryDirect | QueryBuffered
     execution = find(step, ask.run_id)
     if rejected(execution, ask.reject_condition):
         return QueryRejected(execution.status)
+    if execution.paused:
+        return QueryRejected(execution.status)
     completed_any = execution.last_completed_started_event_id > 0
     if not execution.running and not completed_any:
         raise WorkflowNotReady("Workflow execution closed before WorkflowTaskStarted event")

@@ -9,8 +9,8 @@ from typing import Any, final
 
 
 @final
-class ActivityPause:
-    """By whom and why an activity was paused (semantics 5.7); `time` in ns since the epoch."""
+class Pause:
+    """By whom and why an activity or a run was paused (semantics 5.7, 7.6); `time` in ns since the epoch."""
 
     __slots__ = ("identity", "reason", "request_id", "time")
 
@@ -26,10 +26,11 @@ class RunOperations:
     """`deleting`: the run is to be removed. `reclaimed` > 0: its history is going, nobody may see it any more.
 
     `reset_run_id` is the run that was made from this one by a reset, `reset_time` (ns since the epoch) when this run
-    was made by one, `original_start_time` when the first of them began.
+    was made by one, `original_start_time` when the first of them began. `pause` is recorded state: it stays when a
+    paused run closes.
     """
 
-    __slots__ = ("deleting", "original_start_time", "reclaimed", "reset_run_id", "reset_time")
+    __slots__ = ("deleting", "original_start_time", "pause", "reclaimed", "reset_run_id", "reset_time")
 
     def __init__(
         self,
@@ -38,22 +39,34 @@ class RunOperations:
         reset_run_id: str = "",
         reset_time: int = 0,
         original_start_time: int = 0,
+        pause: Pause | None = None,
     ) -> None:
         self.deleting = deleting
         self.reclaimed = reclaimed
         self.reset_run_id = reset_run_id
         self.reset_time = reset_time
         self.original_start_time = original_start_time
+        self.pause = pause
 
     def copy(self) -> RunOperations:
         """A copy to change before it replaces this one."""
         return RunOperations(
-            self.deleting, self.reclaimed, self.reset_run_id, self.reset_time, self.original_start_time
+            self.deleting, self.reclaimed, self.reset_run_id, self.reset_time, self.original_start_time, self.pause
         )
 
 
 NOTHING = RunOperations()
 """What nearly every run has."""
+
+
+def encode_pause(pause: Pause | None) -> object | None:
+    """The stored form of a pause."""
+    return None if pause is None else (pause.time, pause.identity, pause.reason, pause.request_id)
+
+
+def decode_pause(stored: Any) -> Pause | None:
+    """A pause from its stored form."""
+    return None if stored is None else Pause(*stored)
 
 
 def encode(operations: RunOperations) -> object | None:
@@ -66,9 +79,13 @@ def encode(operations: RunOperations) -> object | None:
         operations.reset_run_id,
         operations.reset_time,
         operations.original_start_time,
+        encode_pause(operations.pause),
     )
 
 
 def decode(stored: Any) -> RunOperations:
     """The value of a stored section."""
-    return RunOperations(*stored)
+    operations = RunOperations(*stored[:5])
+    # Stored before runs could be paused, it ends here.
+    operations.pause = decode_pause(stored[5]) if len(stored) > 5 else None
+    return operations

@@ -55,6 +55,8 @@ def admit(step: Step, execution: Execution, ask: AdmitUpdate) -> UpdatePending |
         if known is None:
             raise NotFound(ALREADY_COMPLETED)
         return known
+    if execution.paused:
+        raise FailedPrecondition("Workflow is paused. Cannot update the workflow.")
     if execution.task_attempt >= FAILING_FROM_ATTEMPT:
         raise WorkflowNotReady("Unable to perform workflow execution update due to Workflow Task in failed state.")
     task = execution.task

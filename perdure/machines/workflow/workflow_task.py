@@ -37,14 +37,19 @@ SPECULATIVE_SCHEDULE_TO_START = 5_000_000_000
 PROBLEMS_REPORTED_FROM = 5
 """So many failures in a row set TemporalReportedProblems (semantics 3.7)."""
 REPORTED_PROBLEMS = "TemporalReportedProblems"
+NO_FAULT = (
+    enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+    enums.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED,
+)
+"""Causes of which no worker is guilty."""
 
 
 def schedule_if_needed(step: Step, draft: RunDraft) -> None:
-    """Schedule a normal workflow task unless one is pending or the run is closed (semantics 3.2), or is a child that
-    its parent has not recorded yet.
+    """Schedule a normal workflow task unless one is pending or the run is closed (semantics 3.2) or paused, or is a
+    child that its parent has not recorded yet.
     """
     execution = draft.execution
-    if execution.running and execution.task is None and not execution.awaits_parent:
+    if execution.running and not execution.paused and execution.task is None and not execution.awaits_parent:
         schedule(draft)
 
 
@@ -373,7 +378,7 @@ def fail(
     _ended_badly(draft, task)
     if cause == enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
         execution.close_attempted = True
-    if cause != enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND:
+    if cause not in NO_FAULT:
         _report_problem(draft, "WorkflowTaskFailed", "WorkflowTaskFailedCause" + cause_name(cause))
 
 

@@ -8,12 +8,12 @@ the `tzdata` package once per zone. Times are ns since the epoch.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import final
-from zoneinfo import ZoneInfo
 
-SECOND = 1_000_000_000
+from perdure.machines.zones import SECOND, UnknownZone, go_duration, instant_of, local, zone_named
+
 YEARS_AHEAD_MAX = 5
 """A schedule that names no time within so many years names none."""
 _STAR = 1 << 63
@@ -42,17 +42,6 @@ _DESCRIPTORS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "μs": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND,
-    "m": 60 * SECOND,
-    "h": 3600 * SECOND,
-}
-_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 class BadSchedule(Exception):
@@ -97,34 +86,17 @@ def parse(text: str) -> Schedule:
 
 
 def _zone(name: str) -> tzinfo:
-    if name in ("", "UTC", "Local"):
-        return UTC
     try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
+        return zone_named(name)
+    except UnknownZone as error:
         raise BadSchedule(f"provided bad location {name}") from error
 
 
 def _duration(text: str) -> int:
-    """A Go duration like 1h30m, in ns."""
-    sign = -1 if text.startswith("-") else 1
-    body = text.lstrip("+-") if text[:1] in ("+", "-") else text
-    if body == "0":
-        return 0
-    position = 0
-    total = 0
-    while position < len(body):
-        match = _DURATION.match(body, position)
-        if match is None:
-            raise BadSchedule(f"failed to parse duration @every {text}")
-        number, unit = match.groups()
-        whole, _, fraction = number.partition(".")
-        scale = _UNITS[unit]
-        total += int(whole or "0") * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
-        position = match.end()
-    if not body:
+    found = go_duration(text)
+    if found is None:
         raise BadSchedule(f"failed to parse duration @every {text}")
-    return sign * total
+    return found
 
 
 def _field(text: str, first: int, last: int, names: dict[str, int]) -> int:
@@ -190,13 +162,13 @@ def _search(schedule: Schedule, start: int) -> int | None:
     zone = schedule.zone
     instant = start
     floored = False
-    last_year = _local(instant, zone).year + YEARS_AHEAD_MAX
+    last_year = local(instant, zone).year + YEARS_AHEAD_MAX
     while True:
-        moment = _local(instant, zone)
+        moment = local(instant, zone)
         if moment.year > last_year:
             return None
         if not schedule.months >> moment.month & 1:
-            instant = _instant(moment.year, moment.month + 1, 1, 0, 0, zone)
+            instant = instant_of(moment.year, moment.month + 1, 1, 0, 0, 0, zone)
             floored = True
             continue
         if not _day_matches(schedule, moment):
@@ -205,7 +177,7 @@ def _search(schedule: Schedule, start: int) -> int | None:
             continue
         if not schedule.hours >> moment.hour & 1:
             if not floored:
-                instant = _instant(moment.year, moment.month, moment.day, moment.hour, 0, zone)
+                instant = instant_of(moment.year, moment.month, moment.day, moment.hour, 0, 0, zone)
                 floored = True
             instant += 3600
             continue
@@ -231,31 +203,11 @@ def _day_matches(schedule: Schedule, moment: datetime) -> bool:
 def _next_day(moment: datetime, floored: bool, zone: tzinfo) -> int:
     """The start of the next day; where a change of the clock moves midnight, the reference's way of getting back."""
     hour = moment.hour if floored else 0
-    instant = _instant(moment.year, moment.month, moment.day + 1, hour, 0, zone)
-    hour = _local(instant, zone).hour
+    instant = instant_of(moment.year, moment.month, moment.day + 1, hour, 0, 0, zone)
+    hour = local(instant, zone).hour
     if hour > 12:
         return instant + (24 - hour) * 3600
     return instant - hour * 3600
-
-
-def _local(instant: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(instant, zone)
-
-
-def _instant(year: int, month: int, day: int, hour: int, minute: int, zone: tzinfo) -> int:
-    """Seconds since the epoch of a local time, months and days overflowing; in a gap or a fold, as Go's `time.Date`."""
-    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
-    plain = datetime(year, month, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour, minutes=minute)
-    unix = int(plain.timestamp())
-    offset = _offset(unix, zone)
-    if offset and _offset(unix - offset, zone) != offset:
-        offset = _offset(unix - offset, zone)
-    return unix - offset
-
-
-def _offset(instant: int, zone: tzinfo) -> int:
-    found = _local(instant, zone).utcoffset()
-    return 0 if found is None else int(found.total_seconds())
 
 
 def backoff(schedule: Schedule, scheduled: int, now: int) -> int | None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from perdure.machines.cron import SECOND, BadSchedule, backoff, next_time, parse
+from perdure.machines.cron import BadSchedule, backoff, next_time, parse
+from perdure.machines.zones import SECOND
 
 
 def ns(text: str) -> int:

@@ -1,0 +1,1 @@
+"""Schedules: what their specs say, and the machine that starts workflows by them (semantics 13)."""

@@ -116,9 +116,13 @@ class _Reading:
         return await services.engine.wait_history(self._key, run_id, next_event_id, max(0.0, wait_s))
 
     async def close_event(self) -> Message | bytes:
-        """Nothing until the run is closed, then its last event alone."""
+        """Nothing until the run is closed, then its last event alone.
+
+        Who does not wait gets the last event of a paused run too: the CLI asks so whenever a run is not "running".
+        """
         token = self._token
-        if token.running:
+        paused = self._execution is not None and self._execution.paused
+        if token.running and (self._request.wait_new_event or not paused):
             return self._answer(b"", token if self._request.wait_new_event else None)
         page = await read_page(self._services, token.branches, token.next_event_id - 1, token.next_event_id, 1)
         return self._answer(self._for_client(page.body), None)

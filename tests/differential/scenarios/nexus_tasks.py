@@ -45,7 +45,10 @@ def answers_to_nothing(s: Script) -> None:
             rpc.RespondNexusTaskFailedRequest(namespace=NAMESPACE, task_token=token),
             rpc.RespondNexusTaskFailedResponse,
         )
-    for failed in (Failure(message="odd"), Failure(nexus_handler_failure_info=NexusHandlerFailureInfo(type="INTERNAL"))):
+    for failed in (
+        Failure(message="odd"),
+        Failure(nexus_handler_failure_info=NexusHandlerFailureInfo(type="INTERNAL")),
+    ):
         s.call(
             rpc.RespondNexusTaskFailedRequest(namespace=NAMESPACE, task_token=other, failure=failed),
             rpc.RespondNexusTaskFailedResponse,

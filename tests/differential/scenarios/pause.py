@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from temporalio.api.enums.v1 import QueryRejectCondition, WorkflowIdConflictPolicy
+from temporalio.api.enums.v1 import HistoryEventFilterType, QueryRejectCondition, WorkflowIdConflictPolicy
 from temporalio.api.workflowservice import v1 as rpc
 
 from .. import update_values
@@ -287,3 +287,12 @@ def transient(s: Script) -> None:
     _unpause(s)
     s.poll()
     s.history()
+
+
+def close_event(s: Script) -> None:
+    """Who asks for the close without waiting gets the last event of a paused run."""
+    s.start()
+    closing = HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
+    s.history(history_event_filter_type=closing)
+    _pause(s)
+    s.history(history_event_filter_type=closing)

@@ -7,7 +7,7 @@ from typing import Final
 from perdure.api import enums, workflowservice
 from perdure.api.times import duration_of, timestamp_of
 from perdure.clock import SECOND
-from perdure.machines.workflow import reset_points
+from perdure.machines.workflow import overrides, reset_points
 from perdure.machines.workflow.activity_task import pending_info
 from perdure.machines.workflow.execution import Execution
 
@@ -93,6 +93,10 @@ def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecut
     if execution.worker_stamp is not None:
         shown.most_recent_worker_version_stamp.SetInParent()
         shown.most_recent_worker_version_stamp.MergeFromString(execution.worker_stamp)
+    if execution.override is not None:
+        shown.versioning_info.SetInParent()
+        if execution.override:
+            shown.versioning_info.versioning_override.CopyFrom(overrides.shown(execution.override))
     if info.priority:
         shown.priority.MergeFromString(info.priority)
     if execution.close_time:

@@ -1,7 +1,6 @@
 """From a start request to the machine's input: checks in Temporal's order and defaults (semantics 2.1). No I/O.
 
-What is not built yet is refused with UNIMPLEMENTED, never ignored: completion callbacks, versioning
-overrides, time skipping.
+What is not built yet is refused, never ignored: completion callbacks, overrides to versions, time skipping.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from perdure.frontend import validate
 from perdure.frontend.command_inputs import command_namespace
 from perdure.frontend.services import Call, Services
 from perdure.machines import cron
+from perdure.machines.workflow import overrides
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.inputs import Signal, Start
 from perdure.visibility import attributes
@@ -145,7 +145,7 @@ def _not_built(request: Any) -> None:
     if request.HasField("time_skipping_config"):
         raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
     if request.HasField("versioning_override"):
-        raise Unimplemented("VersioningOverride is not implemented")
+        overrides.check(request.versioning_override, request.task_queue.name)
 
 
 def search_attributes(services: Services, call: Call, request: Any) -> dict[str, bytes]:
@@ -276,6 +276,7 @@ _MESSAGE_FIELDS = (
     "header",
     "workflow_start_delay",
     "user_metadata",
+    "versioning_override",
     "priority",
 )
 

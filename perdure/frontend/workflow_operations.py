@@ -41,6 +41,8 @@ async def update_workflow_execution_options(
                 f'error parsing UpdateMask: proto: invalid path "{path}" for message "{options.DESCRIPTOR.full_name}"'
             )
     validate.priority(options.priority)
+    if options.HasField("time_skipping_config"):
+        raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
     if target.run_id and not validate.is_uuid(target.run_id):
         raise InvalidArgument("RunId is not valid UUID.")
     outcome = await services.engine.submit(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perdure.api import common, workflow
-from perdure.errors import NotFound, Unimplemented
-from perdure.machines.workflow import codec
+from perdure.errors import FailedPrecondition, NotFound
+from perdure.machines.workflow import codec, overrides
 from perdure.machines.workflow.operator_inputs import UpdateOptions
 from tests.machines.builders import Story, complete_workflow, running_execution
 
@@ -35,12 +35,27 @@ def test_no_change_leaves_no_event() -> None:
     assert story.told(2) == []
 
 
-def test_an_override_is_refused_not_ignored() -> None:
+def test_an_override_to_a_version_that_no_queue_has_is_refused() -> None:
     story = running_execution()
     options = workflow.WorkflowExecutionOptions()
-    options.versioning_override.auto_upgrade = True
-    with pytest.raises(Unimplemented):
+    options.versioning_override.pinned.behavior = workflow.VersioningOverride.PINNED_OVERRIDE_BEHAVIOR_PINNED
+    options.versioning_override.pinned.version.deployment_name = "d"
+    options.versioning_override.pinned.version.build_id = "b"
+    with pytest.raises(FailedPrecondition, match="Pinned version 'd:b' is not present"):
         update(story, options, "versioning_override")
+
+
+def test_an_override_is_stored_and_leaves_with_its_search_attribute() -> None:
+    story = Story().start()
+    options = workflow.WorkflowExecutionOptions()
+    options.versioning_override.auto_upgrade = True
+    update(story, options, "versioning_override")
+    loaded = codec.decode_run(codec.encode_run(story.execution), 1, 0, [])
+    assert loaded.override == options.versioning_override.SerializeToString()
+    assert overrides.BEHAVIOR in loaded.search_attributes
+    update(story, workflow.WorkflowExecutionOptions(), "versioning_override")
+    assert story.execution.override == b""
+    assert overrides.BEHAVIOR not in story.execution.search_attributes
 
 
 def test_a_closed_run_keeps_its_options() -> None:

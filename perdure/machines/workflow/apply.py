@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from perdure.api import common, enums, history
+from perdure.api import common, enums, history, workflow
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines.deadlines import TIMER
-from perdure.machines.workflow import request_ids, reset_points
+from perdure.machines.workflow import overrides, request_ids, reset_points
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import (
     CANCELED,
@@ -218,16 +218,18 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
 def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> None:
     held = draft.execution.search_attributes.get(reset_points.BUILD_IDS)
     before = reset_points.build_ids(held)
-    after = reset_points.build_ids_after(before, stamp)
+    after = reset_points.build_ids_after(before, stamp, bool(draft.execution.override))
     if after != before:
         kept = reset_points.fitting(after, draft.env.limits.search_attribute_value_size)
-        draft.put_search_attribute(reset_points.BUILD_IDS, reset_points.keyword_list(kept))
+        draft.put_search_attribute(reset_points.BUILD_IDS, reset_points.keyword_list(kept) if kept else None)
 
 
 def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     attributes = event.workflow_execution_started_event_attributes
     draft.execution.reset_points = reset_points.inherited(attributes, timestamp_ns(event.event_time))
     draft.execution.start_linked = bool(event.links)
+    if attributes.HasField("versioning_override"):
+        _set_override(draft, attributes.versioning_override)
 
 
 def _paused(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -256,6 +258,18 @@ def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
     attributes = event.workflow_execution_options_updated_event_attributes
     if attributes.HasField("priority"):
         draft.execution.info = with_priority(draft.execution.info, attributes.priority.SerializeToString())
+    if attributes.HasField("versioning_override"):
+        _set_override(draft, attributes.versioning_override)
+    elif attributes.unset_versioning_override and draft.execution.override:
+        draft.execution.override = b""
+        draft.put_search_attribute(overrides.BEHAVIOR, None)
+        _note_build(draft, None)
+
+
+def _set_override(draft: RunDraft, override: workflow.VersioningOverride) -> None:
+    draft.execution.override = override.SerializeToString()
+    draft.put_search_attribute(overrides.BEHAVIOR, overrides.behavior_payload())
+    _note_build(draft, None)
 
 
 def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:

@@ -237,6 +237,7 @@ class Execution:
         "new_run_id",
         "next_event_id",
         "operations",
+        "override",
         "owed",
         "parts_spilled",
         "queries",
@@ -321,6 +322,8 @@ class Execution:
         """Updates on their way, in order of admission. Only those that are in history (accepted, or admitted by an
         event) are recorded and stored; the others, and everybody who waits, are volatile.
         """
+        self.override: bytes | None = None
+        """Serialized `VersioningOverride`, b"" once it was taken away."""
         self.update_count: int = 0
         """Updates completed so far."""
         self.completed_updates: Map[str, int] = Map()
@@ -401,6 +404,7 @@ class Execution:
         other.request_ids = self.request_ids
         other.start_linked = self.start_linked
         other.updates = self.updates
+        other.override = self.override
         other.update_count = self.update_count
         other.completed_updates = self.completed_updates
         other.signal_ids = self.signal_ids

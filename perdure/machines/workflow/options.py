@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from perdure.api import common, enums, history, workflow
-from perdure.errors import InvalidArgument, Unimplemented
+from perdure.errors import InvalidArgument
+from perdure.machines.workflow import overrides, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.operator_inputs import UpdateOptions
@@ -16,27 +17,40 @@ _BAD = "error applying update_options: "
 def updated(step: Step, verb: UpdateOptions) -> Options:
     """Merge, and write an event if that changes anything; a waiting workflow task moves to its new priority."""
     execution = find_running(step, verb.run_id)
-    before = _options(execution)
-    after = _merged(before, verb)
-    if after.HasField("versioning_override"):
-        raise Unimplemented("VersioningOverride is not implemented")
-    if after.HasField("time_skipping_config"):
-        raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
-    if after == before:
-        return after
-    draft = step.edit(execution)
-    attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes(
-        unset_versioning_override=True, identity=verb.identity
-    )
-    if after.HasField("priority"):
-        attributes.priority.CopyFrom(after.priority)
-    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes)
-    _offer_again(draft)
+    if verb.options.HasField("versioning_override"):
+        overrides.check_update(execution, verb.options.versioning_override)
+    after = change(execution, verb)
+    if after != options_of(execution):
+        record(step.edit(execution), after, verb.identity)
     return after
 
 
-def _options(execution: Execution) -> Options:
+def change(execution: Execution, verb: UpdateOptions) -> Options:
+    """The run's options with what the mask names replaced."""
+    return _merged(options_of(execution), verb)
+
+
+def record(draft: RunDraft, after: Options, identity: str) -> None:
+    """Write the event; what waits for a worker goes where the options say now."""
+    attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes(identity=identity)
+    if after.HasField("versioning_override"):
+        attributes.versioning_override.CopyFrom(overrides.newer_form(after.versioning_override))
+    else:
+        attributes.unset_versioning_override = True
+    if after.HasField("priority"):
+        attributes.priority.CopyFrom(after.priority)
+    behavior = draft.execution.override or b""
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes)
+    if (draft.execution.override or b"") != behavior:
+        workflow_task.clear_sticky(draft.execution)
+    _offer_again(draft)
+
+
+def options_of(execution: Execution) -> Options:
+    """The run's options as they are."""
     options = Options()
+    if execution.override:
+        options.versioning_override.MergeFromString(execution.override)
     if execution.info.priority:
         options.priority.MergeFromString(execution.info.priority)
     return options
@@ -64,8 +78,6 @@ def _merged(before: Options, verb: UpdateOptions) -> Options:
         if wanted.HasField("priority"):
             after.priority.CopyFrom(wanted.priority)
     _merge_priority(after, wanted.priority, paths)
-    if "time_skipping_config" in paths and wanted.HasField("time_skipping_config"):
-        after.time_skipping_config.CopyFrom(wanted.time_skipping_config)
     return after
 
 

@@ -135,11 +135,11 @@ def build_ids(serialized: bytes | None) -> list[str]:
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
-def build_ids_after(before: list[str], stamp: common.WorkerVersionStamp | None) -> list[str]:
+def build_ids_after(before: list[str], stamp: common.WorkerVersionStamp | None, overridden: bool = False) -> list[str]:
     """The build ids once a worker with this stamp has completed a workflow task: the sentinel of unversioned runs
-    leads, a new build comes last.
+    leads, a new build comes last. A run with a versioning override has no sentinel.
     """
-    after = [] if stamp is not None and stamp.use_versioning else [UNVERSIONED]
+    after = [] if overridden or (stamp is not None and stamp.use_versioning) else [UNVERSIONED]
     after += [one for one in before if not _is_sentinel(one) and not one.startswith(_PINNED)]
     if stamp is not None:
         mark = _mark(stamp)

@@ -12,6 +12,7 @@ from typing import Any, final
 from perdure.machines.workflow import (
     internal_callbacks,
     kin_rows,
+    overrides,
     pending_update,
     request_ids,
     reset_points,
@@ -54,6 +55,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(1, reset_points.encode, reset_points.decode),
     Section(2, request_ids.encode, request_ids.decode),
     Section(3, _encode_start_linked, _decode_start_linked),
+    Section(4, overrides.encode, overrides.decode),
     Section(8, pending_update.encode, pending_update.decode),
     Section(20, kin_rows.encode_children, kin_rows.decode_children),
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
@@ -62,7 +64,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(30, _encode_operations, _decode_operations),
     Section(40, internal_callbacks.encode, internal_callbacks.decode),
 )
-"""Every section there is. Numbers taken: 1 to 3, 8, 20 to 23, 30, 40."""
+"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

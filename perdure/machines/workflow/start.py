@@ -7,7 +7,7 @@ from perdure.api.times import duration_ns
 from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import close, internal_callbacks, runs, signals, updates, workflow_task
+from perdure.machines.workflow import close, internal_callbacks, overrides, runs, signals, updates, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
@@ -275,6 +275,8 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
     if request.HasField("continued_failure"):
         attributes.continued_failure.CopyFrom(request.continued_failure)
     runs.fill_maps(attributes, memo, verb.search_attributes)
+    if request.HasField("versioning_override"):
+        attributes.versioning_override.CopyFrom(overrides.newer_form(request.versioning_override))
     if request.cron_schedule:
         attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
     attributes.identity = request.identity

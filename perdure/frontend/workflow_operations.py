@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from perdure.api import Message, enums, workflow, workflowservice
@@ -10,6 +11,8 @@ from perdure.errors import Internal, InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
 from perdure.machines.workflow.operator_inputs import Delete, Pause, Reset, Unpause, UpdateOptions
+
+TIME_SKIPPING_OFF = "The Time-Skipping feature is not enabled for namespace."
 
 
 async def delete_workflow_execution(
@@ -35,14 +38,12 @@ async def update_workflow_execution_options(
         raise InvalidArgument("WorkflowExecutionOptions is required")
     paths = tuple(request.update_mask.paths)
     options = request.workflow_execution_options
-    for path in paths:
-        if not _known(options.DESCRIPTOR, path):
-            raise InvalidArgument(
-                f'error parsing UpdateMask: proto: invalid path "{path}" for message "{options.DESCRIPTOR.full_name}"'
-            )
+    bad = _unknown_path(options.DESCRIPTOR, paths)
+    if bad is not None:
+        raise InvalidArgument(f"error parsing UpdateMask: {bad}")
     validate.priority(options.priority)
     if options.HasField("time_skipping_config"):
-        raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
+        raise Unimplemented(TIME_SKIPPING_OFF)
     if target.run_id and not validate.is_uuid(target.run_id):
         raise InvalidArgument("RunId is not valid UUID.")
     outcome = await services.engine.submit(
@@ -75,19 +76,48 @@ async def reset_workflow_execution(
     validate.execution(target, request.HasField("workflow_execution"))
     if request.reset_reapply_type not in enums.ResetReapplyType.values():
         raise Internal(f"unknown reset reapply type: {request.reset_reapply_type}")
-    if request.post_reset_operations:
-        raise Unimplemented("post-reset operations are not implemented")
     excluded = set(request.reset_reapply_exclude_types)
     if request.reset_reapply_type == enums.RESET_REAPPLY_TYPE_NONE:
         excluded |= {enums.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL, enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE}
     elif request.reset_reapply_type == enums.RESET_REAPPLY_TYPE_SIGNAL:
         excluded.add(enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE)
     fact = Reset(
-        target.run_id, request.workflow_task_finish_event_id, request.reason, request.request_id, frozenset(excluded)
+        target.run_id,
+        request.workflow_task_finish_event_id,
+        request.reason,
+        request.request_id,
+        frozenset(excluded),
+        tuple([_operation(target.run_id, operation) for operation in request.post_reset_operations]),
     )
     run_id = await services.engine.submit(call.key(target.workflow_id), fact)
     assert isinstance(run_id, str)
     return workflowservice.ResetWorkflowExecutionResponse(run_id=run_id)
+
+
+def _operation(run_id: str, operation: workflow.PostResetOperation) -> UpdateOptions:
+    """What is done to the new run with its reset: options only, as in the reference."""
+    kind = operation.WhichOneof("variant")
+    if kind != "update_workflow_options":
+        shown = "<nil>" if kind is None else "*workflow.PostResetOperation_SignalWorkflow_"
+        raise InvalidArgument(f"unsupported post reset operation: {shown}")
+    asked = operation.update_workflow_options
+    if not asked.HasField("update_mask"):
+        raise InvalidArgument("UpdateMask is required")
+    options = asked.workflow_execution_options
+    bad = _unknown_path(options.DESCRIPTOR, asked.update_mask.paths)
+    if bad is not None:
+        raise InvalidArgument(f"error applying update_options: {bad}")
+    validate.priority(options.priority)
+    if options.HasField("time_skipping_config"):
+        raise Unimplemented(TIME_SKIPPING_OFF)
+    return UpdateOptions(run_id, options, tuple(asked.update_mask.paths), "")
+
+
+def _unknown_path(descriptor: Any, paths: Sequence[str]) -> str | None:
+    for path in paths:
+        if not _known(descriptor, path):
+            return f'proto: invalid path "{path}" for message "{descriptor.full_name}"'
+    return None
 
 
 async def pause_workflow_execution(

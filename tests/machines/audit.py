@@ -11,7 +11,7 @@ from immutables import Map
 
 from perdure.api import enums, history
 from perdure.api.splice import split_events
-from perdure.ids import ChainKey, SeededIds
+from perdure.ids import ChainKey, SeededIds, uuid_text
 from perdure.machines.deadlines import Deadline
 from perdure.machines.env import Env
 from perdure.machines.workflow import alarm, codec, machine
@@ -269,6 +269,8 @@ class Shelf:
         known = {name for name, is_known in execution.signal_ids.items() if is_known}
         self.signals.setdefault(run_id, set()).update(known)
         events = self.histories.setdefault(run_id, [])
+        if not events:
+            events += self._shared(execution)
         assert not delta.events or delta.first_event_id == len(events) + 1
         for fragment in delta.events:
             for start, end in split_events(fragment):
@@ -281,6 +283,13 @@ class Shelf:
         self.lagging.discard(run_id)
         assert [event.event_id for event in events] == list(range(1, execution.next_event_id)), "event ids are dense"
         assert execution.history_size == sum(_fragment_size(event) for event in events)
+
+    def _shared(self, execution: Execution) -> list[history.HistoryEvent]:
+        """The past that a run which a reset made has from others."""
+        past: list[history.HistoryEvent] = []
+        for branch, last in execution.branches[:-1]:
+            past += self.histories[uuid_text(branch)][len(past) : last]
+        return past
 
     def load(self, run_id: str) -> Execution:
         """The run as a new owner would find it."""

@@ -169,7 +169,13 @@ class Chronicle(Story):
                 return fact
             state = self.state
             requests, events, runs = state.start_requests, state.start_events, state.runs
-            if missing.start_request:
+            histories = state.histories
+            if missing.history:
+                known_events = api_history.History(events=self.shelf.histories[missing.run_id])
+                histories = histories.set(missing.run_id, known_events.SerializeToString())
+            elif missing.state:
+                runs = runs.set(missing.run_id, self.shelf.load(missing.run_id))
+            elif missing.start_request:
                 requests = requests.set(missing.start_request, self.shelf.requests.get(missing.start_request, ""))
             elif missing.update_id:
                 execution = runs[missing.run_id].fork()
@@ -184,7 +190,7 @@ class Chronicle(Story):
             else:
                 first = self.shelf.histories[missing.run_id][0].SerializeToString()
                 events = events.set(missing.run_id, first)
-            self.state = type(state)(state.chain, runs, requests, events)
+            self.state = type(state)(state.chain, runs, requests, events, histories)
 
     def signal(self, name: str = "go", request_id: str = "", run_id: str = "") -> Chronicle:
         attributes = api_history.WorkflowExecutionSignaledEventAttributes(signal_name=name)

@@ -27,7 +27,7 @@ from perdure.machines.workflow.exchange import (
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Origin, RequestCancel
 from perdure.machines.workflow.owed import PART_CHILD, REPORT
-from perdure.machines.workflow.requests import external, remembered_as
+from perdure.machines.workflow.requests import external, remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find, find_running
 
 CHILD_NOT_FOUND = "Pending child execution not found."
@@ -182,7 +182,7 @@ def first_task_scheduled(step: Step, answer: ChildFirstTaskScheduled) -> None:
 
 def child_closed(step: Step, report: ChildClosed) -> None:
     """Record how a child ended (semantics 9.2). Unavailable as long as its start is not recorded: that comes first."""
-    execution = find_running(step, report.run_id)
+    execution = _parent_of(step, report)
     child = execution.children.get(report.initiated_event_id)
     if child is None or child.workflow_id != report.child_workflow_id:
         raise NotFound(CHILD_NOT_FOUND)
@@ -201,6 +201,17 @@ def child_closed(step: Step, report: ChildClosed) -> None:
     attributes.started_event_id = child.started_event_id
     draft.record(event_type, attributes)
     workflow_task.schedule_if_needed(step, draft)
+
+
+def _parent_of(step: Step, report: ChildClosed) -> Execution:
+    """The run that asked for the child, or the current one if resets have made it from that run."""
+    named = step.state.runs.get(report.run_id)
+    if named is not None and named.running:
+        return named
+    current = find_running(step, "")
+    if writer(current.branches, report.initiated_event_id) != report.run_id:
+        raise NotFound(ALREADY_COMPLETED)
+    return current
 
 
 _Result = (

@@ -245,6 +245,10 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
         lacking = reset.wanted(state, fact)
         return None if lacking is None else Needs(lacking[0], state=not lacking[1], history=lacking[1])
     execution = state.runs.get(fact.run_id or state.chain.current_run_id)
+    if isinstance(fact, ChildClosed) and (execution is None or not execution.running):
+        # A reset may have put another run in the place of the one that is named.
+        replaced_by = state.chain.current_run_id
+        return Needs(replaced_by, state=True) if replaced_by and replaced_by not in state.runs else None
     sent = _sent_request(state, fact)
     if sent:
         wanted = remembered_as(sent)

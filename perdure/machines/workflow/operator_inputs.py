@@ -154,16 +154,23 @@ class Unpause(Input):
 @final
 class Reset(Input):
     """ResetWorkflowExecution (semantics 7.4); the outcome is the new run's id. `excluded` are
-    `enums.ResetReapplyExcludeType` numbers.
+    `enums.ResetReapplyExcludeType` numbers, `operations` what is done to the new run in the same step.
     """
 
-    __slots__ = ("excluded", "finish_event_id", "reason", "request_id")
+    __slots__ = ("excluded", "finish_event_id", "operations", "reason", "request_id")
 
     def __init__(
-        self, run_id: str, finish_event_id: int, reason: str, request_id: str, excluded: frozenset[int]
+        self,
+        run_id: str,
+        finish_event_id: int,
+        reason: str,
+        request_id: str,
+        excluded: frozenset[int],
+        operations: tuple[UpdateOptions, ...] = (),
     ) -> None:
         super().__init__(run_id)
         self.finish_event_id = finish_event_id
         self.reason = reason
         self.request_id = request_id
         self.excluded = excluded
+        self.operations = operations

@@ -135,8 +135,10 @@ def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
 
 
 def _as_parent(execution: Execution, child: Child) -> Parent:
+    """The parent as the child knows it: the run that asked for it, also when a reset has put another in its place."""
     info = execution.info
-    return Parent(info.namespace_id, info.namespace, info.workflow_id, info.run_id, child.initiated_event_id)
+    run_id = requests.writer(execution.branches, child.initiated_event_id)
+    return Parent(info.namespace_id, info.namespace, info.workflow_id, run_id, child.initiated_event_id)
 
 
 # -- what is sent ------------------------------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ def _start(call: StartChild, event: history.HistoryEvent) -> Start:
     start: Any = workflowservice.StartWorkflowExecutionRequest(
         namespace=asked.namespace,
         workflow_id=asked.workflow_id,
-        request_id=requests.child_start(call.sender.run_id, call.event_id),
+        request_id=requests.child_start(call.parent.run_id, call.event_id),
         workflow_id_reuse_policy=asked.workflow_id_reuse_policy,
         workflow_id_conflict_policy=enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
         cron_schedule=asked.cron_schedule,

@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import hashlib
 
-from perdure.ids import uuid4
+from perdure.ids import uuid4, uuid_text
 
 _PREFIX = "external/"
+
+
+def writer(branches: tuple[tuple[bytes, int], ...], event_id: int) -> str:
+    """The id of the run that wrote an event which a run of these branches has: its own, or that of a run from which
+    resets have made it.
+
+    It stands for the run wherever the event is an identity: children are asked for once, whichever run goes on.
+    """
+    for branch, last in branches:
+        if not last or event_id <= last:
+            return uuid_text(branch)
+    raise AssertionError("the last branch is open")
 
 
 def child_start(run_id: str, initiated_event_id: int) -> str:

@@ -2,10 +2,13 @@
 
 Nothing is copied: the new run names the branches of the old one up to the point, and a branch of its own (DESIGN
 1.11). Its state is `apply` folded over those events. What came after the point and is not excluded is recorded again.
-Children that were pending at the point stay with the run that began them.
+Children that were pending at the point are the new run's: it is known to them by the run that asked for them
+(`requests.writer`).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from immutables import Map
 
@@ -13,15 +16,17 @@ from perdure.api import enums, failures, history
 from perdure.api.splice import split_events
 from perdure.api.times import timestamp_ns
 from perdure.errors import InvalidArgument
-from perdure.machines.workflow import activity_task, close, internal_callbacks, workflow_task
+from perdure.machines.workflow import activity_task, close, internal_callbacks, options, overrides, workflow_task
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
 from perdure.machines.workflow.info_changes import reset_from
 from perdure.machines.workflow.operator_inputs import Reset
 from perdure.machines.workflow.pending_task import WorkflowTask
+from perdure.machines.workflow.requests import writer
 from perdure.machines.workflow.target import find
 
+_EVERY_KIND = frozenset([number for number in enums.ResetReapplyExcludeType.values() if number])
 RESETTER_IDENTITY = "history-resetter"
 NO_POLL = "emptyUuid"
 """The request id of a task's start that no poller made."""
@@ -57,6 +62,9 @@ def reset(step: Step, verb: Reset) -> str:
     base = find(step, verb.run_id)
     if not 1 < verb.finish_event_id < base.next_event_id:
         raise InvalidArgument("Workflow task finish ID must be > 1 && <= workflow last event ID.")
+    for operation in verb.operations:
+        if operation.options.HasField("versioning_override"):
+            overrides.check(operation.options.versioning_override, base.info.task_queue)
     current = step.state.current
     if current is not None and current.info.create_request_id == verb.request_id:
         return current.info.run_id
@@ -70,6 +78,7 @@ def reset(step: Step, verb: Reset) -> str:
     _begin_activities(draft)
     terminated = _terminate(step, current, draft, verb.reason)
     _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
+    _change_options(draft, verb)
     workflow_task.schedule_if_needed(step, draft)
     _enter_chain(step, draft)
     changed = step.edit(base)
@@ -78,6 +87,14 @@ def reset(step: Step, verb: Reset) -> str:
     changed.execution.operations = operations
     changed.stored = True
     return run_id
+
+
+def _change_options(draft: RunDraft, verb: Reset) -> None:
+    """The operations that come with the reset; no caller is named in their events."""
+    for operation in verb.operations:
+        after = options.change(draft.execution, operation)
+        if after != options.options_of(draft.execution):
+            options.record(draft, after, "")
 
 
 # -- the rebuilt run ---------------------------------------------------------------------------------------------------
@@ -200,11 +217,26 @@ def _terminate(step: Step, current: Execution | None, successor: RunDraft, reaso
     draft = step.edit(current)
     if current.info.first_run_id == successor.execution.info.first_run_id:
         internal_callbacks.hand_over(draft, successor)
+    draft.execution.report_answered = True
     close.end_task_by_force(draft)
     attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=RESETTER_IDENTITY)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
+    _leave_children(draft, successor)
     close.closed(step, draft)
     return draft
+
+
+def _leave_children(draft: RunDraft, successor: RunDraft) -> None:
+    """Children that run go on, and so does the start of one that the new run has taken over. Any other start that is
+    on its way is called off by the close: nobody would ever let that child run.
+    """
+    for child in list(draft.execution.children.values()):
+        mine = writer(draft.execution.branches, child.initiated_event_id)
+        taken = child.initiated_event_id in successor.execution.children
+        if child.started_event_id or (taken and mine == writer(successor.execution.branches, child.initiated_event_id)):
+            left = child.copy()
+            left.settled = True
+            draft.put_child(left)
 
 
 def _enter_chain(step: Step, draft: RunDraft) -> None:
@@ -232,6 +264,8 @@ def _reapply(
     verb: Reset,
 ) -> None:
     """Record again what came after the point: in the base run, in runs that continued it, and what waited for an id."""
+    if verb.excluded >= _EVERY_KIND:
+        return
     run: Execution | None = base
     events = after
     for _ in range(SUCCESSORS_MAX):
@@ -251,7 +285,9 @@ def _reapply(
 def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) -> None:
     """One event of another run, if its kind is taken over."""
     links = tuple(event.links)
-    if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED and _reapplies_signals(verb):
+    if event.event_type in _OF_CHILDREN:
+        _reapply_of_child(draft, event)
+    elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED and _reapplies_signals(verb):
         signaled = event.workflow_execution_signaled_event_attributes
         if signaled.request_id:
             draft.remember_signal(signaled.request_id)
@@ -261,6 +297,36 @@ def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) ->
         draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, updated, links=links)
     elif enums.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE not in verb.excluded:
         _reapply_update(draft, event)
+
+
+_OF_CHILDREN: dict[int, str] = {
+    enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: "start_child_workflow_execution_failed_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: "child_workflow_execution_started_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: "child_workflow_execution_completed_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: "child_workflow_execution_failed_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: "child_workflow_execution_canceled_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: "child_workflow_execution_timed_out_event_attributes",
+    enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: "child_workflow_execution_terminated_event_attributes",
+}
+"""What became of children that were asked for before the point is told again, whatever is excluded."""
+
+
+def _reapply_of_child(draft: RunDraft, event: history.HistoryEvent) -> None:
+    attributes = getattr(event, _OF_CHILDREN[event.event_type])
+    child = draft.execution.children.get(attributes.initiated_event_id)
+    if child is None or child.workflow_id != _child_id(attributes):
+        return
+    if event.event_type == enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED and child.started_event_id:
+        return
+    draft.record(event.event_type, attributes)
+
+
+def _child_id(attributes: Any) -> str:
+    """A failed start names the child in a field of its own."""
+    if isinstance(attributes, history.StartChildWorkflowExecutionFailedEventAttributes):
+        return attributes.workflow_id
+    workflow_id: str = attributes.workflow_execution.workflow_id
+    return workflow_id
 
 
 def _reapply_update(draft: RunDraft, event: history.HistoryEvent) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, final
 from perdure import __version__
 from perdure.api import enums
 from perdure.clock import Clock, WallClock
+from perdure.cluster.endpoints import EndpointRegistry
 from perdure.cluster.identity import load_identity
 from perdure.cluster.namespaces import NamespaceRegistry
 from perdure.config.devserver import DevServerOptions, banner
@@ -71,6 +72,7 @@ class Server:
         self.ids = ids
         self.config = config
         self.namespaces = NamespaceRegistry(store, config, ids)
+        self.endpoints = EndpointRegistry(store)
         self.matching = Matching(clock, asyncio.get_running_loop())
         self.engine = Engine(store, self.matching, self.namespaces, clock, ids, cache_bytes_max)
         self._frontend: Frontend | None = None
@@ -88,6 +90,7 @@ class Server:
         await self.store.open()
         identity = await load_identity(self.store, self.ids)
         await self.namespaces.load()
+        await self.endpoints.load()
         types = {name: int(SEARCH_ATTRIBUTE_TYPES[kind.lower()]) for name, kind in (search_attributes or {}).items()}
         for name in namespaces:
             await self.namespaces.ensure(name, types)
@@ -96,6 +99,7 @@ class Server:
             engine=self.engine,
             matching=self.matching,
             namespaces=self.namespaces,
+            endpoints=self.endpoints,
             store=self.store,
             config=self.config,
             clock=self.clock,

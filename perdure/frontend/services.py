@@ -17,6 +17,7 @@ from perdure.machines.workflow.inputs import TaskToken
 
 if TYPE_CHECKING:
     from perdure.clock import Clock
+    from perdure.cluster.endpoints import EndpointRegistry
     from perdure.cluster.identity import ClusterIdentity
     from perdure.cluster.namespaces import Namespace, NamespaceRegistry
     from perdure.config.dynamic import DynamicConfig
@@ -42,6 +43,7 @@ class Services:
     __slots__ = (
         "clock",
         "config",
+        "endpoints",
         "engine",
         "identity",
         "ids",
@@ -58,6 +60,7 @@ class Services:
         engine: Engine,
         matching: Matching,
         namespaces: NamespaceRegistry,
+        endpoints: EndpointRegistry,
         store: Store,
         config: DynamicConfig,
         clock: Clock,
@@ -70,6 +73,7 @@ class Services:
         self.engine = engine
         self.matching = matching
         self.namespaces = namespaces
+        self.endpoints = endpoints
         self.store = store
         self.config = config
         self.clock = clock

@@ -26,6 +26,7 @@ _QUERY_TASK: Final = b"query-task"
 _HISTORY_PAGE: Final = b"history-page"
 _REVERSE_PAGE: Final = b"reverse-page"
 _NAMESPACE_PAGE: Final = b"namespace-page"
+_ENDPOINT_PAGE: Final = b"endpoint-page"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -185,6 +186,17 @@ class Tokens:
         """Raises InvalidArgument."""
         try:
             return str(self._open(_NAMESPACE_PAGE, token)[0])
+        except ForgedToken:
+            raise InvalidArgument("Invalid NextPageToken.") from None
+
+    def endpoint_page(self, start: str) -> bytes:
+        """The page token of ListNexusEndpoints: the id with which the next page begins."""
+        return self._seal(_ENDPOINT_PAGE, (start,))
+
+    def open_endpoint_page(self, token: bytes) -> str:
+        """Raises InvalidArgument."""
+        try:
+            return str(self._open(_ENDPOINT_PAGE, token)[0])
         except ForgedToken:
             raise InvalidArgument("Invalid NextPageToken.") from None
 

@@ -87,9 +87,9 @@ def task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int, root_only
         message.kind = enums.TASK_QUEUE_KIND_NORMAL
     if not message.name:
         raise InvalidArgument("missing task queue name")
-    _queue_name(message.name, limit, root_only)
+    queue_name(message.name, limit, root_only)
     if message.kind == enums.TASK_QUEUE_KIND_STICKY and message.normal_name:
-        _queue_name(message.normal_name, limit, False)
+        queue_name(message.normal_name, limit, False)
 
 
 def user_task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int) -> None:
@@ -99,7 +99,8 @@ def user_task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int) -> N
         raise InvalidArgument(f"cannot use internal per-namespace task queue:{message.name}")
 
 
-def _queue_name(name: str, limit: int, root_only: bool) -> None:
+def queue_name(name: str, limit: int, root_only: bool) -> None:
+    """The name of a task queue, which is not empty; `root_only` as in `task_queue`."""
     if too_long(name, limit):
         raise InvalidArgument("taskQueue length exceeds limit")
     if root_only and name.startswith(RESERVED_QUEUE_PREFIX):

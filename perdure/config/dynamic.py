@@ -88,10 +88,14 @@ SYSTEM_MAX_SERVICE_ERROR_MESSAGE_LENGTH = _integer("system.maxServiceErrorMessag
 SYSTEM_MAX_CALLBACKS_PER_WORKFLOW = _integer("system.maxCallbacksPerWorkflow", 32)
 
 # The frontend: rates, pages, checks of requests.
-FRONTEND_RPS = _integer("frontend.rps", 2400, GLOBAL)
-FRONTEND_NAMESPACE_RPS = _integer("frontend.namespaceRPS", 2400)
+RATE_UNLIMITED: Final = 1_000_000
+"""A rate per second from which on there is no limit: what ours are when nothing is set (docs/decisions/017)."""
+FRONTEND_RPS = _integer("frontend.rps", RATE_UNLIMITED, GLOBAL)
+FRONTEND_NAMESPACE_RPS = _integer("frontend.namespaceRPS", RATE_UNLIMITED)
 FRONTEND_NAMESPACE_BURST_RATIO = _number("frontend.namespaceBurstRatio", 2.0)
-FRONTEND_NAMESPACE_VISIBILITY_RPS = _integer("frontend.namespaceRPS.visibility", 10)
+FRONTEND_NAMESPACE_VISIBILITY_RPS = _integer("frontend.namespaceRPS.visibility", RATE_UNLIMITED)
+FRONTEND_NAMESPACE_VISIBILITY_BURST_RATIO = _number("frontend.namespaceBurstRatio.visibility", 1.0)
+FRONTEND_GLOBAL_NAMESPACE_VISIBILITY_RPS = _integer("frontend.globalNamespaceRPS.visibility", 0)
 FRONTEND_GLOBAL_NAMESPACE_RPS = _integer("frontend.globalNamespaceRPS", 0)
 FRONTEND_NAMESPACE_COUNT = _integer("frontend.namespaceCount", 1200)
 FRONTEND_VISIBILITY_MAX_PAGE_SIZE = _integer("frontend.visibilityMaxPageSize", 1000)
@@ -140,6 +144,7 @@ FRONTEND_WORKER_COMMANDS_ENABLED = _switch("frontend.workerCommandsEnabled", Fal
 FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN = _switch("frontend.enableCancelWorkerPollsOnShutdown", False)
 FRONTEND_WORKFLOW_PAUSE_ENABLED = _switch("frontend.WorkflowPauseEnabled", False)
 FRONTEND_WORKFLOW_TIME_SKIPPING_ENABLED = _switch("frontend.WorkflowTimeSkippingEnabled", False)
+FRONTEND_MAX_WORKFLOW_RULES = _integer("frontend.maxWorkflowRulesPerNamespace", 10)
 FRONTEND_WORKFLOW_RULES_APIS_ENABLED = _switch("frontend.workflowRulesAPIsEnabled", False)
 FRONTEND_ENABLE_BATCH_OPERATIONS_FOR_STANDALONE_ACTIVITIES = _switch(
     "frontend.enableBatchOperationsForStandaloneActivities", False
@@ -289,12 +294,14 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
 class DynamicConfig:
     """What is set, over the table's defaults. Reading costs one dict lookup where nothing is set."""
 
-    __slots__ = ("_values", "_warnings")
+    __slots__ = ("_values", "_warnings", "generation")
 
     def __init__(self, overrides: Mapping[str, object] | None = None) -> None:
         """`overrides` are plain values by key, as the command line gives them: they hold everywhere."""
         self._values: dict[str, dict[Constraints, Any]] = {}
         self._warnings: list[str] = []
+        self.generation = 0
+        """Rises with every `replace`: who keeps something made from settings compares it."""
         self.replace({key: [Constrained(value)] for key, value in (overrides or {}).items()})
 
     @property
@@ -319,6 +326,7 @@ class DynamicConfig:
                     continue
                 converted.setdefault(setting.folded, {}).setdefault(entry.constraints, value)
         self._values = converted
+        self.generation += 1
         self._warnings = warnings
 
     def get(

@@ -15,6 +15,7 @@ from perdure import errors
 from perdure.api import Message, Method, enums
 from perdure.cluster.namespaces import DELETED, DEPRECATED, REGISTERED, Namespace
 from perdure.config import dynamic as settings
+from perdure.frontend.rate_limits import LimitRates
 from perdure.frontend.services import Call, Services
 from perdure.frontend.tokens import ForgedToken
 from perdure.frontend.versions import SERVER_VERSION, check_versions
@@ -237,4 +238,4 @@ class CheckVersions:
 
 def interceptors(services: Services) -> tuple[Interceptor, ...]:
     """The list, outermost first."""
-    return (ResolveNamespace(services), LimitLongPolls(services), CheckVersions())
+    return (ResolveNamespace(services), LimitRates(services), LimitLongPolls(services), CheckVersions())

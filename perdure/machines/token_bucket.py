@@ -31,8 +31,11 @@ class TokenBucket:
         self._interval_ns = 0
         self._depth_ns = 0
 
-    def limit(self, rate: float | None, now_ns: int) -> None:
-        """Change the rate (tasks per second, None for no limit); it holds from now on, what was spent stays spent."""
+    def limit(self, rate: float | None, now_ns: int, burst_s: float = 1.0) -> None:
+        """Change the rate (tasks per second, None for no limit); it holds from now on, what was spent stays spent.
+
+        `burst_s` is how many seconds' worth of tokens are held.
+        """
         self.rate = rate
         if rate is None or rate > _SECOND:
             self.limited = False
@@ -44,7 +47,7 @@ class TokenBucket:
             self.ready_ns = NEVER
             return
         self._interval_ns = int(_SECOND / rate)
-        self._depth_ns = (max(1, ceil(rate)) - 1) * self._interval_ns
+        self._depth_ns = (max(1, ceil(rate * burst_s)) - 1) * self._interval_ns
         # A wait that an older, slower rate asked for is cut to one interval of the new one.
         self.ready_ns = min(self.ready_ns, now_ns + self._interval_ns)
 

@@ -106,6 +106,16 @@ class Call:
         self.task_token: TaskToken | None = None
         self.query_token: QueryToken | None = None
 
+    @classmethod
+    def within(cls, method: Method, namespace: Namespace) -> Call:
+        """A call that the server makes itself: it has no wire, so its handler must not look at headers or deadlines."""
+        call = cls.__new__(cls)
+        call.method = method
+        call._namespace = namespace
+        call.task_token = None
+        call.query_token = None
+        return call
+
     @property
     def namespace(self) -> Namespace:
         """The namespace the call is about."""

@@ -22,10 +22,12 @@ from perdure.cluster.namespaces import NamespaceRegistry
 from perdure.config.devserver import DevServerOptions, banner
 from perdure.config.dynamic import DynamicConfig
 from perdure.engine.engine import Engine
+from perdure.frontend.batch_work import BatchWork
 from perdure.frontend.service import REQUEST_STREAMS, Frontend
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import Tokens
 from perdure.ids import IdSource, SystemIds
+from perdure.machines.batch import BatchMachine
 from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
 from perdure.store.sqlite import SqliteStore
@@ -94,7 +96,6 @@ class Server:
         types = {name: int(SEARCH_ATTRIBUTE_TYPES[kind.lower()]) for name, kind in (search_attributes or {}).items()}
         for name in namespaces:
             await self.namespaces.ensure(name, types)
-        await self.engine.open()
         services = Services(
             engine=self.engine,
             matching=self.matching,
@@ -109,6 +110,8 @@ class Server:
             loop=asyncio.get_running_loop(),
             version=__version__,
         )
+        self.engine.entities.register(BatchMachine(), BatchWork(services).perform)
+        await self.engine.open()
         self._frontend = Frontend(services)
 
     async def close(self) -> None:

@@ -118,6 +118,7 @@ def listed(key: ChainKey, listing: Listing, version: int) -> VisibilityRecord:
         memo=listing.memo,
         search_attributes=listing.search_attributes,
         version=version,
+        kind=int(key.kind),
     )
 
 

@@ -23,6 +23,7 @@ from perdure.ids import ChainKey, Kind, uuid_text
 from perdure.machines.batch import PAGE_TARGETS_MAX, FindPage, Job, PageFound, QueryRefused, Target, Work, Worked
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Snapshot
+from perdure.store.api import StoreError
 from perdure.visibility.resolve import compile_list
 
 CHUNK_TARGETS_MAX: Final = 100
@@ -42,11 +43,14 @@ CLOSED_TOO: Final = frozenset({"deletion_operation", "reset_operation"})
 
 
 class Outcome(Enum):
-    """How one operation ended. One that is skipped is not counted: the job had done it before."""
+    """How one operation ended. One that is skipped is not counted: the job had done it before. One of which nothing is
+    known is done again, and with it its whole chunk.
+    """
 
     DONE = 1
     FAILED = 2
     SKIPPED = 3
+    UNKNOWN = 4
 
 
 @final
@@ -149,6 +153,8 @@ class BatchWork:
                 tasks.append(task)
         await _sleep_until(begun + len(targets) / rate)
         outcomes = [task.result() for task in tasks]
+        if Outcome.UNKNOWN in outcomes:
+            raise Unavailable("not every operation of the chunk has a definite outcome")
         failed, skipped = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.SKIPPED)
         return Worked(effect.number, effect.first, len(targets), failed, skipped)
 
@@ -182,15 +188,15 @@ def _filter(request: workflowservice.StartBatchOperationRequest, started_ns: int
 
 
 async def _attempt(one: One) -> Outcome:
-    """One operation until it has a definite outcome. Raises Unavailable: the whole chunk is asked for again."""
+    """One operation until it has a definite outcome, or a store or an owner is away."""
     operation = OPERATIONS[one.request.WhichOneof("operation") or ""]
     for attempt in range(ATTEMPTS_MAX):
         try:
             return await operation(one) or Outcome.DONE
         except NotFound:
             return Outcome.DONE
-        except Unavailable:
-            raise
+        except (Unavailable, StoreError):
+            return Outcome.UNKNOWN
         except (ResourceExhausted, DeadlineExceeded):
             await asyncio.sleep(PAUSE_FIRST_S * (1 << attempt))
         except ServiceError:

@@ -25,8 +25,7 @@ _OPEN: Final = "ExecutionStatus = 'Running'"
 _SYNTAX: Final = re.compile(r"invalid query: malformed SQL query: (.*?)(?:(at position )(\d+)(.*))?", re.DOTALL)
 _CHOOSE: Final = "Either activity type must be set, or match all should be set to true"
 _MISSING: Final = (
-    "must provide required parameters: BatchType,Reason,Namespace, AND one of "
-    "(Query OR Executions OR TargetExecutions)"
+    "must provide required parameters: BatchType,Reason,Namespace, AND one of (Query OR Executions OR TargetExecutions)"
 )
 
 Request = workflowservice.StartBatchOperationRequest
@@ -71,7 +70,7 @@ async def describe_batch_operation(
     """A job and how far it has come."""
     _check_job_id(request.job_id)
     _check_enabled(services, call)
-    job = await services.engine.read(_key(call, request.job_id))
+    job = await services.engine.entities.read(_key(call, request.job_id))
     if job is None:
         raise NotFound(f"workflow not found for ID: {request.job_id}")
     assert isinstance(job, Job)
@@ -106,7 +105,7 @@ async def list_batch_operations(
     for record in page.records:
         info = batch.BatchOperationInfo(job_id=record.workflow_id, start_time=timestamp_of(record.start_time))
         info.state = _state(record.status)  # type: ignore[assignment]
-        info.operation_type = enums.BatchOperationType.Value(record.workflow_type)  # type: ignore[arg-type]
+        info.operation_type = enums.BatchOperationType.Value(record.workflow_type)
         if record.close_time is not None:
             info.close_time.CopyFrom(timestamp_of(record.close_time))
         response.operation_info.append(info)

@@ -19,6 +19,7 @@ from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unim
 from perdure.frontend import (
     activity_operations,
     activity_tasks,
+    batches,
     clusters,
     health,
     history,
@@ -121,6 +122,10 @@ HANDLERS: Final[dict[str, Handler]] = {
     _WORKFLOW + "GetSearchAttributes": visibility.get_search_attributes,
     _WORKFLOW + "DescribeTaskQueue": task_queues.describe_task_queue,
     _WORKFLOW + "ListTaskQueuePartitions": task_queues.list_task_queue_partitions,
+    _WORKFLOW + "StartBatchOperation": batches.start_batch_operation,
+    _WORKFLOW + "StopBatchOperation": batches.stop_batch_operation,
+    _WORKFLOW + "DescribeBatchOperation": batches.describe_batch_operation,
+    _WORKFLOW + "ListBatchOperations": batches.list_batch_operations,
     _OPERATOR + "ListClusters": clusters.list_clusters,
     _OPERATOR + "AddOrUpdateRemoteCluster": clusters.add_or_update_remote_cluster,
     _OPERATOR + "RemoveRemoteCluster": clusters.remove_remote_cluster,

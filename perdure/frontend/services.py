@@ -41,6 +41,7 @@ class Services:
     """The services of this process."""
 
     __slots__ = (
+        "batch_starts",
         "clock",
         "config",
         "endpoints",
@@ -82,6 +83,8 @@ class Services:
         self.tokens = tokens
         self.loop = loop
         self.version = version
+        self.batch_starts = asyncio.Lock()
+        """Held while a batch job is begun: how many run already is counted, and then there is one more."""
 
     def view(self, call: Call) -> NamespaceView:
         """The limits and names of the call's namespace."""
@@ -97,20 +100,22 @@ class Call:
     The namespace and the task token are set by interceptors.
     """
 
-    __slots__ = ("_namespace", "method", "query_token", "task_token", "wire")
+    __slots__ = ("_namespace", "method", "own", "query_token", "task_token", "wire")
 
     def __init__(self, method: Method, wire: ServerCall) -> None:
         self.method = method
         self.wire = wire
+        self.own = False
         self._namespace: Namespace | None = None
         self.task_token: TaskToken | None = None
         self.query_token: QueryToken | None = None
 
     @classmethod
     def within(cls, method: Method, namespace: Namespace) -> Call:
-        """A call that the server makes itself: it has no wire, so its handler must not look at headers or deadlines."""
+        """A call that the server makes itself: `own`, and without a wire to look at."""
         call = cls.__new__(cls)
         call.method = method
+        call.own = True
         call._namespace = namespace
         call.task_token = None
         call.query_token = None

@@ -229,7 +229,7 @@ def check_size(services: Services, call: Call, payloads: Any) -> None:
     A request that is smaller as a whole need not be measured.
     """
     limit = services.view(call).limits.blob_size
-    if len(call.wire.message) > limit and payloads.ByteSize() > limit:
+    if (call.own or len(call.wire.message) > limit) and payloads.ByteSize() > limit:
         raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
 
 

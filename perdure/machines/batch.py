@@ -59,6 +59,7 @@ class Job:
         "page",
         "reason",
         "request",
+        "request_id",
         "started",
         "status",
         "succeeded",
@@ -83,6 +84,7 @@ class Job:
         done: int = 0,
         cursor: bytes = b"",
         listed: bool = False,
+        request_id: str = "",
     ) -> None:
         self.type = type
         self.request = request
@@ -100,6 +102,7 @@ class Job:
         self.done = done
         self.cursor = cursor
         self.listed = listed
+        self.request_id = request_id
 
     @property
     def running(self) -> bool:
@@ -260,7 +263,11 @@ class BatchMachine:
         return Job(**known)
 
     def listing(self, state: Job) -> Listing:
-        return Listing(state.status, state.started, state.closed or None, enums.BatchOperationType.Name(state.type))
+        return Listing(state.status, state.started, state.closed or None, _name(state.type))
+
+
+def _name(type: int) -> str:
+    return str(enums.BatchOperationType.Name(type))  # type: ignore[arg-type]  # wire numbers are plain ints here
 
 
 def run_id_of(key: ChainKey) -> str:
@@ -274,6 +281,7 @@ def _start(key: ChainKey, before: Job | None, fact: StartJob, env: Env) -> Step[
     targets = fact.targets
     job = Job(fact.type, fact.request, fact.identity, fact.reason, env.now, page=targets, listed=bool(targets))
     job.estimate = len(targets)
+    job.request_id = env.request_id()
     return Step(job)
 
 
@@ -283,7 +291,7 @@ def _taken(key: ChainKey, job: Job) -> AlreadyExists:
     message = f"Workflow execution {state}. WorkflowId: {key.id}, RunId: {run_id}."
     if not job.running:
         message += " Workflow Id reuse policy: reject duplicate workflow Id."
-    return WorkflowExecutionAlreadyStarted(message, "", run_id, run_id)
+    return WorkflowExecutionAlreadyStarted(message, job.request_id, run_id, run_id)
 
 
 def _found(job: Job, fact: PageFound, env: Env) -> Job:
@@ -298,10 +306,10 @@ def _found(job: Job, fact: PageFound, env: Env) -> Job:
 
 def _worked(job: Job, fact: Worked, env: Env) -> Job:
     """Counts what was done, also when the job was stopped meanwhile."""
-    if fact.number != job.number or fact.first != job.done:
+    if job.status not in (RUNNING, STOPPED) or fact.number != job.number or fact.first != job.done:
         return job
     done = job.done + fact.count
-    assert 0 < fact.count and done <= len(job.page), "no more is done than there is"
+    assert fact.count > 0 and done <= len(job.page), "no more is done than there is"
     assert fact.failed + fact.skipped <= fact.count, "what does not count was done"
     succeeded = job.succeeded + fact.count - fact.failed - fact.skipped
     after = job.evolve(done=done, succeeded=succeeded, failed=job.failed + fact.failed)

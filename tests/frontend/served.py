@@ -16,7 +16,7 @@ from perdure.clock import WallClock
 from perdure.config.dynamic import DynamicConfig
 from perdure.frontend.service import REQUEST_STREAMS
 from perdure.ids import SeededIds
-from perdure.store.memory import MemoryStore
+from perdure.store.memory import MemoryDisk, MemoryStore
 from perdure.transport.client import Channel, RpcError
 from perdure.transport.options import ServerOptions
 from perdure.transport.server import GrpcServer
@@ -103,10 +103,12 @@ def detail_name(error: RpcError) -> str:
 
 @asynccontextmanager
 async def served(
-    config: dict[str, object] | None = None, namespaces: tuple[str, ...] = ("default",)
+    config: dict[str, object] | None = None,
+    namespaces: tuple[str, ...] = ("default",),
+    disk: MemoryDisk | None = None,
 ) -> AsyncIterator[Served]:
-    """A server with these dynamic-config values and namespaces."""
-    server = Server(MemoryStore(), WallClock(), SeededIds(1), DynamicConfig(config))
+    """A server with these dynamic-config values and namespaces, on a disk that outlives it if one is given."""
+    server = Server(MemoryStore(disk), WallClock(), SeededIds(1), DynamicConfig(config))
     await server.open(namespaces, {"Color": "Keyword"})
     listener = GrpcServer(server.frontend.dispatch, ServerOptions(), REQUEST_STREAMS)
     port = await listener.start("127.0.0.1", 0)

@@ -6,7 +6,6 @@ from typing import Any as Anything
 
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.batch.v1 import (
-    BatchOperationCancelActivities,
     BatchOperationCancellation,
     BatchOperationDeletion,
     BatchOperationReset,
@@ -78,7 +77,7 @@ def refused(s: Script) -> None:
     """Requests that are refused, with their texts."""
     query = {"visibility_query": "WorkflowType = 'none'"}
     one = [WorkflowExecution(workflow_id="w")]
-    kinds = {"type": ExecutionType.EXECUTION_TYPE_ACTIVITY, "business_id": "a"}
+    activity = Execution(type=ExecutionType.EXECUTION_TYPE_ACTIVITY, business_id="a")
     unpause, reset_activities = BatchOperationUnpauseActivities, BatchOperationResetActivities
     options = BatchOperationUpdateActivityOptions
     cases: dict[str, dict[str, Anything]] = {
@@ -88,7 +87,7 @@ def refused(s: Script) -> None:
         "no reason": {**TERMINATION, **query, "reason": ""},
         "no job": {**TERMINATION, **query, "job_id": ""},
         "two targets": {**TERMINATION, **query, "executions": one},
-        "wrong kind": {**TERMINATION, "target_executions": [Execution(**kinds)]},
+        "wrong kind": {**TERMINATION, "target_executions": [activity]},
         "no kind": {**TERMINATION, "target_executions": [Execution(business_id="a")]},
         "bad query": {**TERMINATION, "visibility_query": "WorkflowType ="},
         "no signal": {"signal_operation": BatchOperationSignal(), **query},
@@ -253,8 +252,3 @@ def one_at_a_time(s: Script) -> None:
         rpc.ListBatchOperationsResponse,
         lambda reply: reply.operation_info[0].state == BatchOperationState.BATCH_OPERATION_STATE_FAILED,
     )
-
-
-def standalone(s: Script) -> None:
-    """Operations on standalone activities of a query that holds for none."""
-    _start(s, visibility_query="ActivityType = 'none'", cancel_activities_operation=BatchOperationCancelActivities())

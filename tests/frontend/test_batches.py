@@ -1,0 +1,176 @@
+"""Batch operations over RPC: every target once, at the rate that is set, over a restart, under their own effects
+(semantics 17.1). The comparison with Temporal is in `tests/differential/scenarios/batches.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from perdure.api import enums, workflowservice
+from perdure.store.memory import MemoryDisk
+from tests.frontend.served import Served, served
+
+FAST: dict[str, object] = {"worker.batcherRPS": 1_000_000, "worker.batcherConcurrency": 50}
+QUERY = "WorkflowType = 'Batched'"
+
+
+async def start_workflows(world: Served, count: int, prefix: str = "w", kind: str = "Batched") -> None:
+    for number in range(count):
+        request = workflowservice.StartWorkflowExecutionRequest(
+            namespace="default", workflow_id=f"{prefix}{number}", request_id=f"{prefix}{number}"
+        )
+        request.workflow_type.name = kind
+        request.task_queue.name = "queue"
+        await world.call("StartWorkflowExecution", request, workflowservice.StartWorkflowExecutionResponse)
+
+
+async def complete_a_task(world: Served) -> None:
+    poll = workflowservice.PollWorkflowTaskQueueRequest(namespace="default", identity="worker")
+    poll.task_queue.name = "queue"
+    task = await world.call("PollWorkflowTaskQueue", poll, workflowservice.PollWorkflowTaskQueueResponse)
+    await world.call(
+        "RespondWorkflowTaskCompleted",
+        workflowservice.RespondWorkflowTaskCompletedRequest(task_token=task.task_token),
+        workflowservice.RespondWorkflowTaskCompletedResponse,
+    )
+
+
+async def begin(world: Served, job_id: str, **fields: Any) -> None:
+    request = workflowservice.StartBatchOperationRequest(namespace="default", job_id=job_id, reason="because", **fields)
+    kind = request.WhichOneof("operation")
+    assert kind is not None
+    await world.call("StartBatchOperation", request, workflowservice.StartBatchOperationResponse)
+
+
+async def described(world: Served, job_id: str) -> workflowservice.DescribeBatchOperationResponse:
+    return await world.call(
+        "DescribeBatchOperation",
+        workflowservice.DescribeBatchOperationRequest(namespace="default", job_id=job_id),
+        workflowservice.DescribeBatchOperationResponse,
+    )
+
+
+async def finished(world: Served, job_id: str) -> workflowservice.DescribeBatchOperationResponse:
+    end = time.monotonic() + 20
+    while (found := await described(world, job_id)).state == enums.BATCH_OPERATION_STATE_RUNNING:
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def count(world: Served, query: str) -> int:
+    request = workflowservice.CountWorkflowExecutionsRequest(namespace="default", query=query)
+    answer = await world.call("CountWorkflowExecutions", request, workflowservice.CountWorkflowExecutionsResponse)
+    return answer.count
+
+
+def operation(name: str, **fields: Any) -> dict[str, Any]:
+    request = workflowservice.StartBatchOperationRequest()
+    found = getattr(request, name)
+    found.SetInParent()
+    for key, value in fields.items():
+        setattr(found, key, value)
+    return {name: found}
+
+
+async def test_terminate_over_many_pages() -> None:
+    """Each page leaves the list while the job goes through it; others are not touched, nor are later starts."""
+    async with served(FAST) as world:
+        await start_workflows(world, 600)
+        await start_workflows(world, 3, "other", "Other")
+        await begin(world, "job", visibility_query=QUERY, **operation("termination_operation", identity="me"))
+        done = await finished(world, "job")
+        assert (done.complete_operation_count, done.failure_operation_count, done.total_operation_count) == (
+            600,
+            0,
+            600,
+        )
+        assert await count(world, f"{QUERY} AND ExecutionStatus = 'Terminated'") == 600
+        assert await count(world, "WorkflowType = 'Other' AND ExecutionStatus = 'Running'") == 3
+
+
+async def test_delete_of_open_and_closed_counts_each_once() -> None:
+    """Deleting an open execution closes it, so that it is found a second time among the closed ones."""
+    async with served(FAST) as world:
+        await start_workflows(world, 300)
+        await start_workflows(world, 300, "closed")
+        for number in range(300):
+            request = workflowservice.TerminateWorkflowExecutionRequest(namespace="default")
+            request.workflow_execution.workflow_id = f"closed{number}"
+            await world.call("TerminateWorkflowExecution", request, workflowservice.TerminateWorkflowExecutionResponse)
+        await begin(world, "job", visibility_query=QUERY, **operation("deletion_operation"))
+        done = await finished(world, "job")
+        assert (done.complete_operation_count, done.failure_operation_count) == (600, 0)
+        end = time.monotonic() + 10
+        while await count(world, QUERY):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+
+
+async def test_reset_by_query_resets_each_once_and_not_what_it_made() -> None:
+    """The new runs match the query, and so do the old ones in their new place."""
+    async with served(FAST) as world:
+        await start_workflows(world, 300)
+        for _ in range(300):
+            await complete_a_task(world)
+        first = operation("reset_operation", reset_type=enums.RESET_TYPE_FIRST_WORKFLOW_TASK)
+        await begin(world, "early", visibility_query=QUERY, **first)
+        done = await finished(world, "early")
+        assert done.failure_operation_count == 0
+        assert done.complete_operation_count == 300
+        assert await count(world, QUERY) == 600
+        assert await count(world, f"{QUERY} AND ExecutionStatus = 'Running'") == 300
+
+
+@pytest.mark.slow
+async def test_signals_go_out_once_over_a_restart() -> None:
+    """The server ends in the middle of a job; the next one finishes it, and no workflow has two signals."""
+    disk = MemoryDisk()
+    async with served({"worker.batcherRPS": 100}, disk=disk) as world:
+        await start_workflows(world, 150)
+        await begin(world, "job", visibility_query=QUERY, **operation("signal_operation", signal="go"))
+        await asyncio.sleep(1.2)
+        assert 0 < (await described(world, "job")).complete_operation_count < 150
+    async with served(FAST, disk=disk) as world:
+        done = await finished(world, "job")
+        assert (done.complete_operation_count, done.failure_operation_count) == (150, 0)
+        for number in range(150):
+            request = workflowservice.GetWorkflowExecutionHistoryRequest(namespace="default")
+            request.execution.workflow_id = f"w{number}"
+            history = await world.call(
+                "GetWorkflowExecutionHistory", request, workflowservice.GetWorkflowExecutionHistoryResponse
+            )
+            signals = [
+                one for one in history.history.events if one.HasField("workflow_execution_signaled_event_attributes")
+            ]
+            assert len(signals) == 1
+
+
+@pytest.mark.parametrize(("configured", "asked", "least_s"), [(40, 0.0, 0.45), (1000, 40.0, 0.45), (40, 1000.0, 0.45)])
+async def test_the_lower_of_two_rates_holds(configured: int, asked: float, least_s: float) -> None:
+    """Twenty operations at forty a second take half a second, whoever asked for the rate."""
+    async with served({"worker.batcherRPS": configured}) as world:
+        await start_workflows(world, 20)
+        begun = time.monotonic()
+        fields = operation("termination_operation")
+        await begin(world, "job", visibility_query=QUERY, max_operations_per_second=asked, **fields)
+        await finished(world, "job")
+        assert time.monotonic() - begun >= least_s
+
+
+@pytest.mark.slow
+async def test_a_stopped_job_leaves_the_rest_alone() -> None:
+    async with served({"worker.batcherRPS": 20}) as world:
+        await start_workflows(world, 100)
+        await begin(world, "job", visibility_query=QUERY, **operation("termination_operation"))
+        request = workflowservice.StopBatchOperationRequest(namespace="default", job_id="job", reason="enough")
+        await world.call("StopBatchOperation", request, workflowservice.StopBatchOperationResponse)
+        assert (await described(world, "job")).state == enums.BATCH_OPERATION_STATE_FAILED
+        await asyncio.sleep(1.2)
+        left = await count(world, f"{QUERY} AND ExecutionStatus = 'Running'")
+        assert left >= 80
+        assert (await described(world, "job")).complete_operation_count == 100 - left

@@ -24,6 +24,8 @@ class Kind(IntEnum):
     SCHEDULE = 2
     BATCH = 3
     NAMESPACE_DELETION = 4
+    PROBE = 255
+    """Nobody's entity: what tests of the runner run."""
 
 
 @final

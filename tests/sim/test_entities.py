@@ -73,7 +73,7 @@ class Remove:
 
 @final
 class TillMachine:
-    kind = Kind.BATCH
+    kind = Kind.PROBE
 
     def step(self, key: ChainKey, before: Till | None, fact: object, env: Env) -> Step[Till]:
         if isinstance(fact, Open):
@@ -140,7 +140,7 @@ def _world(printer: Printer, faults: Faults | None = None, disk: str = "safe") -
 
 def _key(world: World, name: str = "till") -> ChainKey:
     registry: NamespaceRegistry = world.server.namespaces
-    return ChainKey(registry.by_name("default").id, Kind.BATCH, name)
+    return ChainKey(registry.by_name("default").id, Kind.PROBE, name)
 
 
 async def _sure(world: World, fact: object, name: str = "till") -> object:
@@ -238,7 +238,7 @@ def test_an_alarm_that_moves_nothing_is_no_busy_loop() -> None:
         world = _world(Printer())
         await world.boot()
         await world.server.engine.submit(_key(world), Open())
-        world.server.engine.entities._kinds[Kind.BATCH][0].alarm = lambda state: state.closes  # type: ignore[method-assign]
+        world.server.engine.entities._kinds[Kind.PROBE][0].alarm = lambda state: state.closes  # type: ignore[method-assign]
         await asyncio.sleep(3600)
         await world.close()
 

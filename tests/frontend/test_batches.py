@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import pytest
 
 from perdure.api import enums, workflowservice
+from perdure.ids import ChainKey, Kind
 from perdure.store.memory import MemoryDisk
 from tests.frontend.served import Served, served
 
@@ -55,11 +55,12 @@ async def described(world: Served, job_id: str) -> workflowservice.DescribeBatch
 
 
 async def finished(world: Served, job_id: str) -> workflowservice.DescribeBatchOperationResponse:
-    end = time.monotonic() + 20
-    while (found := await described(world, job_id)).state == enums.BATCH_OPERATION_STATE_RUNNING:
-        assert time.monotonic() < end, found
-        await asyncio.sleep(0.01)
-    return found
+    await world.server.engine.entities.wait(key(world, job_id), lambda job: not job.running, 20.0)
+    return await described(world, job_id)
+
+
+def key(world: Served, job_id: str) -> ChainKey:
+    return ChainKey(world.server.namespaces.by_name("default").id, Kind.BATCH, job_id)
 
 
 async def count(world: Served, query: str) -> int:
@@ -105,10 +106,10 @@ async def test_delete_of_open_and_closed_counts_each_once() -> None:
         await begin(world, "job", visibility_query=QUERY, **operation("deletion_operation"))
         done = await finished(world, "job")
         assert (done.complete_operation_count, done.failure_operation_count) == (600, 0)
-        end = time.monotonic() + 10
-        while await count(world, QUERY):
-            assert time.monotonic() < end
-            await asyncio.sleep(0.02)
+        for _ in range(1_000):
+            if not await count(world, QUERY):
+                break
+        assert not await count(world, QUERY)
 
 
 async def test_reset_by_query_resets_each_once_and_not_what_it_made() -> None:
@@ -133,7 +134,7 @@ async def test_signals_go_out_once_over_a_restart() -> None:
     async with served({"worker.batcherRPS": 100}, disk=disk) as world:
         await start_workflows(world, 150)
         await begin(world, "job", visibility_query=QUERY, **operation("signal_operation", signal="go"))
-        await asyncio.sleep(1.2)
+        await world.server.engine.entities.wait(key(world, "job"), lambda job: job.succeeded > 0, 10.0)
         assert 0 < (await described(world, "job")).complete_operation_count < 150
     async with served(FAST, disk=disk) as world:
         done = await finished(world, "job")
@@ -170,7 +171,7 @@ async def test_a_stopped_job_leaves_the_rest_alone() -> None:
         request = workflowservice.StopBatchOperationRequest(namespace="default", job_id="job", reason="enough")
         await world.call("StopBatchOperation", request, workflowservice.StopBatchOperationResponse)
         assert (await described(world, "job")).state == enums.BATCH_OPERATION_STATE_FAILED
-        await asyncio.sleep(1.2)
+        await world.server.engine.entities.wait(key(world, "job"), lambda job: job.done > 0, 10.0)
         left = await count(world, f"{QUERY} AND ExecutionStatus = 'Running'")
-        assert left >= 80
+        assert left == 80
         assert (await described(world, "job")).complete_operation_count == 100 - left

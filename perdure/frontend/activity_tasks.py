@@ -73,7 +73,10 @@ async def poll_activity_task_queue(
             )
             outcome = await submit_start(services, task, fact)
         if isinstance(outcome, ActivityDelivery):
-            return await activity_task_response(services, name, outcome)
+            response = await activity_task_response(services, name, outcome)
+            if matched.scaling:
+                response.poller_scaling_decision.poll_request_delta_suggestion = matched.scaling
+            return response
 
 
 def _by_token(services: Services, call: Call, request: Any) -> tuple[ChainKey, str, ActivityTarget]:

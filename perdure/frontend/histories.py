@@ -81,7 +81,11 @@ def _cut(fragment: Fragment, first: int, next_event_id: int) -> bytes:
 
 
 async def workflow_task_response(
-    services: Services, namespace_id: str, delivery: WorkflowTaskDelivery, backlog_count_hint: int = 0
+    services: Services,
+    namespace_id: str,
+    delivery: WorkflowTaskDelivery,
+    backlog_count_hint: int = 0,
+    scaling: int = 0,
 ) -> bytes:
     """A serialized PollWorkflowTaskQueueResponse for a started workflow task (semantics 3.4).
 
@@ -102,6 +106,8 @@ async def workflow_task_response(
     )
     response.workflow_execution_task_queue.name = delivery.task_queue
     response.workflow_execution_task_queue.kind = 1  # type: ignore[assignment]  # TASK_QUEUE_KIND_NORMAL
+    if scaling:
+        response.poller_scaling_decision.poll_request_delta_suggestion = scaling
     for query_id, body in delivery.queries:
         response.queries[query_id].MergeFromString(body)
     for message in delivery.messages:

@@ -202,6 +202,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     info.capabilities.worker_poll_complete_on_shutdown = get(
         settings.FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN, name
     )
+    info.capabilities.poller_autoscaling = True
     info.capabilities.reported_problems_search_attribute = (
         get(settings.SYSTEM_WORKFLOW_TASK_PROBLEMS_TO_TRIGGER_SEARCH_ATTRIBUTE, name) > 0
     )

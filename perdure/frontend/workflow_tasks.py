@@ -69,7 +69,8 @@ async def poll_workflow_task_queue(
             return await query_task_response(services, call.namespace.id, queue.name, matched.query)
         delivery = await _started(services, matched, request.identity, queue.name, sticky)
         if delivery is not None:
-            return await workflow_task_response(services, call.namespace.id, delivery, matched.backlog_count_hint)
+            hint, scaling = matched.backlog_count_hint, matched.scaling
+            return await workflow_task_response(services, call.namespace.id, delivery, hint, scaling)
 
 
 async def _started(
@@ -196,5 +197,7 @@ async def _offer_normally(services: Services, task: Task) -> None:
             task.priority,
             task.created_ns,
             task.expires_ns,
+            task.fairness_key,
+            task.fairness_weight,
         )
     )

@@ -21,13 +21,15 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import final
 
+from perdure.machines.fair_line import FairLine, KeyLimits
+from perdure.machines.poller_history import PollerHistory
+from perdure.machines.rate_meter import BUCKET_NS, RateMeter
 from perdure.machines.task_queue import (
     ACTIVITY,
     BacklogDescription,
+    DispatchConfig,
     Matched,
     Poll,
-    PollerDescription,
-    PollRequest,
     PollState,
     QueryTask,
     QueueDescription,
@@ -41,40 +43,57 @@ from perdure.machines.token_bucket import NEVER, TokenBucket
 _SECOND = 1_000_000_000
 _LONG_AGO = -(1 << 62)
 
-_BUCKET_NS = 5 * _SECOND
-_BUCKETS = 6
-"""Add and dispatch rates cover the last 30 s and the 5 s that run, as Temporal's do."""
-
 _SWEEP_MIN = 1024
 """A backlog is not searched for the dead before it holds this many: below it, they are cheap to keep."""
 
 _TRIM_MAX = 10_000
 
-
-@final
-class _Poller:
-    """When a worker was last seen: monotonic for the window, wall for showing."""
-
-    __slots__ = ("request", "seen_ns", "seen_wall_ns")
-
-    def __init__(self, request: PollRequest, seen_ns: int, seen_wall_ns: int) -> None:
-        self.request = request
-        self.seen_ns = seen_ns
-        self.seen_wall_ns = seen_wall_ns
+_IDLE_POLL_NS = _SECOND
+"""A poll that waited so long shows that its worker has more of them than it needs."""
+_BACKLOG_OLD_NS = 200_000_000
+"""A backlog whose oldest task waits longer wants more polls."""
+_ADVICE_EVERY_NS = _SECOND // 10
+"""How often one worker may be advised to poll more."""
 
 
 @final
 class _Level:
-    """What waits at one priority. Tasks in `returned` were handed out before, so all of them precede `fresh`."""
+    """What waits at one priority. Tasks in `returned` were handed out before, so all of them precede the others.
 
-    __slots__ = ("fresh", "priority", "queries", "query_turn", "returned")
+    The others are in `keyed` where fairness keys matter, in `fresh` where they do not; the other one is empty.
+    """
 
-    def __init__(self, priority: int) -> None:
+    __slots__ = ("fresh", "keyed", "meter", "priority", "queries", "query_turn", "returned")
+
+    def __init__(self, priority: int, meter: RateMeter, keyed: FairLine | None) -> None:
         self.priority = priority
+        self.meter = meter
+        self.keyed = keyed
         self.fresh: deque[Task] = deque()
         self.returned: list[tuple[int, Task]] = []
         self.queries: OrderedDict[str, QueryTask] = OrderedDict()
         self.query_turn = True
+
+    def append(self, task: Task) -> None:
+        """A task joins the end of the line, or of its key's."""
+        if self.keyed is None:
+            self.fresh.append(task)
+        else:
+            self.keyed.append(task)
+
+    def count(self) -> int:
+        """Tasks in the line, the dead among them."""
+        return len(self.returned) + len(self.fresh if self.keyed is None else self.keyed)
+
+    def in_line(self) -> list[Task]:
+        """All tasks that were never handed out, in order."""
+        return list(self.fresh if self.keyed is None else self.keyed)
+
+    def oldest_ns(self) -> int:
+        """When the task that waits longest became due; there is one."""
+        if self.returned:
+            return self.returned[0][1].created_ns
+        return self.fresh[0].created_ns if self.keyed is None else self.keyed.oldest_ns()
 
 
 @final
@@ -83,18 +102,18 @@ class Partition:
     got something, each with `matched` set. Keys are in `queued` from offer to hand-out, in `handed` until settled."""
 
     __slots__ = (
-        "_added",
+        "_advice_ns",
         "_api_rate",
-        "_bucket_end_ns",
-        "_buckets",
         "_dead",
-        "_dispatched",
+        "_fair",
         "_hand_outs",
+        "_keys",
         "_levels",
         "_loaded_ns",
         "_pollers",
         "_polls",
         "_queries",
+        "_roll_ns",
         "_settings",
         "_sweep_at",
         "_worker_rate",
@@ -108,7 +127,7 @@ class Partition:
         "waiting",
     )
 
-    def __init__(self, queue: QueueKey, settings: Settings, now_ns: int) -> None:
+    def __init__(self, queue: QueueKey, settings: Settings, now_ns: int, fair: bool = False) -> None:
         self.queue = queue
         self.waiting: OrderedDict[int, Poll] = OrderedDict()
         self.queued: set[TaskKey] = set()
@@ -119,7 +138,7 @@ class Partition:
         self.touched_ns = now_ns
         self._settings = settings
         self._levels: list[_Level] = []
-        self._pollers: dict[str, _Poller] = {}
+        self._pollers = PollerHistory(settings.pollers_max)
         self._polls = 0
         self._hand_outs = 0
         self._queries = 0
@@ -127,11 +146,11 @@ class Partition:
         self._sweep_at = _SWEEP_MIN
         self._api_rate: float | None = None
         self._worker_rate: float | None = None
-        self._added = 0
-        self._dispatched = 0
+        self._fair = fair
+        self._keys = KeyLimits()
         self._loaded_ns = now_ns
-        self._bucket_end_ns = now_ns + _BUCKET_NS
-        self._buckets: deque[tuple[int, int]] = deque(maxlen=_BUCKETS)
+        self._roll_ns = now_ns + BUCKET_NS
+        self._advice_ns = _LONG_AGO
 
     # Tasks
 
@@ -141,17 +160,18 @@ class Partition:
         if key in self.queued or key in self.handed:
             return ()
         self._touch(now_ns)
-        self._added += 1
+        level = self._level(task.priority)
+        level.meter.added += 1
         waiting = self.waiting
         expired = task.expires_ns is not None and task.expires_ns <= wall_ns
-        if waiting and not self.queued and not self._queries and not self.bucket.limited and not expired:
+        if waiting and not self.queued and not self._queries and not self.limited and not expired:
             # The common case by far: somebody waits and nobody is ahead.
             self._hand_outs += 1
             self.handed[key] = self._hand_outs
-            self._dispatched += 1
+            level.meter.dispatched += 1
             return (self._match(waiting.popitem(last=False)[1], Matched(task, None, None, 0), now_ns),)
         self.queued.add(key)
-        self._level(task.priority).fresh.append(task)
+        level.append(task)
         if waiting:
             return self._drain(now_ns, wall_ns)
         if len(self.queued) >= self._sweep_at:
@@ -190,6 +210,9 @@ class Partition:
         Enough for unloading: a line that could be dropped whole is all front.
         """
         for level in self._levels:
+            if level.keyed is not None:
+                self.sweep(wall_ns)
+                return
             for _ in range(_TRIM_MAX):
                 if not level.fresh:
                     break
@@ -206,7 +229,7 @@ class Partition:
         """Drop what is dead or expired anywhere in the line; costs the length of the line, so callers amortize it."""
         queued: set[TaskKey] = set()
         for level in self._levels:
-            level.fresh = deque([task for task in level.fresh if self._alive(task, queued, wall_ns)])
+            self._relay(level, [task for task in level.in_line() if self._alive(task, queued, wall_ns)])
             # A filtered heap need not be a heap, but a sorted list is one.
             level.returned = sorted(
                 [entry for entry in level.returned if self._alive(entry[1], queued, wall_ns)], key=_seq_of
@@ -252,12 +275,13 @@ class Partition:
         self._touch(now_ns)
         self.seen_ns = now_ns
         request = poll.request
-        self._seen(request, now_ns, wall_ns)
+        self._pollers.seen(request, now_ns, wall_ns)
         if self.queue.type == ACTIVITY and request.max_tasks_per_second != self._worker_rate:
             self._worker_rate = request.max_tasks_per_second
             self._limit(now_ns)
         self._polls += 1
         poll.seq = self._polls
+        poll.since_ns = now_ns
         self.waiting[poll.seq] = poll
         if self.queued or self._queries:
             return self._drain(now_ns, wall_ns)
@@ -272,14 +296,14 @@ class Partition:
         poll.state = PollState.GONE
         if alive:
             self.seen_ns = now_ns
-            self._seen(poll.request, now_ns, wall_ns)
+            self._pollers.seen(poll.request, now_ns, wall_ns)
 
     def reserved(self, priority: int, now_ns: int) -> Poll | None:
         """Take a waiting poll out of the line for a task that is about to be committed, if that task would be next.
 
         A token of the rate limit goes with it; `released` gives both back.
         """
-        if not self.waiting or self.bucket.ready_ns > now_ns:
+        if not self.waiting or self.bucket.ready_ns > now_ns or self._keys.limited:
             return None
         if (self.queued or self._queries) and self._most_urgent() <= priority:
             return None
@@ -295,10 +319,11 @@ class Partition:
         """The commit behind a reservation succeeded; False when the poll has gone meanwhile."""
         self.reserved_count -= 1
         self._touch(now_ns)
-        self._added += 1
+        meter = self._level(task.priority).meter
+        meter.added += 1
         if poll.state != PollState.RESERVED:
             return False
-        self._dispatched += 1
+        meter.dispatched += 1
         self._match(poll, Matched(task, None, started, len(self.queued)), now_ns)
         return True
 
@@ -318,7 +343,7 @@ class Partition:
         queries: list[QueryTask] = []
         for level in self._levels:
             tasks.extend([entry[1] for entry in sorted(level.returned, key=_seq_of) if entry[1].key in self.queued])
-            tasks.extend([task for task in level.fresh if task.key in self.queued])
+            tasks.extend([task for task in level.in_line() if task.key in self.queued])
             queries.extend(level.queries.values())
         polls = list(self.waiting.values())
         for poll in polls:
@@ -334,10 +359,13 @@ class Partition:
 
     # Time and limits
 
-    def api_limited(self, rate: float | None, now_ns: int, wall_ns: int) -> Sequence[Poll]:
-        """UpdateTaskQueueConfig set (tasks per second) or unset (None) the limit, which overrides the workers'."""
-        assert self.queue.type == ACTIVITY
-        self._api_rate = rate
+    def configured(self, config: DispatchConfig, now_ns: int, wall_ns: int) -> Sequence[Poll]:
+        """UpdateTaskQueueConfig was called: its rate overrides the workers', its weights what tasks say."""
+        assert not self.queue.sticky
+        self._api_rate = config.rate
+        self._keys = KeyLimits(config.key_rate, config.weights, self._keys)
+        for level in self._levels:
+            self._relay(level, level.in_line())
         self._limit(now_ns)
         return self._drain(now_ns, wall_ns)
 
@@ -346,11 +374,19 @@ class Partition:
         return self._drain(now_ns, wall_ns)
 
     @property
+    def limited(self) -> bool:
+        """Whether time alone may make a match: see `wake_ns`."""
+        return self.bucket.limited or self._keys.limited
+
+    @property
     def wake_ns(self) -> int | None:
         """When time alone will make a match (monotonic), or None. Changes with every input."""
-        if self.bucket.limited and self.waiting and self.queued and self.bucket.ready_ns < NEVER:
-            return self.bucket.ready_ns
-        return None
+        if not (self.waiting and self.queued and self.limited):
+            return None
+        ready_ns = self.bucket.ready_ns
+        if self._keys.limited:
+            ready_ns = max(ready_ns, min([self._ready_ns(level) for level in self._levels], default=NEVER))
+        return ready_ns if ready_ns < NEVER else None
 
     def seen_within(self, window_ns: int, now_ns: int) -> bool:
         """True when a poll waits, or one was seen in the window."""
@@ -374,31 +410,17 @@ class Partition:
         """What DescribeTaskQueue shows."""
         self._touch(now_ns)
         for poll in self.waiting.values():
-            self._seen(poll.request, now_ns, wall_ns)
-        since_ns = now_ns - self._settings.poller_history_ns
-        pollers = [
-            PollerDescription(poller.request, poller.seen_wall_ns)
-            for poller in self._pollers.values()
-            if poller.seen_ns > since_ns
-        ]
-        backlog = [self._describe_level(level, wall_ns) for level in self._levels if level.fresh or level.returned]
-        span_ns = max(1, min(now_ns - self._loaded_ns, now_ns - self._bucket_end_ns + (_BUCKETS + 1) * _BUCKET_NS))
-        added = self._added + sum([counts[0] for counts in self._buckets])
-        dispatched = self._dispatched + sum([counts[1] for counts in self._buckets])
-        # Over less than a second a rate says nothing but noise.
-        seconds = max(1.0, span_ns / _SECOND)
+            self._pollers.seen(poll.request, now_ns, wall_ns)
         return QueueDescription(
-            tuple(pollers),
-            tuple(backlog),
-            added / seconds,
-            dispatched / seconds,
+            self._pollers.since(now_ns - self._settings.poller_history_ns),
+            tuple([self._describe_level(level, now_ns, wall_ns) for level in self._levels]),
             self.bucket.rate,
             self._api_rate is not None,
         )
 
     def poller_forgotten(self, identity: str) -> None:
         """A worker said good-bye: it is no longer shown."""
-        self._pollers.pop(identity, None)
+        self._pollers.forgotten(identity)
 
     # Inside
 
@@ -410,19 +432,21 @@ class Partition:
         bucket = self.bucket
         polls: list[Poll] = []
         while waiting and (self.queued or self._queries):
-            matched = self._next(bucket.ready_ns <= now_ns, wall_ns)
+            matched = self._next(bucket.ready_ns <= now_ns, now_ns, wall_ns)
             if matched is None:
                 break
-            if bucket.limited and matched.task is not None:
-                bucket.take(now_ns)
+            if matched.task is not None:
+                if bucket.limited:
+                    bucket.take(now_ns)
+                matched.scaling = self._advice(now_ns, wall_ns)
             polls.append(self._match(waiting.popitem(last=False)[1], matched, now_ns))
         return polls
 
-    def _next(self, token: bool, wall_ns: int) -> Matched | None:
+    def _next(self, token: bool, now_ns: int, wall_ns: int) -> Matched | None:
         """Take the most urgent piece of work, or None when there is none that may go; tasks need a token."""
         for level in self._levels:
             if token and not (level.queries and level.query_turn):
-                task = self._take(level, wall_ns)
+                task = self._take(level, now_ns, wall_ns)
                 if task is not None:
                     level.query_turn = True
                     return Matched(task, None, None, len(self.queued))
@@ -433,15 +457,20 @@ class Partition:
                 return Matched(None, query, None, len(self.queued))
         return None
 
-    def _take(self, level: _Level, wall_ns: int) -> Task | None:
-        """The first live task of a level, handed out; the dead and expired before it are dropped."""
+    def _take(self, level: _Level, now_ns: int, wall_ns: int) -> Task | None:
+        """The first live task of a level that may go, handed out; the dead and expired before it are dropped."""
         queued = self.queued
         while True:
+            seq = self._hand_outs + 1
             if level.returned:
                 seq, task = heappop(level.returned)
+            elif level.keyed is not None:
+                popped = level.keyed.pop(now_ns)
+                if popped is None:
+                    return None
+                task = popped
             elif level.fresh:
                 task = level.fresh.popleft()
-                seq = self._hand_outs + 1
             else:
                 return None
             if task.key not in queued:
@@ -452,14 +481,43 @@ class Partition:
                 continue
             self._hand_outs += 1
             self.handed[task.key] = seq
-            self._dispatched += 1
+            level.meter.dispatched += 1
+            self._keys.take(task, now_ns)
             return task
 
     def _match(self, poll: Poll, matched: Matched, now_ns: int) -> Poll:
         poll.state = PollState.MATCHED
         poll.matched = matched
         self.seen_ns = now_ns
+        if matched.scaling == 0 and now_ns - poll.since_ns >= _IDLE_POLL_NS:
+            matched.scaling = -1
         return poll
+
+    def _advice(self, now_ns: int, wall_ns: int) -> int:
+        """1 when more polls at a time would shorten the backlog (inventory 4.21); so many times a second for each
+        worker at most, that the crowd of them does not overshoot.
+        """
+        if not self.queued or self.limited or now_ns < self._advice_ns:
+            return 0
+        self._advice_ns = now_ns + _ADVICE_EVERY_NS // max(1, len(self._pollers))
+        oldest_ns = min([level.oldest_ns() for level in self._levels if level.count()])
+        return 1 if wall_ns - oldest_ns > _BACKLOG_OLD_NS else 0
+
+    def _ready_ns(self, level: _Level) -> int:
+        """When a level's tasks may go as far as their keys are concerned."""
+        if level.returned or level.keyed is None:
+            return _LONG_AGO if level.returned else NEVER
+        return level.keyed.ready_ns
+
+    def _relay(self, level: _Level, tasks: list[Task]) -> None:
+        """Lay a level's line anew, under the rules that hold now."""
+        level.fresh.clear()
+        level.keyed = self._keyed()
+        for task in tasks:
+            level.append(task)
+
+    def _keyed(self) -> FairLine | None:
+        return FairLine(self._fair, self._keys) if self._fair or self._keys.limited else None
 
     def _alive(self, task: Task, kept: set[TaskKey], wall_ns: int) -> bool:
         """True for the one live, unexpired entry of each key, which is then remembered in `kept`."""
@@ -484,64 +542,42 @@ class Partition:
             waiting.move_to_end(one.seq, last=False)
 
     def _level(self, priority: int) -> _Level:
-        for index, level in enumerate(self._levels):
+        place = 0
+        for level in self._levels:
             if level.priority == priority:
                 return level
             if level.priority > priority:
-                made = _Level(priority)
-                self._levels.insert(index, made)
-                return made
-        made = _Level(priority)
-        self._levels.append(made)
+                break
+            place += 1
+        meter = RateMeter(self._loaded_ns)
+        meter.roll(self.touched_ns)
+        made = _Level(priority, meter, self._keyed())
+        self._levels.insert(place, made)
         return made
 
     def _most_urgent(self) -> int:
-        return min(level.priority for level in self._levels if level.fresh or level.returned or level.queries)
+        return min(level.priority for level in self._levels if level.count() or level.queries)
 
     def _limit(self, now_ns: int) -> None:
         rate = self._worker_rate if self._api_rate is None else self._api_rate
         if rate != self.bucket.rate:
             self.bucket.limit(rate, now_ns)
 
-    def _seen(self, request: PollRequest, now_ns: int, wall_ns: int) -> None:
-        poller = self._pollers.get(request.identity)
-        if poller is None:
-            if len(self._pollers) >= self._settings.pollers_max:
-                self._thin_pollers()
-            self._pollers[request.identity] = _Poller(request, now_ns, wall_ns)
-        else:
-            poller.request = request
-            poller.seen_ns = now_ns
-            poller.seen_wall_ns = wall_ns
-
-    def _thin_pollers(self) -> None:
-        """Keep the newer three quarters, so that a crowd of identities costs little for each."""
-        by_age = sorted(self._pollers.items(), key=_seen_of)
-        self._pollers = dict(by_age[len(by_age) // 4 + 1 :])
-
     def _touch(self, now_ns: int) -> None:
         """Remember that something happened, and close the rate buckets whose time is over."""
         self.touched_ns = now_ns
-        if now_ns >= self._bucket_end_ns:
-            over = (now_ns - self._bucket_end_ns) // _BUCKET_NS + 1
-            self._bucket_end_ns += over * _BUCKET_NS
-            self._buckets.append((self._added, self._dispatched))
-            self._added = 0
-            self._dispatched = 0
-            for _ in range(min(over - 1, _BUCKETS)):
-                self._buckets.append((0, 0))
+        if now_ns >= self._roll_ns:
+            self._roll_ns += ((now_ns - self._roll_ns) // BUCKET_NS + 1) * BUCKET_NS
+            for level in self._levels:
+                level.meter.roll(now_ns)
 
-    def _describe_level(self, level: _Level, wall_ns: int) -> BacklogDescription:
-        count = len(level.fresh) + len(level.returned)
+    def _describe_level(self, level: _Level, now_ns: int, wall_ns: int) -> BacklogDescription:
+        count = level.count()
         if len(self._levels) == 1:
             count = len(self.queued)
-        oldest = level.returned[0][1] if level.returned else level.fresh[0]
-        return BacklogDescription(level.priority, count, max(0, wall_ns - oldest.created_ns))
+        age_ns = max(0, wall_ns - level.oldest_ns()) if level.count() else 0
+        return BacklogDescription(level.priority, count, age_ns, *level.meter.rates(now_ns))
 
 
 def _seq_of(entry: tuple[int, Task]) -> int:
     return entry[0]
-
-
-def _seen_of(entry: tuple[str, _Poller]) -> int:
-    return entry[1].seen_ns

@@ -1,7 +1,6 @@
 """Task priorities: what a request may ask for, and how a workflow's and an activity's own combine (semantics 4.1, 5.1).
 
-Priorities travel inside as serialized `Priority` messages, b"" for none. Fairness keys are checked and carried, not
-acted on.
+Priorities travel inside as serialized `Priority` messages, b"" for none.
 """
 
 from __future__ import annotations
@@ -38,10 +37,19 @@ def merged(base: bytes, override: bytes) -> bytes:
 
 def priority_key(*serialized: bytes) -> int:
     """The effective key of merged priorities, later ones winning: 1 (most urgent) to 5, 3 when nobody says."""
+    return effective(*serialized)[0]
+
+
+def effective(*serialized: bytes) -> tuple[int, str, float]:
+    """Priority key, fairness key and weight of merged priorities, later ones winning field by field."""
     key = 0
+    fairness_key = ""
+    weight = 0.0
     for body in serialized:
         if body:
-            key = common.Priority.FromString(body).priority_key or key
-    if key <= 0:
-        return PRIORITY_DEFAULT
-    return min(key, PRIORITY_LEAST_URGENT)
+            priority = common.Priority.FromString(body)
+            key = priority.priority_key or key
+            fairness_key = priority.fairness_key or fairness_key
+            weight = priority.fairness_weight or weight
+    key = PRIORITY_DEFAULT if key <= 0 else min(key, PRIORITY_LEAST_URGENT)
+    return key, fairness_key, weight if weight > 0 else 1.0

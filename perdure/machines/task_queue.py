@@ -7,6 +7,7 @@ know a clock, a future or a message.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import TypeAlias, final
 
@@ -77,7 +78,8 @@ class Task:
     """A workflow task or activity attempt that is owed to a worker.
 
     `priority` is effective: 1 to 5, 3 when none was given. `created_ns` is when it became due, `expires_ns` its
-    schedule-to-start limit or None; both are times of the namespace's clock.
+    schedule-to-start limit or None; both are times of the namespace's clock. Tasks of one `fairness_key` share their
+    part of the queue, where fairness is on; `fairness_weight` is how large it is beside others, 1 when nobody says.
     """
 
     __slots__ = (
@@ -85,6 +87,8 @@ class Task:
         "chain",
         "created_ns",
         "expires_ns",
+        "fairness_key",
+        "fairness_weight",
         "key",
         "priority",
         "queue",
@@ -104,6 +108,8 @@ class Task:
         priority: int,
         created_ns: int,
         expires_ns: int | None = None,
+        fairness_key: str = "",
+        fairness_weight: float = 1.0,
     ) -> None:
         assert PRIORITY_MOST_URGENT <= priority <= PRIORITY_LEAST_URGENT
         self.queue = queue
@@ -115,6 +121,8 @@ class Task:
         self.priority = priority
         self.created_ns = created_ns
         self.expires_ns = expires_ns
+        self.fairness_key = fairness_key
+        self.fairness_weight = fairness_weight
         self.key: TaskKey = (run_id, scheduled_event_id, attempt, stamp, queue.parts)
 
     def __repr__(self) -> str:
@@ -160,9 +168,12 @@ class PollRequest:
 
 @final
 class Matched:
-    """What a poll got: a task or a query. `started` is the engine's outcome when the start is in the same write."""
+    """What a poll got: a task or a query. `started` is the engine's outcome when the start is in the same write.
 
-    __slots__ = ("backlog_count_hint", "query", "started", "task")
+    `scaling` is what its worker is advised to do: 1 for one more poll at a time, -1 for one less, 0 for nothing.
+    """
+
+    __slots__ = ("backlog_count_hint", "query", "scaling", "started", "task")
 
     def __init__(
         self, task: Task | None, query: QueryTask | None, started: object | None, backlog_count_hint: int
@@ -171,17 +182,22 @@ class Matched:
         self.query = query
         self.started = started
         self.backlog_count_hint = backlog_count_hint
+        self.scaling = 0
 
 
 @final
 class Poll:
-    """One poll in a partition's line. `matched` is set once the state is MATCHED; `waiter` is the runtime's object."""
+    """One poll in a partition's line, which it joined at `since_ns` (monotonic).
 
-    __slots__ = ("matched", "request", "seq", "state", "waiter")
+    `matched` is set once the state is MATCHED; `waiter` is the runtime's object.
+    """
+
+    __slots__ = ("matched", "request", "seq", "since_ns", "state", "waiter")
 
     def __init__(self, request: PollRequest) -> None:
         self.request = request
         self.seq = 0
+        self.since_ns = 0
         self.state = PollState.WAITING
         self.matched: Matched | None = None
         self.waiter: object | None = None
@@ -207,6 +223,21 @@ class Settings:
 
 
 @final
+class DispatchConfig:
+    """What UpdateTaskQueueConfig says of a queue: tasks per second of the queue and of each fairness key (None: not
+    limited; 0: stopped), and weights of fairness keys that override what tasks say."""
+
+    __slots__ = ("key_rate", "rate", "weights")
+
+    def __init__(
+        self, rate: float | None = None, key_rate: float | None = None, weights: Mapping[str, float] | None = None
+    ) -> None:
+        self.rate = rate
+        self.key_rate = key_rate
+        self.weights = weights or {}
+
+
+@final
 class PollerDescription:
     """One worker seen by a queue; `last_access_ns` is wall time, and now for a worker whose poll waits."""
 
@@ -219,14 +250,21 @@ class PollerDescription:
 
 @final
 class BacklogDescription:
-    """How many tasks of one priority wait, and since when the oldest does (0 when none); dead ones may be counted."""
+    """How many tasks of one priority wait, and since when the oldest does (0 when none); dead ones may be counted.
 
-    __slots__ = ("age_ns", "count", "priority")
+    Rates are tasks per second over 30 s.
+    """
 
-    def __init__(self, priority: int, count: int, age_ns: int) -> None:
+    __slots__ = ("add_rate", "age_ns", "count", "dispatch_rate", "priority")
+
+    def __init__(
+        self, priority: int, count: int, age_ns: int, add_rate: float = 0.0, dispatch_rate: float = 0.0
+    ) -> None:
         self.priority = priority
         self.count = count
         self.age_ns = age_ns
+        self.add_rate = add_rate
+        self.dispatch_rate = dispatch_rate
 
 
 @final
@@ -251,8 +289,6 @@ class QueueDescription:
         self,
         pollers: tuple[PollerDescription, ...] = (),
         backlog: tuple[BacklogDescription, ...] = (),
-        add_rate: float = 0.0,
-        dispatch_rate: float = 0.0,
         rate_limit: float | None = None,
         rate_limit_by_api: bool = False,
     ) -> None:
@@ -260,7 +296,7 @@ class QueueDescription:
         self.backlog = backlog
         self.backlog_count = sum([level.count for level in backlog])
         self.backlog_age_ns = max([level.age_ns for level in backlog], default=0)
-        self.add_rate = add_rate
-        self.dispatch_rate = dispatch_rate
+        self.add_rate = sum([level.add_rate for level in backlog])
+        self.dispatch_rate = sum([level.dispatch_rate for level in backlog])
         self.rate_limit = rate_limit
         self.rate_limit_by_api = rate_limit_by_api

@@ -18,7 +18,7 @@ What the callers owe:
 Beyond the interface that was agreed first: `settle` (a definite answer must end the memory of a hand-out, and give an
 unused rate token back), `give_back` says what became of the task (its sticky queue may be gone), `unload_sticky`
 returns the tasks, `lost` hears of a started task whose poller vanished in the very turn of the loop in which it got
-it, `limit` and `close`.
+it, `configure` and `close`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from perdure.clock import Clock
 from perdure.errors import ResourceExhausted, Unavailable
 from perdure.machines.partition import Partition
 from perdure.machines.task_queue import (
+    DispatchConfig,
     Matched,
     Offered,
     Poll,
@@ -151,7 +152,8 @@ class Matching:
 
     `clock_of` names a namespace's clock where namespaces have their own; it decides about expiry only. `lost(task,
     started)` is called for a delivery that reached nobody although `deliver` said True; without it such a task waits
-    for its timeout, as after a broken connection.
+    for its timeout, as after a broken connection. `fair` tells which queues share themselves among fairness keys; asked
+    when a queue is loaded.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Matching:
         settings: Settings | None = None,
         clock_of: Callable[[str], Clock] | None = None,
         lost: Callable[[Task, object], None] | None = None,
+        fair: Callable[[QueueKey], bool] | None = None,
         idle_ns: int = QUEUE_IDLE_NS,
     ) -> None:
         self._clock = clock
@@ -169,10 +172,11 @@ class Matching:
         self._settings = settings or Settings()
         self._clock_of = clock_of
         self._lost = lost
+        self._fair = fair
         self._idle_ns = idle_ns
         self._queues: dict[QueueParts, _Queue] = {}
         self._asked: dict[str, _Asked] = {}
-        self._limits: dict[QueueParts, float] = {}
+        self._configs: dict[QueueParts, DispatchConfig] = {}
         self._shut_down: dict[tuple[str, str], int] = {}
         self._idle_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -193,7 +197,7 @@ class Matching:
         if queue is None:
             queue = self._load(task.queue, now_ns)
         polls = queue.partition.offered(task, now_ns, queue.clock.now_ns())
-        if polls or queue.partition.bucket.limited:
+        if polls or queue.partition.limited:
             self._hand(queue, polls)
         return Offered.MATCHED if task.key in queue.partition.handed else Offered.QUEUED
 
@@ -217,7 +221,7 @@ class Matching:
         queue = self._queues.get(task.queue.parts)
         if queue is not None:
             polls = queue.partition.settled(task.key, started, self._now_ns(), queue.clock.now_ns())
-            if polls or queue.partition.bucket.limited:
+            if polls or queue.partition.limited:
                 self._hand(queue, polls)
 
     def forget(self, key: TaskKey) -> None:
@@ -255,7 +259,7 @@ class Matching:
         loaded = self._queues.get(queue.parts) or self._load(queue, now_ns)
         poll = Poll(request)
         polls = loaded.partition.polled(poll, now_ns, loaded.clock.now_ns())
-        if polls or loaded.partition.bucket.limited:
+        if polls or loaded.partition.limited:
             self._hand(loaded, polls)
         if poll.matched is not None:
             return poll.matched
@@ -354,22 +358,19 @@ class Matching:
 
     # Around
 
-    def limit(self, queue: QueueKey, tasks_per_second: float | None) -> None:
-        """Set or unset the configured rate limit of an activity queue; it overrides the workers' (semantics 12.3)."""
-        if tasks_per_second is None:
-            self._limits.pop(queue.parts, None)
-        else:
-            self._limits[queue.parts] = tasks_per_second
+    def configure(self, queue: QueueKey, config: DispatchConfig) -> None:
+        """What UpdateTaskQueueConfig says of a queue holds from now on, loaded or not (semantics 12.3)."""
+        self._configs[queue.parts] = config
         loaded = self._queues.get(queue.parts)
         if loaded is not None:
-            now_ns = self._now_ns()
-            self._hand(loaded, loaded.partition.api_limited(tasks_per_second, now_ns, loaded.clock.now_ns()))
+            self._hand(loaded, loaded.partition.configured(config, self._now_ns(), loaded.clock.now_ns()))
 
     def describe(self, queue: QueueKey) -> QueueDescription:
         """Pollers, backlog and rates of a queue; an empty description when it is not loaded, which it stays."""
         loaded = self._queues.get(queue.parts)
         if loaded is None:
-            limit = self._limits.get(queue.parts)
+            config = self._configs.get(queue.parts)
+            limit = None if config is None else config.rate
             return QueueDescription(rate_limit=limit, rate_limit_by_api=limit is not None)
         return loaded.partition.describe(self._now_ns(), loaded.clock.now_ns())
 
@@ -401,11 +402,11 @@ class Matching:
 
     def _load(self, key: QueueKey, now_ns: int) -> _Queue:
         clock = self._clock if self._clock_of is None else self._clock_of(key.namespace_id)
-        partition = Partition(key, self._settings, now_ns)
+        partition = Partition(key, self._settings, now_ns, self._fair is not None and self._fair(key))
         queue = _Queue(key, partition, clock)
-        limit = self._limits.get(key.parts)
-        if limit is not None:
-            partition.api_limited(limit, now_ns, clock.now_ns())
+        config = self._configs.get(key.parts)
+        if config is not None:
+            partition.configured(config, now_ns, clock.now_ns())
         self._queues[key.parts] = queue
         self._arm_idle()
         return queue
@@ -425,7 +426,7 @@ class Matching:
                 else:
                     waiter.end(poll.matched)
             polls = again
-        if queue.partition.bucket.limited:
+        if queue.partition.limited:
             self._arm(queue)
 
     def _taken_back(self, queue: _Queue, poll: Poll) -> Sequence[Poll]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.machines.partition import Partition
-from perdure.machines.task_queue import Poll, PollState, QueryTask, QueueKey, Settings, Task
+from perdure.machines.task_queue import DispatchConfig, Poll, PollState, QueryTask, QueueKey, Settings, Task
 from tests.machines.queues import ACTIVITIES, SECOND, WORKFLOWS, partition, task, worker
 
 
@@ -311,12 +311,12 @@ def test_a_rate_of_zero_stops_the_queue_until_a_poll_asks_for_more() -> None:
 
 def test_the_configured_limit_overrides_the_workers() -> None:
     line = partition(ACTIVITIES)
-    line.api_limited(1.0, 0, 0)
+    line.configured(DispatchConfig(1.0), 0, 0)
     offer(line, task(1), task(2), task(3))
     assert [ask(line, rate=100.0), ask(line, rate=100.0)] == [1, None]
     assert (line.describe(0, 0).rate_limit, line.describe(0, 0).rate_limit_by_api) == (1.0, True)
 
-    assert [got(poll) for poll in line.api_limited(None, SECOND, 0)] == [2]
+    assert [got(poll) for poll in line.configured(DispatchConfig(None), SECOND, 0)] == [2]
     assert (line.describe(0, 0).rate_limit, line.describe(0, 0).rate_limit_by_api) == (100.0, False)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from perdure.errors import Unavailable
-from perdure.machines.task_queue import WORKFLOW, Offered, PollRequest, QueryTask, QueueKey, Task
+from perdure.machines.task_queue import WORKFLOW, DispatchConfig, Offered, PollRequest, QueryTask, QueueKey, Task
 from perdure.matching.errors import StickyUnavailable
 from perdure.matching.service import Matching
 from tests.matching.virtual import LoopClock, passed
@@ -385,14 +385,14 @@ async def test_activities_leave_at_exact_times_under_a_rate_limit() -> None:
 @virtual
 async def test_a_rate_of_zero_stops_activities_until_it_is_raised() -> None:
     matching = made()
-    matching.limit(ACTIVITIES, 0)
+    matching.configure(ACTIVITIES, DispatchConfig(0))
     matching.offer(task(1, ACTIVITIES))
     poll = await polling(matching, ACTIVITIES)
     await passed(30)
     assert not poll.done()
     assert matching.reserve(ACTIVITIES, 1) is None
 
-    matching.limit(ACTIVITIES, None)
+    matching.configure(ACTIVITIES, DispatchConfig(None))
     assert event_of(await poll) == 1
 
 
@@ -400,13 +400,13 @@ async def test_a_rate_of_zero_stops_activities_until_it_is_raised() -> None:
 async def test_a_faster_rate_holds_at_once_and_not_after_the_old_wait() -> None:
     loop = asyncio.get_running_loop()
     matching = made()
-    matching.limit(ACTIVITIES, 0.01)
+    matching.configure(ACTIVITIES, DispatchConfig(0.01))
     matching.offer(task(1, ACTIVITIES))
     matching.offer(task(2, ACTIVITIES))
     start = loop.time()
     assert event_of(await matching.poll(ACTIVITIES, WORKER, 60)) == 1
     poll = await polling(matching, ACTIVITIES)
-    matching.limit(ACTIVITIES, 2)
+    matching.configure(ACTIVITIES, DispatchConfig(2))
 
     assert event_of(await poll) == 2
     assert loop.time() == start + 0.5
@@ -415,7 +415,7 @@ async def test_a_faster_rate_holds_at_once_and_not_after_the_old_wait() -> None:
 @virtual
 async def test_a_configured_limit_outlives_the_unloading_of_its_queue() -> None:
     matching = made()
-    matching.limit(ACTIVITIES, 7)
+    matching.configure(ACTIVITIES, DispatchConfig(7))
     assert matching.describe(ACTIVITIES).rate_limit == 7
     matching.offer(task(1, ACTIVITIES))
     assert matching.describe(ACTIVITIES).rate_limit_by_api

@@ -15,7 +15,7 @@ from perdure.errors import InvalidArgument, NotFound
 from perdure.ids import ChainKey
 from perdure.machines import priorities, retry
 from perdure.machines.deadlines import ACTIVITY, pop, push
-from perdure.machines.priorities import priority_key
+from perdure.machines.priorities import effective
 from perdure.machines.task_queue import ACTIVITY as ACTIVITY_QUEUE
 from perdure.machines.task_queue import QueueKey, Task
 from perdure.machines.workflow import workflow_task
@@ -109,6 +109,7 @@ def task_of(key: ChainKey, execution: Execution, pending: Activity) -> Task:
     """The attempt as matching knows it."""
     info = execution.info
     expires = pending.scheduled_time + pending.schedule_to_start if pending.schedule_to_start else None
+    urgency, fairness_key, fairness_weight = effective(info.priority, pending.priority)
     return Task(
         queue=QueueKey(info.namespace_id, pending.task_queue, ACTIVITY_QUEUE, False),
         chain=key,
@@ -116,9 +117,11 @@ def task_of(key: ChainKey, execution: Execution, pending: Activity) -> Task:
         scheduled_event_id=pending.scheduled_event_id,
         attempt=pending.attempt,
         stamp=pending.stamp,
-        priority=priority_key(info.priority, pending.priority),
+        priority=urgency,
         created_ns=pending.scheduled_time,
         expires_ns=expires,
+        fairness_key=fairness_key,
+        fairness_weight=fairness_weight,
     )
 
 

@@ -7,7 +7,7 @@ The `offered` marks are volatile: they cost no write, and whoever loads the run 
 from __future__ import annotations
 
 from perdure.ids import ChainKey
-from perdure.machines.priorities import priority_key
+from perdure.machines.priorities import effective
 from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
@@ -66,6 +66,7 @@ def _offer_of(key: ChainKey, execution: Execution, task: WorkflowTask) -> OfferT
 
 def _task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, sticky: bool) -> Task:
     info = execution.info
+    urgency, fairness_key, fairness_weight = effective(info.priority)
     return Task(
         queue=QueueKey(info.namespace_id, queue, WORKFLOW, sticky),
         chain=key,
@@ -73,9 +74,11 @@ def _task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, s
         scheduled_event_id=task.scheduled_event_id,
         attempt=task.attempt,
         stamp=task.stamp,
-        priority=priority_key(info.priority),
+        priority=urgency,
         created_ns=task.scheduled_time,
         expires_ns=None,
+        fairness_key=fairness_key,
+        fairness_weight=fairness_weight,
     )
 
 

@@ -19,6 +19,8 @@ from perdure.clock import Clock, WallClock
 from perdure.cluster.endpoints import EndpointRegistry
 from perdure.cluster.identity import load_identity
 from perdure.cluster.namespaces import NamespaceRegistry
+from perdure.cluster.task_queues import TaskQueueRegistry
+from perdure.config import dynamic as settings
 from perdure.config.devserver import DevServerOptions, banner
 from perdure.config.dynamic import DynamicConfig
 from perdure.engine.engine import Engine
@@ -28,6 +30,7 @@ from perdure.frontend.services import Services
 from perdure.frontend.tokens import Tokens
 from perdure.ids import IdSource, SystemIds
 from perdure.machines.batch import BatchMachine
+from perdure.machines.task_queue import QueueKey
 from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
 from perdure.store.sqlite import SqliteStore
@@ -75,7 +78,8 @@ class Server:
         self.config = config
         self.namespaces = NamespaceRegistry(store, config, ids)
         self.endpoints = EndpointRegistry(store)
-        self.matching = Matching(clock, asyncio.get_running_loop())
+        self.matching = Matching(clock, asyncio.get_running_loop(), fair=self._shares_fairly)
+        self.task_queues = TaskQueueRegistry(store, self.matching.queue_changed)
         self.engine = Engine(store, self.matching, self.namespaces, clock, ids, cache_bytes_max)
         self._frontend: Frontend | None = None
 
@@ -93,6 +97,7 @@ class Server:
         identity = await load_identity(self.store, self.ids)
         await self.namespaces.load()
         await self.endpoints.load()
+        await self.task_queues.load()
         types = {name: int(SEARCH_ATTRIBUTE_TYPES[kind.lower()]) for name, kind in (search_attributes or {}).items()}
         for name in namespaces:
             await self.namespaces.ensure(name, types)
@@ -101,6 +106,7 @@ class Server:
             matching=self.matching,
             namespaces=self.namespaces,
             endpoints=self.endpoints,
+            task_queues=self.task_queues,
             store=self.store,
             config=self.config,
             clock=self.clock,
@@ -113,6 +119,11 @@ class Server:
         self.engine.entities.register(BatchMachine(), BatchWork(services).perform)
         await self.engine.open()
         self._frontend = Frontend(services)
+
+    def _shares_fairly(self, queue: QueueKey) -> bool:
+        view = self.namespaces.view(queue.namespace_id)
+        name = "" if view is None else view.name
+        return self.config.get(settings.MATCHING_ENABLE_FAIRNESS, name, queue.name, queue.type)
 
     async def close(self) -> None:
         """Stop in order: no new calls, queued writes out, store closed."""

@@ -217,6 +217,18 @@ MATCHING_RPS = _integer("matching.rps", 1200, GLOBAL)
 MATCHING_PRIORITY_LEVELS = _integer("matching.priorityLevels", 5, TASK_QUEUE)
 MATCHING_ENABLE_FAIRNESS = _switch("matching.enableFairness", False, TASK_QUEUE)
 MATCHING_USE_NEW_MATCHER = _switch("matching.useNewMatcher", True, TASK_QUEUE)
+MATCHING_MAX_FAIRNESS_KEY_WEIGHT_OVERRIDES = _integer("matching.maxFairnessKeyWeightOverrides", 1000, TASK_QUEUE)
+VERSION_COMPATIBLE_SET_LIMIT_PER_QUEUE = _integer("limit.versionCompatibleSetLimitPerQueue", 10)
+VERSION_BUILD_ID_LIMIT_PER_QUEUE = _integer("limit.versionBuildIdLimitPerQueue", 100)
+TASK_QUEUES_PER_BUILD_ID_LIMIT = _integer("limit.taskQueuesPerBuildId", 20)
+ASSIGNMENT_RULE_LIMIT_PER_QUEUE = _integer("limit.wv.AssignmentRuleLimitPerQueue", 100)
+REDIRECT_RULE_LIMIT_PER_QUEUE = _integer("limit.wv.RedirectRuleLimitPerQueue", 500)
+REDIRECT_RULE_MAX_UPSTREAM_BUILD_IDS_PER_QUEUE = _integer("limit.wv.RedirectRuleMaxUpstreamBuildIDsPerQueue", 50)
+REACHABILITY_TASK_QUEUE_SCAN_LIMIT = _integer("limit.reachabilityTaskQueueScan", 20, GLOBAL)
+REACHABILITY_QUERY_BUILD_ID_LIMIT = _integer("limit.reachabilityQueryBuildIds", 5, GLOBAL)
+REACHABILITY_QUERY_SET_DURATION_SINCE_DEFAULT = _duration(
+    "frontend.reachabilityQuerySetDurationSinceDefault", 5 * MINUTE, GLOBAL
+)
 VERSION_DRAINAGE_STATUS_VISIBILITY_GRACE_PERIOD = _duration(
     "matching.wv.VersionDrainageStatusVisibilityGracePeriod", 3 * MINUTE
 )

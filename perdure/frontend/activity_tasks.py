@@ -54,6 +54,7 @@ async def poll_activity_task_queue(
         rate,
         request.worker_version_capabilities.SerializeToString(),
         request.deployment_options.SerializeToString(),
+        validate.polled_build_id(request.worker_version_capabilities),
     )
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())

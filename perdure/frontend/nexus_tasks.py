@@ -42,6 +42,7 @@ async def poll_nexus_task_queue(
         request.worker_instance_key,
         capabilities=request.worker_version_capabilities.SerializeToString(),
         deployment_options=request.deployment_options.SerializeToString(),
+        build_id=validate.polled_build_id(request.worker_version_capabilities),
     )
     matched = await services.matching.poll(
         QueueKey(call.namespace.id, queue.name, NEXUS), poll, ends_at - services.loop.time()

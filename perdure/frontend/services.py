@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perdure.cluster.endpoints import EndpointRegistry
     from perdure.cluster.identity import ClusterIdentity
     from perdure.cluster.namespaces import Namespace, NamespaceRegistry
+    from perdure.cluster.task_queues import TaskQueueRegistry
     from perdure.config.dynamic import DynamicConfig
     from perdure.engine.engine import Engine
     from perdure.frontend.tokens import QueryToken, Tokens
@@ -52,6 +53,7 @@ class Services:
         "matching",
         "namespaces",
         "store",
+        "task_queues",
         "tokens",
         "version",
     )
@@ -62,6 +64,7 @@ class Services:
         matching: Matching,
         namespaces: NamespaceRegistry,
         endpoints: EndpointRegistry,
+        task_queues: TaskQueueRegistry,
         store: Store,
         config: DynamicConfig,
         clock: Clock,
@@ -75,6 +78,7 @@ class Services:
         self.matching = matching
         self.namespaces = namespaces
         self.endpoints = endpoints
+        self.task_queues = task_queues
         self.store = store
         self.config = config
         self.clock = clock

@@ -1,18 +1,43 @@
-"""DescribeTaskQueue and ListTaskQueuePartitions (semantics 12.4). A queue has one partition here: its root."""
+"""DescribeTaskQueue and ListTaskQueuePartitions (semantics 12.4).
+
+A queue has one partition here, its root; names of others are understood and show nothing. What the reference derives
+from numbers of stored tasks is absent, since no task is stored: read and ack levels are 0, as in its own newer matcher.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from perdure.api import Message, enums, taskqueue, workflowservice
+from perdure.api import Message, Timestamp, enums, taskqueue, workflowservice
 from perdure.api.times import duration_of, timestamp_of
+from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend import validate
+from perdure.frontend.build_ids import exists, quoted
 from perdure.frontend.services import Call, Services
-from perdure.machines.task_queue import ACTIVITY, WORKFLOW, PollerDescription, QueueDescription, QueueKey
+from perdure.frontend.task_queue_config import config_message
+from perdure.machines import version_rules
+from perdure.machines.queue_data import QueueData
+from perdure.machines.task_queue import (
+    ACTIVITY,
+    PRIORITY_DEFAULT,
+    WORKFLOW,
+    BacklogDescription,
+    PollerDescription,
+    QueueDescription,
+    QueueKey,
+)
+from perdure.machines.workflow.reset_points import UNVERSIONED
 
 RATE_PER_SECOND_DEFAULT: Final = 100_000.0
-"""What a poller that names no limit is shown with."""
+"""What a poller that names no limit is shown with, and a queue that has none."""
+
+TASK_ID_BLOCK_END: Final = 100_000
+"""The first block of task numbers, which every queue of the reference leases when it is loaded."""
+
+UNVERSIONED_VERSION: Final = "__unversioned__"
+_NEVER: Final = Timestamp(seconds=-62_135_596_800)
+"""The zero time of the reference's language, for an update that has not been."""
 
 _TYPES: Final = (WORKFLOW, ACTIVITY)
 
@@ -25,28 +50,43 @@ async def describe_task_queue(
     enhanced = request.api_mode == enums.DESCRIBE_TASK_QUEUE_MODE_ENHANCED
     queue = request.task_queue
     validate.task_queue(queue, request.HasField("task_queue"), limit, root_only=enhanced)
+    build_ids_max = services.config.get(settings.REACHABILITY_QUERY_BUILD_ID_LIMIT)
+    if request.report_task_reachability and len(request.versions.build_ids) > build_ids_max:
+        raise InvalidArgument(
+            f"Too many build ids queried at once with ReportTaskReachability==true, limit: {build_ids_max}"
+        )
     sticky = queue.kind == enums.TASK_QUEUE_KIND_STICKY
-    namespace_id = call.namespace.id
     if enhanced:
         if sticky:
             raise InvalidArgument(
                 "Enhanced DescribeTaskQueue is not valid for a sticky queue, "
                 "use api_mode=UNSPECIFIED or a normal queue."
             )
-        return _enhanced(services, namespace_id, request)
+        return await _enhanced(services, call, request)
+    namespace_id = call.namespace.id
     kind = int(request.task_queue_type) or WORKFLOW
     found = services.matching.describe(QueueKey(namespace_id, queue.name, kind, sticky))
     response = workflowservice.DescribeTaskQueueResponse()
     response.pollers.extend([_poller(one) for one in found.pollers])
+    if not sticky:
+        response.versioning_info.current_version = UNVERSIONED_VERSION
+        response.versioning_info.update_time.CopyFrom(_NEVER)
     if request.include_task_queue_status:
-        response.task_queue_status.backlog_count_hint = found.backlog_count
-        response.task_queue_status.task_id_block.SetInParent()
+        status = response.task_queue_status
+        status.backlog_count_hint = found.backlog_count
+        status.rate_per_second = RATE_PER_SECOND_DEFAULT if found.rate_limit is None else found.rate_limit
+        status.task_id_block.start_id = 1
+        status.task_id_block.end_id = TASK_ID_BLOCK_END
     if request.report_stats:
+        if sticky or queue.name.startswith(validate.RESERVED_QUEUE_PREFIX):
+            raise InvalidArgument("DescribeTaskQueue stats are only supported for the root partition")
         response.stats.CopyFrom(_stats(found))
-        for level in found.backlog:
-            stats = response.stats_by_priority_key[level.priority]
-            stats.approximate_backlog_count = level.count
-            stats.approximate_backlog_age.CopyFrom(duration_of(level.age_ns))
+        for level in (BacklogDescription(PRIORITY_DEFAULT, 0, 0), *found.backlog):
+            response.stats_by_priority_key[level.priority].CopyFrom(_level_stats(level))
+    if request.report_config and not sticky:
+        config = services.task_queues.find(namespace_id, queue.name).configs.get(kind)
+        if config is not None:
+            response.config.CopyFrom(config_message(config))
     if found.rate_limit is not None:
         response.effective_rate_limit.requests_per_second = found.rate_limit
         response.effective_rate_limit.rate_limit_source = (
@@ -55,21 +95,65 @@ async def describe_task_queue(
     return response
 
 
-def _enhanced(
-    services: Services, namespace_id: str, request: workflowservice.DescribeTaskQueueRequest
+async def _enhanced(
+    services: Services, call: Call, request: workflowservice.DescribeTaskQueueRequest
 ) -> workflowservice.DescribeTaskQueueResponse:
-    """The deprecated mode: by version, of which there is one without a name, and by type."""
+    """The deprecated mode: by build id and by type. Unless the caller chooses, of the queue's default build id."""
+    name = request.task_queue.name
+    namespace_id = call.namespace.id
+    data = services.task_queues.find(namespace_id, name)
+    kinds = [int(kind) for kind in request.task_queue_types] or list(_TYPES)
+    described = {kind: services.matching.describe(QueueKey(namespace_id, name, kind)) for kind in kinds}
     response = workflowservice.DescribeTaskQueueResponse()
-    version = response.versions_info[""]
-    version.task_reachability = enums.BUILD_ID_TASK_REACHABILITY_UNSPECIFIED
-    for kind in request.task_queue_types or _TYPES:
-        found = services.matching.describe(QueueKey(namespace_id, request.task_queue.name, int(kind)))
-        info = version.types_info[int(kind)]
-        if request.report_pollers:
-            info.pollers.extend([_poller(one) for one in found.pollers])
-        if request.report_stats:
-            info.stats.CopyFrom(_stats(found))
+    for build_id in _build_ids(request, data, described):
+        version = response.versions_info[build_id]
+        for kind, found in described.items():
+            info = version.types_info[kind]
+            if request.report_pollers:
+                info.pollers.extend([_poller(one) for one in found.pollers if one.request.build_id == build_id])
+            if request.report_stats:
+                # All tasks wait in one line, whatever build id may take them.
+                info.stats.CopyFrom(_stats(QueueDescription() if build_id else found))
+        if request.report_task_reachability:
+            reached = await _reachability(services, call, data, name, build_id)
+            version.task_reachability = reached  # type: ignore[assignment]  # wire numbers are plain ints here
     return response
+
+
+def _build_ids(
+    request: workflowservice.DescribeTaskQueueRequest, data: QueueData, described: dict[int, QueueDescription]
+) -> list[str]:
+    if not request.HasField("versions"):
+        return [version_rules.default_target(data)]
+    chosen = list(request.versions.build_ids)
+    if any(not build_id for build_id in chosen):
+        chosen.append("")
+    if request.versions.unversioned:
+        chosen.append("")
+    if request.versions.all_active:
+        chosen.extend([one.request.build_id for found in described.values() for one in found.pollers])
+    return list(dict.fromkeys(chosen))
+
+
+async def _reachability(services: Services, call: Call, data: QueueData, queue: str, build_id: str) -> int:
+    """Whether workflows may still come to a build id: new ones by the rules, open ones, or queries to closed ones."""
+    if build_id in [rule.source for rule in data.redirect_rules]:
+        return int(enums.BUILD_ID_TASK_REACHABILITY_UNREACHABLE)
+    reaching = version_rules.upstream(data, build_id)
+    if version_rules.assigns_any(data, reaching):
+        return int(enums.BUILD_ID_TASK_REACHABILITY_REACHABLE)
+    where = f"TaskQueue = {quoted(queue)} AND "
+    if await exists(services, call, where + _of_builds(reaching, "assigned") + " AND ExecutionStatus = 'Running'"):
+        return int(enums.BUILD_ID_TASK_REACHABILITY_REACHABLE)
+    if await exists(services, call, where + _of_builds(reaching, "versioned") + " AND ExecutionStatus != 'Running'"):
+        return int(enums.BUILD_ID_TASK_REACHABILITY_CLOSED_WORKFLOWS_ONLY)
+    return int(enums.BUILD_ID_TASK_REACHABILITY_UNREACHABLE)
+
+
+def _of_builds(build_ids: list[str], prefix: str) -> str:
+    values = [quoted(f"{prefix}:{one}" if one else UNVERSIONED) for one in build_ids]
+    condition = f"BuildIds IN ({', '.join(values)})"
+    return condition if "" not in build_ids else f"(BuildIds IS NULL OR {condition})"
 
 
 def _poller(seen: PollerDescription) -> taskqueue.PollerInfo:
@@ -92,6 +176,15 @@ def _stats(found: QueueDescription) -> taskqueue.TaskQueueStats:
         approximate_backlog_age=duration_of(found.backlog_age_ns),
         tasks_add_rate=found.add_rate,
         tasks_dispatch_rate=found.dispatch_rate,
+    )
+
+
+def _level_stats(level: BacklogDescription) -> taskqueue.TaskQueueStats:
+    return taskqueue.TaskQueueStats(
+        approximate_backlog_count=level.count,
+        approximate_backlog_age=duration_of(level.age_ns),
+        tasks_add_rate=level.add_rate,
+        tasks_dispatch_rate=level.dispatch_rate,
     )
 
 

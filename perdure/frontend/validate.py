@@ -312,3 +312,8 @@ def _valid_duration(seconds: int, nanos: int) -> None:
     else:
         return
     raise InvalidArgument(f"NextRetryDelay is not a valid duration: {wrong}")
+
+
+def polled_build_id(capabilities: common.WorkerVersionCapabilities) -> str:
+    """The build id by which a poll wants its tasks chosen, "" when it does not."""
+    return capabilities.build_id if capabilities.use_versioning else ""

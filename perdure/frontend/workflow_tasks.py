@@ -60,6 +60,7 @@ async def poll_workflow_task_queue(
         request.worker_instance_key,
         capabilities=request.worker_version_capabilities.SerializeToString(),
         deployment_options=request.deployment_options.SerializeToString(),
+        build_id=validate.polled_build_id(request.worker_version_capabilities),
     )
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())

@@ -20,7 +20,8 @@ from perdure.machines.task_queue import Task
 from perdure.machines.token_bucket import NEVER, TokenBucket
 
 WEIGHT_MIN: Final = 0.001
-"""A smaller weight counts as this much."""
+WEIGHT_MAX: Final = 1_000.0
+"""A smaller and a larger weight count as this much."""
 
 KEYS_LIMITED_MAX: Final = 2_000
 """Keys of one queue whose use of their rate is remembered; the one not used for longest is forgotten."""
@@ -54,7 +55,7 @@ class KeyLimits:
     def weight(self, task: Task) -> float:
         """What a task weighs: an operator's word first, then the task's own."""
         weight = self._weights.get(task.fairness_key, task.fairness_weight)
-        return max(weight, WEIGHT_MIN) if weight > 0 else 1.0
+        return min(max(weight, WEIGHT_MIN), WEIGHT_MAX) if weight > 0 else 1.0
 
     def ready_ns(self, task: Task) -> int:
         """When the task's key may go (monotonic)."""

@@ -146,10 +146,18 @@ class QueryTask:
 class PollRequest:
     """What a poll says about its worker; the two byte fields are serialized messages that DescribeTaskQueue shows.
 
+    `build_id` is the worker's where it wants its tasks chosen by it (the old versioning), "" elsewhere.
     `max_tasks_per_second` is None when the worker named none; only polls of activity queues carry one.
     """
 
-    __slots__ = ("capabilities", "deployment_options", "identity", "max_tasks_per_second", "worker_instance_key")
+    __slots__ = (
+        "build_id",
+        "capabilities",
+        "deployment_options",
+        "identity",
+        "max_tasks_per_second",
+        "worker_instance_key",
+    )
 
     def __init__(
         self,
@@ -158,7 +166,9 @@ class PollRequest:
         max_tasks_per_second: float | None = None,
         capabilities: bytes = b"",
         deployment_options: bytes = b"",
+        build_id: str = "",
     ) -> None:
+        self.build_id = build_id
         self.identity = identity
         self.worker_instance_key = worker_instance_key
         self.max_tasks_per_second = max_tasks_per_second

@@ -30,7 +30,11 @@ from typing import final
 from perdure.clock import Clock
 from perdure.errors import ResourceExhausted, Unavailable
 from perdure.machines.partition import Partition
+from perdure.machines.queue_data import QueueData
 from perdure.machines.task_queue import (
+    ACTIVITY,
+    NEXUS,
+    WORKFLOW,
     DispatchConfig,
     Matched,
     Offered,
@@ -357,6 +361,17 @@ class Matching:
         return True
 
     # Around
+
+    def queue_changed(self, namespace_id: str, name: str, data: QueueData) -> None:
+        """What is stored of a queue was loaded or has changed."""
+        for kind in (WORKFLOW, ACTIVITY, NEXUS):
+            queue = QueueKey(namespace_id, name, kind)
+            config = data.configs.get(kind)
+            if config is not None:
+                self.configure(queue, config.dispatch())
+            elif queue.parts in self._configs:
+                self.configure(queue, DispatchConfig())
+                del self._configs[queue.parts]
 
     def configure(self, queue: QueueKey, config: DispatchConfig) -> None:
         """What UpdateTaskQueueConfig says of a queue holds from now on, loaded or not (semantics 12.3)."""

@@ -35,8 +35,12 @@ DYNAMIC_CONFIG = (
     "frontend.enableUpdateWorkflowExecution=true",
     "frontend.namespaceRPS.visibility=100000",
     "frontend.WorkflowPauseEnabled=true",
+    "frontend.rps.namespaceReplicationInducingAPIs=100000",
+    "frontend.namespaceRPS.namespaceReplicationInducingAPIs=100000",
+    "frontend.workerVersioningDataAPIs=true",
+    "frontend.workerVersioningRuleAPIs=true",
 )
-"""What the SDKs set, a rate that the scenarios' many lists do not reach, and what is off by default."""
+"""What the SDKs set, rates that the scenarios do not reach, and what is off by default."""
 
 
 class MissingProgram(Exception):

@@ -104,19 +104,21 @@ def closed(step: Step, draft: RunDraft) -> None:
     execution.queries = ()
 
 
-def fail_run(step: Step, draft: RunDraft, reason: failure.Failure, completed_event_id: int) -> None:
-    """FAIL_WORKFLOW_EXECUTION: retried by policy in a new run, or final (semantics 4.4, 10.2)."""
+def failed_run(
+    step: Step, draft: RunDraft, reason: failure.Failure, completed_event_id: int
+) -> history.WorkflowExecutionFailedEventAttributes:
+    """The event of a run that its worker fails: retried by policy in a new run, or final (semantics 4.4, 10.2); not
+    yet closed.
+    """
     state, new_run_id = _retry(step, draft, reason)
     new_run_id = new_run_id or _next_by_schedule(step, draft, reason, None)
-    attributes = history.WorkflowExecutionFailedEventAttributes(
+    draft.execution.new_run_id = new_run_id
+    return history.WorkflowExecutionFailedEventAttributes(
         failure=reason,
         retry_state=state,  # type: ignore[arg-type]  # plain numbers
         workflow_task_completed_event_id=completed_event_id,
         new_execution_run_id=new_run_id,
     )
-    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, attributes)
-    draft.execution.new_run_id = new_run_id
-    closed(step, draft)
 
 
 def complete_run(step: Step, draft: RunDraft, attributes: history.WorkflowExecutionCompletedEventAttributes) -> str:

@@ -54,7 +54,9 @@ def fail_workflow(batch: Batch, command: commands.Command) -> None:
         raise CommandRejected(
             cause, "FailWorkflowExecutionCommandAttributes.Failure exceeds size limit.", terminate=True
         )
-    close.fail_run(batch.step, batch.draft, asked.failure, batch.completed_event_id)
+    attributes = close.failed_run(batch.step, batch.draft, asked.failure, batch.completed_event_id)
+    batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, attributes, command)
+    close.closed(batch.step, batch.draft)
 
 
 def cancel_workflow(batch: Batch, command: commands.Command) -> None:

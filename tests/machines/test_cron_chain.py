@@ -6,7 +6,8 @@ from perdure.api import common, enums
 from perdure.api import history as api_history
 from perdure.machines import cron
 from tests.machines.builders import SECOND, T0, complete_workflow, payloads, retry_policy
-from tests.machines.chronicles import Chronicle, fail_workflow
+from tests.machines.chronicles import Chronicle, continue_as_new, fail_workflow
+from tests.machines.families import Family, start_child
 
 EVERY = "@every 10s"
 
@@ -78,3 +79,26 @@ def test_a_run_that_times_out_is_followed_and_termination_ends_the_chain() -> No
     assert story.execution.info.continued_run_id
     story.terminate()
     assert not story.execution.new_run_id
+
+
+def test_a_command_may_name_a_schedule_that_is_none_and_the_chain_ends_there() -> None:
+    story = Chronicle()
+    story.begin()
+    story.wait(2)
+    story.turn(continue_as_new(cron_schedule="nonsense"))
+    assert first_event(story).cron_schedule == "nonsense"
+    story.turn(complete_workflow())
+    assert story.told()[-1].endswith("WorkflowExecutionCompleted")
+    assert story.execution.new_run_id == ""
+
+
+def test_a_childs_schedule_counts_from_its_start() -> None:
+    family = Family()
+    parent, kid = family.member("wf"), family.member("kid")
+    parent.begin()
+    parent.turn(start_child(cron_schedule=EVERY))
+    family.now += 3 * SECOND
+    family.settle()
+    info = kid.execution.info
+    assert info.execution_time - info.start_time == 10 * SECOND
+    assert kid.kinds() == ["STARTED"]

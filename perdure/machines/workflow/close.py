@@ -135,7 +135,12 @@ def _next_by_schedule(
     info = draft.execution.info
     if not info.cron_schedule:
         return ""
-    wait = cron.backoff(cron.parse(info.cron_schedule), info.execution_time, draft.env.now)
+    try:
+        schedule = cron.parse(info.cron_schedule)
+    except cron.BadSchedule:
+        # A continue-as-new command may name anything; nothing is due by that.
+        return ""
+    wait = cron.backoff(schedule, info.execution_time, draft.env.now)
     return "" if wait is None else next_cron_run(step, draft, wait, reason, result)
 
 

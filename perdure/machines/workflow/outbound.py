@@ -26,7 +26,7 @@ from perdure.errors import (
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
-from perdure.machines.workflow import internal_callbacks, requests, runs, workflow_task
+from perdure.machines.workflow import internal_callbacks, overrides, requests, runs, workflow_task
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     Call,
@@ -147,7 +147,7 @@ def _as_parent(execution: Execution, child: Child) -> Parent:
 def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input | ExecutionClosed] | Input:
     """Whom to tell what; an input alone is the sender's answer, found without asking. `event` is the one it names."""
     if isinstance(call, StartChild):
-        return call.target, _start(call, _named(event))
+        return _start(call, _named(event))
     if isinstance(call, ScheduleChildFirstTask):
         return call.target, ScheduleFirstTask(call.child_run_id)
     if isinstance(call, SignalExternal):
@@ -183,12 +183,17 @@ _START_FIELDS = (
     "retry_policy",
     "memo",
     "search_attributes",
+    "versioning_override",
 )
 
 
-def _start(call: StartChild, event: history.HistoryEvent) -> Start:
+def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
     """The start of a child: what the initiated event says, and nothing else (semantics 9.1)."""
     asked: Any = event.start_child_workflow_execution_initiated_event_attributes
+    if asked.HasField("versioning_override") and overrides.named_version(asked.versioning_override) is not None:
+        # No queue has a version (overrides.py).
+        cause = enums.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_INVALID_VERSIONING_OVERRIDE
+        return ChildStartFailed(call.sender.run_id, call.event_id, cause, asked.control)
     start: Any = workflowservice.StartWorkflowExecutionRequest(
         namespace=asked.namespace,
         workflow_id=asked.workflow_id,
@@ -211,7 +216,7 @@ def _start(call: StartChild, event: history.HistoryEvent) -> Start:
         start.priority.MergeFromString(priority)
     found = runs.present_payloads(asked.search_attributes.indexed_fields)
     root = (call.root_workflow_id, call.root_run_id)
-    return Start(start, found, 0, parent=call.parent, root=root)
+    return call.target, Start(start, found, 0, parent=call.parent, root=root)
 
 
 def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:

@@ -20,26 +20,38 @@ BEHAVIOR = "TemporalWorkflowVersioningBehavior"
 
 def check(override: Override, task_queue: str) -> None:
     """Raises what is wrong with an override for a run on this queue."""
+    version = named_version(override)
+    if version is not None:
+        deployment, build_id = version
+        raise FailedPrecondition(
+            f"Pinned version '{deployment}:{build_id}' is not present in task queue '{task_queue}' of type 'Workflow'"
+        )
+
+
+def named_version(override: Override) -> tuple[str, str] | None:
+    """The (deployment, build id) that a well-formed override names, None for auto-upgrade; raises what is wrong with
+    its form.
+    """
     kind = override.WhichOneof("override")
     if kind is None:
-        _check_older(override, task_queue)
-    elif kind == "auto_upgrade":
+        return _older(override)
+    if kind == "auto_upgrade":
         if not override.auto_upgrade:
             raise InvalidArgument("auto-upgrade override must be true")
-    elif kind == "pinned":
+        return None
+    if kind == "pinned":
         if not override.pinned.HasField("version"):
             raise InvalidArgument("must provide version if override is pinned.")
         if not override.pinned.behavior:
             raise InvalidArgument("must specify pinned override behavior if override is pinned.")
-        _find(override.pinned.version.deployment_name, override.pinned.version.build_id, task_queue)
-    else:
-        if not override.one_time.HasField("target_deployment_version"):
-            raise InvalidArgument("must provide target deployment version if override is one-time.")
-        target = override.one_time.target_deployment_version
-        _find(target.deployment_name, target.build_id, task_queue)
+        return override.pinned.version.deployment_name, override.pinned.version.build_id
+    if not override.one_time.HasField("target_deployment_version"):
+        raise InvalidArgument("must provide target deployment version if override is one-time.")
+    target = override.one_time.target_deployment_version
+    return target.deployment_name, target.build_id
 
 
-def _check_older(override: Override, task_queue: str) -> None:
+def _older(override: Override) -> tuple[str, str] | None:
     """The form before the oneof: a behaviour, and a deployment or a version string."""
     if override.behavior == enums.VERSIONING_BEHAVIOR_UNSPECIFIED:
         raise InvalidArgument("override behavior is required")
@@ -48,7 +60,7 @@ def _check_older(override: Override, task_queue: str) -> None:
             raise InvalidArgument("only provide deployment if behavior is 'PINNED'")
         if override.pinned_version:
             raise InvalidArgument("only provide pinned version if behavior is 'PINNED'")
-        return
+        return None
     if override.behavior != enums.VERSIONING_BEHAVIOR_PINNED:
         raise InvalidArgument(f"override behavior {override.behavior} not recognized")
     if override.HasField("deployment"):
@@ -56,7 +68,7 @@ def _check_older(override: Override, task_queue: str) -> None:
             raise InvalidArgument("deployment name cannot be empty")
         if not override.deployment.build_id:
             raise InvalidArgument("deployment build ID cannot be empty")
-        _find(override.deployment.series_name, override.deployment.build_id, task_queue)
+        return override.deployment.series_name, override.deployment.build_id
     if not override.pinned_version:
         raise InvalidArgument("must provide deployment (deprecated) or pinned version if behavior is 'PINNED'")
     name, dot, build_id = override.pinned_version.partition(".")
@@ -64,13 +76,7 @@ def _check_older(override: Override, task_queue: str) -> None:
         raise InvalidArgument(
             f'invalid version string "{override.pinned_version}", expected format is "<deployment_name>.<build_id>"'
         )
-    _find(name, build_id, task_queue)
-
-
-def _find(deployment: str, build_id: str, task_queue: str) -> None:
-    raise FailedPrecondition(
-        f"Pinned version '{deployment}:{build_id}' is not present in task queue '{task_queue}' of type 'Workflow'"
-    )
+    return name, build_id
 
 
 def check_update(execution: Execution, override: Override) -> None:

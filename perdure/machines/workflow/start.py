@@ -5,6 +5,7 @@ from __future__ import annotations
 from perdure.api import common, enums, history, workflowservice
 from perdure.api.times import duration_ns
 from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
+from perdure.machines import cron
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
 from perdure.machines.workflow import close, internal_callbacks, overrides, runs, signals, updates, workflow_task
@@ -178,10 +179,11 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     """A new run becomes the chain's current one."""
     request = verb.request
     env = step.env if current is None else step.env.at(current.last_update_time)
-    info = _info(env, verb, env.run_id())
+    backoff = _first_backoff(env, verb)
+    info = _info(env, verb, env.run_id(), backoff)
     if current is not None and current.running:
         _terminate_existing(step, current, info.run_id)
-    eager = request.request_eager_execution and env.limits.eager_workflow_start and not verb.first_backoff
+    eager = request.request_eager_execution and env.limits.eager_workflow_start and not backoff
     memo = runs.present_payloads(request.memo.fields)
     attributes = _attributes(info, verb, memo, eager)
     metadata = request.user_metadata if request.HasField("user_metadata") else None
@@ -192,7 +194,7 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     outcome = StartOutcome(info.run_id, info.first_run_id, True, RUNNING)
     if verb.parent is not None:
         draft.execution.awaits_parent = True
-    elif not verb.first_backoff:
+    elif not backoff:
         workflow_task.schedule(draft)
         if eager:
             outcome.eager = _start_eagerly(draft, request)
@@ -218,7 +220,14 @@ def _terminate_existing(step: Step, current: Execution, new_run_id: str) -> None
     close.closed(step, draft)
 
 
-def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
+def _first_backoff(env: Env, verb: Start) -> int:
+    """ns until the first workflow task. A child's schedule counts from its start, which only happens here."""
+    if verb.parent is None or not verb.request.cron_schedule:
+        return verb.first_backoff
+    return cron.backoff(cron.parse(verb.request.cron_schedule), env.now, env.now) or 0
+
+
+def _info(env: Env, verb: Start, run_id: str, backoff: int) -> RunInfo:
     """Derived start values (semantics 2.2)."""
     request = verb.request
     execution_timeout: int | None = None
@@ -226,7 +235,7 @@ def _info(env: Env, verb: Start, run_id: str) -> RunInfo:
         execution_timeout = duration_ns(request.workflow_execution_timeout)
     wanted = duration_ns(request.workflow_run_timeout) if request.HasField("workflow_run_timeout") else None
     timeout_of_run = runs.run_timeout(wanted, execution_timeout)
-    execution_time = env.now + verb.first_backoff
+    execution_time = env.now + backoff
     execution_expiration = env.now + execution_timeout if execution_timeout else 0
     run_expiration = execution_time + timeout_of_run if timeout_of_run else 0
     if execution_expiration:

@@ -1,4 +1,4 @@
-"""What goes along without a meaning of its own: user metadata and links, wherever a request or command may have them."""
+"""What goes along without a meaning of its own: user metadata and links, wherever requests or commands have them."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from perdure.api import command as commands
 from perdure.api import enums, history
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
-from perdure.errors import Unimplemented
-from perdure.machines import priorities, queue_names, retry
-from perdure.machines.workflow import runs
+from perdure.errors import InvalidArgument
+from perdure.machines import cron, priorities, queue_names, retry
+from perdure.machines.workflow import overrides, runs
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 
 Asked = commands.StartChildWorkflowExecutionCommandAttributes
@@ -88,7 +88,10 @@ def _check_values(batch: Batch, asked: Asked, where: str) -> None:
     if bad is not None:
         raise CommandRejected(_BAD, f"invalid WorkflowRetryPolicy on {_COMMAND}: {bad}. {where}")
     if asked.cron_schedule:
-        raise Unimplemented("CronSchedule is not implemented")
+        try:
+            cron.parse(asked.cron_schedule)
+        except cron.BadSchedule:
+            raise CommandRejected(_BAD, f"invalid CronSchedule on {_COMMAND}: invalid CronSchedule.. {where}") from None
     wrong = batch.bad_search_attributes()
     if wrong is not None and not wrong.too_large:
         text = f"invalid SearchAttributes on StartChildWorkflowCommand: {wrong.message}. {where}"
@@ -96,6 +99,11 @@ def _check_values(batch: Batch, asked: Asked, where: str) -> None:
     bad = priorities.invalid(asked.priority)
     if bad is not None:
         raise CommandRejected(_BAD, bad)
+    if asked.HasField("versioning_override"):
+        try:
+            overrides.named_version(asked.versioning_override)
+        except InvalidArgument as malformed:
+            raise CommandRejected(_BAD, malformed.message) from None
     own_queue = batch.execution.info.task_queue
     if asked.task_queue.name:
         bad = queue_names.invalid_queue(asked.task_queue, batch.env.limits.id_length, own_queue)
@@ -160,6 +168,8 @@ def _initiated(
         attributes.task_queue.name = info.task_queue
     if attributes.task_queue.kind == enums.TASK_QUEUE_KIND_UNSPECIFIED:
         attributes.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
+    if asked.HasField("versioning_override"):
+        attributes.versioning_override.CopyFrom(overrides.newer_form(asked.versioning_override))
     if asked.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.policy_message(retry.policy_of(asked.retry_policy)))
     _fill_maps(batch, asked, attributes)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 from perdure import __version__
@@ -21,13 +23,14 @@ from perdure.cluster.identity import load_identity
 from perdure.cluster.namespaces import NamespaceRegistry
 from perdure.cluster.task_queues import TaskQueueRegistry
 from perdure.config import dynamic as settings
-from perdure.config.devserver import DevServerOptions, banner
+from perdure.config.devserver import DevServerOptions, addresses, banner
 from perdure.config.dynamic import DynamicConfig
 from perdure.engine.engine import Engine
 from perdure.frontend.batch_work import BatchWork
 from perdure.frontend.service import REQUEST_STREAMS, Frontend
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import Tokens
+from perdure.frontend.versions import SERVER_VERSION
 from perdure.ids import IdSource, SystemIds
 from perdure.machines.batch import BatchMachine
 from perdure.machines.task_queue import QueueKey
@@ -35,11 +38,16 @@ from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
 from perdure.store.sqlite import SqliteStore
 from perdure.telemetry.logs import configure
+from perdure.transport.listen import listen
 from perdure.transport.options import ServerOptions
 from perdure.transport.server import GrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from perdure.ui.application import UiOptions
+    from perdure.ui.landing import Facts
+    from perdure.ui.serve import HttpServers
 
 CACHE_BYTES = 256 << 20
 """Chains held in memory by one process."""
@@ -163,16 +171,66 @@ async def _serve_dev(options: DevServerOptions) -> int:
         print(f"perdure: {warning}", file=sys.stderr)
     store = SqliteStore(options.db_filename, options.sqlite_pragmas)
     server = Server(store, WallClock(), SystemIds(), config)
+    http = _HttpPorts(server, options)
     await server.open(options.namespaces, options.search_attributes)
     listener = GrpcServer(server.frontend.dispatch, ServerOptions(), REQUEST_STREAMS)
     try:
         await listener.start(options.ip, options.port)
-        print(banner(options, __version__), flush=True)
+        print(banner(options, __version__, http.api_port), flush=True)
+        await http.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         await stop.wait()
     finally:
-        await listener.stop(DRAIN_S)
+        async with asyncio.TaskGroup() as stopping:
+            stopping.create_task(listener.stop(DRAIN_S))
+            stopping.create_task(http.stop())
         await server.close()
     return 0
+
+
+@final
+class _HttpPorts:
+    """The HTTP ports of a dev server. They listen at once, and answer when their libraries are loaded.
+
+    Those are loaded behind the gRPC port, in a thread: an SDK waits five seconds for its first answer, and must not
+    wait for what it does not use.
+    """
+
+    def __init__(self, server: Server, options: DevServerOptions) -> None:
+        """Listen. Raises OSError."""
+        self._server = server
+        self._options = options
+        self._api = listen(options.ip, options.http_port)
+        self._ui = None if options.headless else listen(options.ui_ip or options.ip, options.ui_port)
+        self._servers: HttpServers | None = None
+        self.api_port: int = self._api.getsockname()[1]
+
+    async def start(self) -> None:
+        """Answer. Raises OSError when the Web UI's files cannot be read."""
+        serve = await asyncio.to_thread(importlib.import_module, "perdure.ui.serve")
+        self._servers = serve.HttpServers()
+        hosts = partial(self._server.config.get, settings.FRONTEND_HTTP_ALLOWED_HOSTS)
+        ui = None if self._ui is None else serve.UiPort(self._ui, *self._page())
+        await self._servers.start(self._server.frontend.dispatch, SERVER_VERSION, hosts, self._api, ui)
+
+    def _page(self) -> tuple[Facts, UiOptions]:
+        from perdure.ui.application import UiOptions
+        from perdure.ui.landing import Facts
+
+        options = self._options
+        known = addresses(options, self.api_port)
+        where = dict(known)
+        grpc, ui = where["Server"], where["UI"]
+        facts = Facts(__version__, SERVER_VERSION, known, grpc, ui, options.db_filename or "in memory, lost at exit")
+        given = (options.ui_public_path, options.ui_asset_path, options.ui_codec_endpoint)
+        return facts, UiOptions(*given, options.ui_disable_news_fetch)
+
+    async def stop(self) -> None:
+        """Let requests finish, then stop listening."""
+        if self._servers is not None:
+            await self._servers.stop(DRAIN_S)
+        for listener in (self._api, self._ui):
+            if listener is not None:
+                listener.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import sys
 from dataclasses import asdict
@@ -41,8 +42,6 @@ FLAGS: Final = (
 
 SEARCH_ATTRIBUTE_TYPES: Final = ("Text", "Keyword", "Int", "Double", "Bool", "Datetime", "KeywordList")
 NOT_SERVED: Final = {
-    "the Web UI": ("ui-port", "ui-ip", "ui-public-path", "ui-asset-path", "ui-codec-endpoint"),
-    "the HTTP API": ("http-port",),
     "/metrics": ("metrics-port",),
 }
 """What is not built yet, by the flags that ask for it."""
@@ -63,7 +62,7 @@ def run(parsed: Parsed) -> int:
         return 1
     for feature, flags in NOT_SERVED.items():
         asked = [f"--{flag}" for flag in flags if parsed.given(flag)]
-        if asked and not (options.headless and feature == "the Web UI"):
+        if asked:
             print(f"{feature} is not served by this version: {', '.join(asked)} has no effect", file=sys.stderr)
     if options.log_config:
         print(json.dumps(asdict(options), indent=2), file=sys.stderr)
@@ -83,8 +82,9 @@ def options_of(parsed: Parsed) -> DevServerOptions:
         metrics_port=_port(parsed, "metrics-port"),
         ui_ip=_friendly(parsed.text("ui-ip")) or ip,
         ui_port=_port(parsed, "ui-port") or min(parsed.number("port") + 1000, _PORT_MAX),
-        ui_public_path=parsed.text("ui-public-path"),
-        ui_asset_path=parsed.text("ui-asset-path"),
+        ui_port_given=parsed.number("ui-port") != 0,
+        ui_public_path=_public_path(parsed.text("ui-public-path")),
+        ui_asset_path=_asset_path(parsed.text("ui-asset-path")),
         ui_codec_endpoint=parsed.text("ui-codec-endpoint"),
         ui_disable_news_fetch=parsed.switch("ui-disable-news-fetch"),
         headless=parsed.switch("headless"),
@@ -110,10 +110,14 @@ def check_ports(options: DevServerOptions) -> None:
     wanted = (("frontend", options.port), ("frontend HTTP", options.http_port), ("metrics", options.metrics_port))
     for name, port in wanted:
         if port:
-            _check_port(name, options.ip, port)
+            _check_port(f"set {name} port {port}", options.ip, port)
+    if not options.headless:
+        default = f"use default UI port {options.ui_port} ({options.port} + 1000)"
+        wish = f"set UI port {options.ui_port}" if options.ui_port_given else default
+        _check_port(wish, options.ui_ip, options.ui_port)
 
 
-def _check_port(name: str, ip: str, port: int) -> None:
+def _check_port(wish: str, ip: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     with socket.socket(family) as probe:
         if os.name == "posix":
@@ -125,7 +129,7 @@ def _check_port(name: str, ip: str, port: int) -> None:
             busy = refused.errno == errno.EADDRINUSE
             reason = "bind: address already in use" if busy else (refused.strerror or str(refused)).lower()
             shown = f"[{ip}]" if ":" in ip else ip
-            raise BadOption(f"can't set {name} port {port}: listen tcp {shown}:{port}: {reason}") from refused
+            raise BadOption(f"can't {wish}: listen tcp {shown}:{port}: {reason}") from refused
 
 
 def _friendly(ip: str) -> str:
@@ -137,6 +141,20 @@ def _port(parsed: Parsed, flag: str) -> int:
     if not 0 <= port <= _PORT_MAX:
         raise BadOption(f"--{flag}: {port} is not a port")
     return port
+
+
+def _public_path(path: str) -> str:
+    """A prefix of paths: "" or one that begins with a slash and ends without."""
+    path = path.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9._~/-]*", path):
+        raise BadOption(f"--ui-public-path: {path} is no path")
+    return path and f"/{path}"
+
+
+def _asset_path(folder: str) -> str:
+    if folder and not os.path.isfile(os.path.join(folder, "index.html")):
+        raise BadOption(f"--ui-asset-path: there is no index.html in {folder}")
+    return folder
 
 
 def _database(filename: str) -> str | None:

@@ -29,6 +29,7 @@ class DevServerOptions:
     metrics_port: int = 0
     ui_ip: str = ""
     ui_port: int = 0
+    ui_port_given: bool = False
     ui_public_path: str = ""
     ui_asset_path: str = ""
     ui_codec_endpoint: str = ""
@@ -57,10 +58,24 @@ def with_dev_defaults(given: Mapping[str, object]) -> dict[str, object]:
     return {**{key: value for key, value in DEV_DYNAMIC_CONFIG.items() if key.lower() not in folded}, **given}
 
 
-def banner(options: DevServerOptions, version: str) -> str:
+def shown(ip: str, port: int) -> str:
+    """An address as people type it."""
+    host = "localhost" if ip in ("127.0.0.1", "::1") else f"[{ip}]" if ":" in ip else ip
+    return f"{host}:{port}"
+
+
+def addresses(options: DevServerOptions, http_port: int) -> tuple[tuple[str, str], ...]:
+    """What listens, and where; `http_port` is the port that the HTTP API got."""
+    ui = f"http://{shown(options.ui_ip or options.ip, options.ui_port)}{options.ui_public_path}"
+    return (
+        ("Server", shown(options.ip, options.port)),
+        ("HTTP", shown(options.ip, http_port)),
+        *(() if options.headless else (("UI", ui),)),
+    )
+
+
+def banner(options: DevServerOptions, version: str, http_port: int) -> str:
     """What is printed once the server answers, in the shape of Temporal's dev server."""
-    local = options.ip in ("127.0.0.1", "::1")
-    host = "localhost" if local else f"[{options.ip}]" if ":" in options.ip else options.ip
-    kept = options.db_filename or "in-memory"
-    rows = (("Perdure Server:", f"{host}:{options.port}"), ("Perdure Persistence:", kept))
-    return "\n".join((f"Perdure {version}", "", *(f"{label:<21} {value}" for label, value in rows)))
+    server, *others = addresses(options, http_port)
+    rows = (server, ("Persistence", options.db_filename or "in-memory"), *others)
+    return "\n".join((f"Perdure {version}", "", *(f"{f'Perdure {name}:':<21} {value}" for name, value in rows)))

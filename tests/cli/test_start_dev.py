@@ -165,10 +165,32 @@ def test_the_first_look_at_the_command_line_is_light() -> None:
     assert done.stdout.split() == []
 
 
-def test_banner_names_address_and_persistence() -> None:
-    """Friendly names, IPv6 in brackets."""
-    assert banner(_options("--port", "7000"), "1.0").splitlines()[2:] == [
+def test_banner_names_what_listens() -> None:
+    """Friendly names, IPv6 in brackets, no address of what is not served."""
+    assert banner(_options("--port", "7000", "--ui-public-path", "x/"), "1.0", 7001).splitlines()[2:] == [
         "Perdure Server:       localhost:7000",
         "Perdure Persistence:  in-memory",
+        "Perdure HTTP:         localhost:7001",
+        "Perdure UI:           http://localhost:8000/x",
     ]
-    assert "[fe80::1]:7233" in banner(_options("--ip", "fe80::1"), "1.0")
+    assert "[fe80::1]:7233" in banner(_options("--ip", "fe80::1"), "1.0", 1)
+    assert "UI" not in banner(_options("--headless"), "1.0", 1)
+
+
+def test_a_busy_ui_port_is_refused(busy_port: int) -> None:
+    """Whether it was asked for or follows from --port; nobody asks when there is no UI."""
+    where = f"listen tcp 127.0.0.1:{busy_port}: bind: address already in use"
+    with pytest.raises(BadOption) as raised:
+        check_ports(_options("--port", "1025", "--ui-port", str(busy_port)))
+    assert str(raised.value) == f"can't set UI port {busy_port}: {where}"
+    with pytest.raises(BadOption) as raised:
+        check_ports(_options("--port", str(busy_port - 1000)))
+    assert str(raised.value) == f"can't use default UI port {busy_port} ({busy_port - 1000} + 1000): {where}"
+    check_ports(_options("--port", str(busy_port - 1000), "--headless"))
+
+
+def test_bad_ui_flags(tmp_path: Path) -> None:
+    """Are found before anything starts."""
+    for flags in (["--ui-asset-path", str(tmp_path)], ["--ui-public-path", 'a"b']):
+        with pytest.raises(BadOption):
+            _options(*flags)

@@ -75,13 +75,14 @@ class Server:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.target = ""
+        self.http_target = ""
 
     def __enter__(self) -> Server:
-        port = free_port()
-        self.target = f"127.0.0.1:{port}"
+        port, http_port = free_port(), free_port()
+        self.target, self.http_target = f"127.0.0.1:{port}", f"127.0.0.1:{http_port}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(self._path), *arguments(port)],
+                [str(self._path), *arguments(port, http_port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -103,9 +104,10 @@ class Server:
             self._process.wait()
 
 
-def arguments(port: int) -> list[str]:
+def arguments(port: int, http_port: int) -> list[str]:
     """The flags both servers get: what the SDKs pass (CONFORMANCE section 4), and one search attribute of each type."""
     flags = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
+    flags += ["--http-port", str(http_port)]
     flags += ["--log-level", "error", "--log-format", "json"]
     for key in DYNAMIC_CONFIG:
         flags += ["--dynamic-config-value", key]

@@ -27,12 +27,14 @@ from perdure.config.devserver import DevServerOptions, addresses, banner
 from perdure.config.dynamic import DynamicConfig
 from perdure.engine.engine import Engine
 from perdure.frontend.batch_work import BatchWork
+from perdure.frontend.namespace_deletion import NamespaceDeletionWork
 from perdure.frontend.service import REQUEST_STREAMS, Frontend
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import Tokens
 from perdure.frontend.versions import SERVER_VERSION
 from perdure.ids import IdSource, SystemIds
 from perdure.machines.batch import BatchMachine
+from perdure.machines.namespace_deletion import NamespaceDeletionMachine
 from perdure.machines.task_queue import QueueKey
 from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
@@ -125,6 +127,7 @@ class Server:
             version=__version__,
         )
         self.engine.entities.register(BatchMachine(), BatchWork(services).perform)
+        self.engine.entities.register(NamespaceDeletionMachine(), NamespaceDeletionWork(services).perform)
         await self.engine.open()
         self._frontend = Frontend(services)
 

@@ -31,6 +31,9 @@ SYSTEM_RETENTION: Final = 7 * DAY
 DEFAULT_RETENTION: Final = DAY
 
 _TABLE: Final = "namespace"
+_RETIRED: Final = "-deleted-"
+_RETIRED_CHARS: Final = 5
+"""Characters of its id in the name of a deleted namespace."""
 
 
 @final
@@ -117,8 +120,14 @@ class NamespaceRegistry:
 
     async def load(self) -> None:
         """Read all namespaces, and create the system's own if it is missing."""
-        for record in await self._store.list_records(_TABLE):
-            self._remember(_decoded(record.body, record.version))
+        found = [_decoded(record.body, record.version) for record in await self._store.list_records(_TABLE)]
+        retired = {one.id for one in found if one.state == DELETED}
+        for one in found:
+            if one.state != DELETED and one.id in retired:
+                # The process died while it gave the namespace its last name.
+                await self._put(one, None)
+            else:
+                self._remember(one)
         if SYSTEM_NAMESPACE not in self._by_name:
             await self.create(
                 Namespace(
@@ -179,11 +188,48 @@ class NamespaceRegistry:
         """Replace a namespace that is still as `before`; raises Unavailable when someone was faster."""
         assert before.name == after.name and before.id == after.id, "an update keeps name and id"
         async with self._writing:
-            try:
-                version = await self._store.put_record(_TABLE, after.name, before.version, _encoded(after))
-            except CommitFailed:
-                raise Unavailable("the namespace was changed by another call, please retry") from None
+            version = await self._put(before, _encoded(after))
             return self._remember(after.evolve(version=version))
+
+    async def retire(self, namespace_id: str) -> Namespace:
+        """The namespace under its last name, deleted: nobody can use it, and its old name is free. Idempotent."""
+        async with self._writing:
+            before = self.by_id(namespace_id)
+            if before.state == DELETED and f"{_RETIRED}{before.id[:_RETIRED_CHARS]}" in before.name:
+                return before
+            name = self._last_name(before)
+            fresh = before.evolve(name=name, state=DELETED, version=0)
+            # The new name first: a crash in between leaves both, and `load` keeps the deleted one.
+            after = fresh.evolve(version=await self._put(fresh, _encoded(fresh)))
+            del self._by_name[before.name]
+            self._remember(after)
+            await self._put(before, None)
+            return after
+
+    def _last_name(self, namespace: Namespace) -> str:
+        """What a deleted namespace is called: by its name and as much of its id as no other has."""
+        for length in range(_RETIRED_CHARS, len(namespace.id) + 1):
+            name = f"{namespace.name}{_RETIRED}{namespace.id[:length]}"
+            if name not in self._by_name:
+                return name
+        raise NamespaceAlreadyExists(f'Namespace "{namespace.name}{_RETIRED}{namespace.id}" already exists')
+
+    async def remove(self, namespace_id: str) -> None:
+        """The end of a namespace's record; what belonged to it must be gone. Idempotent."""
+        async with self._writing:
+            found = self._by_id.get(namespace_id)
+            if found is None:
+                return
+            await self._put(found, None)
+            del self._by_name[found.name]
+            del self._by_id[namespace_id]
+            self._views.pop(namespace_id, None)
+
+    async def _put(self, namespace: Namespace, body: bytes | None) -> int:
+        try:
+            return await self._store.put_record(_TABLE, namespace.name, namespace.version, body)
+        except CommitFailed:
+            raise Unavailable("the namespace was changed by another call, please retry") from None
 
     def view(self, namespace_id: str) -> NamespaceView | None:
         """What machines may know of a namespace, None when it is gone.

@@ -115,6 +115,9 @@ FRONTEND_EXPOSE_AUTHORIZER_ERRORS = _switch("frontend.exposeAuthorizerErrors", F
 FRONTEND_ENABLE_TOKEN_NAMESPACE_ENFORCEMENT = _switch("frontend.enableTokenNamespaceEnforcement", True, GLOBAL)
 FRONTEND_HTTP_ALLOWED_HOSTS: Setting[tuple[str, ...]] = Setting("frontend.httpAllowedHosts", to_strings, ("*",), GLOBAL)
 FRONTEND_SHUTDOWN_DRAIN_DURATION = _duration("frontend.shutdownDrainDuration", 0, GLOBAL)
+FRONTEND_DELETE_NAMESPACE_RPS = _integer("frontend.deleteNamespaceDeleteActivityRPS", 1000, GLOBAL)
+FRONTEND_ALLOW_DELETE_OF_ENDPOINT_TARGET = _switch("frontend.allowDeleteNamespaceIfNexusEndpointTarget", False, GLOBAL)
+WORKER_PROTECTED_NAMESPACES: Setting[tuple[str, ...]] = Setting("worker.protectedNamespaces", to_strings, (), GLOBAL)
 FRONTEND_DELETE_NAMESPACE_NAMESPACE_DELETE_DELAY = _duration("frontend.deleteNamespaceNamespaceDeleteDelay", 0, GLOBAL)
 
 # HTTP/2 connections.

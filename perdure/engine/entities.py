@@ -30,7 +30,7 @@ from perdure.engine.committer import Committer, Member
 from perdure.engine.ports import Namespaces
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
-from perdure.machines.entity import AlarmRang, Effect, Machine, Step
+from perdure.machines.entity import AlarmRang, Discard, Effect, Machine, Step
 from perdure.machines.env import Env
 from perdure.store.api import ChainPut, ChainWrite, Reclaim, RunPut, Store, StoreError
 
@@ -324,6 +324,12 @@ class Entities:
             return
         env = Env(max(self._clock.now_ns(), entity.last), self._ids, view)
         before = entity.state
+        if isinstance(letter.fact, Discard):
+            if before is None:
+                letter.resolve(None)
+            else:
+                await self._commit(entity, letter, machine, Step(None), env)
+            return
         try:
             step = machine.step(key, before, letter.fact, env)
         except ServiceError as error:

@@ -26,6 +26,13 @@ class AlarmRang:
 
 
 @final
+class Discard:
+    """The entity is to be gone, with all that it owes: its namespace is. The runner sees to it; no machine is asked."""
+
+    __slots__ = ()
+
+
+@final
 class Step(Generic[State]):
     """The result of one step.
 

@@ -16,6 +16,7 @@ from perdure.machines.deadlines import Deadline
 from perdure.machines.env import Env
 from perdure.machines.workflow import alarm, codec, machine
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.activity_task import TRAVEL_GRACE
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, RunDraft
 from perdure.machines.workflow.execution import Activity, ChainState, Execution
@@ -210,9 +211,9 @@ def _owed_by(a: Activity, durable: bool, held: bool) -> list[int]:
             due.append(a.scheduled_time + a.schedule_to_start)
         return due
     if a.start_to_close:
-        due.append(a.started_time + a.start_to_close)
+        due.append(a.started_time + a.start_to_close + TRAVEL_GRACE)
     if a.heartbeat_timeout:
-        due.append(max(a.started_time, a.heartbeat_time) + a.heartbeat_timeout)
+        due.append(max(a.started_time, a.heartbeat_time) + a.heartbeat_timeout + TRAVEL_GRACE)
     return due
 
 

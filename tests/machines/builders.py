@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
+GRACE_S = activity_task.TRAVEL_GRACE / SECOND
+"""How much later than its number says a start-to-close or heartbeat timeout strikes."""
 """When every story begins, ns since the epoch."""
 QUEUE = "queue"
 

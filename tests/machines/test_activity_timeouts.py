@@ -8,6 +8,7 @@ from perdure.api import common, enums, failures, history
 from perdure.machines.deadlines import Deadline
 from perdure.machines.workflow import alarm
 from tests.machines.builders import (
+    GRACE_S,
     SECOND,
     T0,
     Story,
@@ -51,7 +52,7 @@ def test_an_attempt_that_takes_too_long_is_retried() -> None:
     story = running_execution(schedule_activity("a", start_to_close=3, retry=retry_policy(1)))
     story.take_activity()
 
-    story.wait(3)
+    story.wait(3 + GRACE_S)
     assert story.told(5) == []
     assert story.activity("a").last_attempt_complete_time == 0
     second = story.wait(1).take_activity()
@@ -68,7 +69,7 @@ def test_the_last_attempts_timeout_is_an_event() -> None:
     story = running_execution(schedule_activity("a", start_to_close=3, retry=ONCE))
     story.take_activity()
 
-    story.wait(3)
+    story.wait(3 + GRACE_S)
 
     assert story.told(5) == ["6 ActivityTaskStarted", "7 ActivityTaskTimedOut", "8 WorkflowTaskScheduled"]
     attributes = timed_out(story, 7)
@@ -82,7 +83,17 @@ def test_a_timeout_that_the_policy_lists_is_not_retried() -> None:
     story = running_execution(schedule_activity("a", start_to_close=3, retry=policy))
     story.take_activity()
 
-    assert timed_out(story.wait(3), 7).retry_state == enums.RETRY_STATE_NON_RETRYABLE_FAILURE
+    assert timed_out(story.wait(3 + GRACE_S), 7).retry_state == enums.RETRY_STATE_NON_RETRYABLE_FAILURE
+
+
+def test_an_answer_that_was_in_time_by_the_workers_clock_is_in_time() -> None:
+    """The task and the answer travel, and the worker cannot know how long (decision 008)."""
+    story = running_execution(schedule_activity("a", start_to_close=3, retry=ONCE))
+    target = target_of(story.take_activity())
+
+    story.wait(3 + GRACE_S / 2).complete_activity(target)
+
+    assert story.told(5) == ["6 ActivityTaskStarted", "7 ActivityTaskCompleted", "8 WorkflowTaskScheduled"]
 
 
 def test_heartbeats_put_off_the_heartbeat_timeout() -> None:
@@ -92,9 +103,9 @@ def test_heartbeats_put_off_the_heartbeat_timeout() -> None:
     for _ in range(3):
         story.wait(1.5).heartbeat(target, payloads("alive"))
 
-    story.wait(1.9)
+    story.wait(2)
     assert story.told(5) == []
-    story.wait(0.1)
+    story.wait(GRACE_S)
 
     attributes = timed_out(story, 7)
     assert attributes.failure == failures.timeout_failure(
@@ -105,11 +116,11 @@ def test_heartbeats_put_off_the_heartbeat_timeout() -> None:
 def test_a_heartbeat_of_an_earlier_attempt_does_not_shorten_the_next() -> None:
     story = running_execution(schedule_activity("a", heartbeat=2, retry=retry_policy(10)))
     story.heartbeat(target_of(story.take_activity()))
-    story.wait(12).take_activity()
+    story.wait(12 + GRACE_S).take_activity()
 
     story.wait(1.9)
 
-    assert story.activity("a").started_time == T0 + 12 * SECOND
+    assert story.activity("a").started_time == T0 + int((12 + GRACE_S) * SECOND)
 
 
 def test_a_heartbeat_costs_no_entry_of_the_deadline_queue() -> None:
@@ -166,7 +177,7 @@ def test_a_timeout_too_late_for_another_attempt_is_reported_as_schedule_to_close
     story = running_execution(schedule_activity("a", schedule_to_close=10, start_to_close=3, retry=retry_policy(60)))
     story.take_activity()
 
-    attributes = timed_out(story.wait(3), 7)
+    attributes = timed_out(story.wait(3 + GRACE_S), 7)
 
     assert attributes.retry_state == enums.RETRY_STATE_TIMEOUT
     assert attributes.failure.message == failures.RETRY_OUTLIVES_ACTIVITY
@@ -188,7 +199,7 @@ def test_a_timeout_after_a_cancel_request_is_not_retried() -> None:
     story.take_activity()
     story.signal().turn(request_cancel_activity(5))
 
-    attributes = timed_out(story.wait(3), 12)
+    attributes = timed_out(story.wait(3 + GRACE_S), 12)
 
     assert attributes.retry_state == enums.RETRY_STATE_CANCEL_REQUESTED
     assert attributes.failure.message == "activity StartToClose timeout"
@@ -253,7 +264,7 @@ def test_the_alarm_is_the_earliest_timeout(timeouts: dict[str, float]) -> None:
 
     story.wait(1).take_activity()
 
-    assert alarm.volatile_alarm(story.execution) == T0 + 6 * SECOND
+    assert alarm.volatile_alarm(story.execution) == T0 + int((6 + GRACE_S) * SECOND)
 
 
 def test_a_closed_run_has_no_activity_timeouts() -> None:
@@ -269,6 +280,6 @@ def test_the_details_of_a_heartbeat_survive_the_timeout_of_its_attempt() -> None
     story = running_execution(schedule_activity("a", start_to_close=3, retry=retry_policy(1)))
     story.heartbeat(target_of(story.take_activity()), payloads("half way"))
 
-    delivery = story.wait(4).take_activity()
+    delivery = story.wait(4 + GRACE_S).take_activity()
 
     assert common.Payloads.FromString(delivery.heartbeat_details) == payloads("half way")

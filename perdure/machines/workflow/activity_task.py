@@ -53,6 +53,12 @@ _TIMEOUT_NAMES: dict[int, str] = {
 # -- deadlines and offers ----------------------------------------------------------------------------------------------
 
 
+TRAVEL_GRACE = 200_000_000
+"""A worker measures its attempt from when the task reaches it, and its answer travels: what it sends in time by its own
+clock must not be too late here. Start-to-close and heartbeat timeouts strike this much later, ns (decision 008).
+"""
+
+
 def next_deadline(pending: Activity, held: bool) -> int | None:
     """When `due` must look at this activity next (ns since the epoch): to offer it, else for its earliest timeout.
 
@@ -77,13 +83,13 @@ def _next_timeout(pending: Activity) -> tuple[int, int] | None:
             first = waiting if first is None else min(first, waiting)
         return first
     if pending.start_to_close:
-        running = (pending.started_time + pending.start_to_close, enums.TIMEOUT_TYPE_START_TO_CLOSE)
+        running = (pending.started_time + pending.start_to_close + TRAVEL_GRACE, enums.TIMEOUT_TYPE_START_TO_CLOSE)
         # An attempt may start in the write that schedules it, which the reference cannot: there it starts later, so
         # that of two deadlines equal here schedule-to-close strikes first.
         first = running if first is None or running[0] < first[0] else first
     if pending.heartbeat_timeout:
         last_sign = max(pending.started_time, pending.heartbeat_time)
-        silent = (last_sign + pending.heartbeat_timeout, enums.TIMEOUT_TYPE_HEARTBEAT)
+        silent = (last_sign + pending.heartbeat_timeout + TRAVEL_GRACE, enums.TIMEOUT_TYPE_HEARTBEAT)
         first = silent if first is None else min(first, silent)
     return first
 

@@ -39,6 +39,7 @@ from perdure.machines.task_queue import QueueKey
 from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
 from perdure.store.sqlite import SqliteStore
+from perdure.system.outgoing import Outside
 from perdure.telemetry.logs import configure
 from perdure.transport.listen import listen
 from perdure.transport.options import ServerOptions
@@ -90,7 +91,8 @@ class Server:
         self.endpoints = EndpointRegistry(store)
         self.matching = Matching(clock, asyncio.get_running_loop(), fair=self._shares_fairly)
         self.task_queues = TaskQueueRegistry(store, self.matching.queue_changed)
-        self.engine = Engine(store, self.matching, self.namespaces, clock, ids, cache_bytes_max)
+        self.outside = Outside(config)
+        self.engine = Engine(store, self.matching, self.namespaces, self.outside, clock, ids, cache_bytes_max)
         self._frontend: Frontend | None = None
 
     @property
@@ -142,6 +144,7 @@ class Server:
         if self._frontend is not None:
             await self._frontend.close()
         await self.engine.close()
+        await self.outside.close()
         await self.store.close()
 
 

@@ -309,6 +309,11 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     limits.cross_namespace_commands = get(settings.SYSTEM_ENABLE_CROSS_NAMESPACE_COMMANDS)
     limits.buffered_events = get(settings.HISTORY_MAXIMUM_BUFFERED_EVENTS_BATCH)
     limits.buffered_events_size = get(settings.HISTORY_MAXIMUM_BUFFERED_EVENTS_SIZE_IN_BYTES)
+    newer = get(settings.HISTORY_ENABLE_CHASM_CALLBACKS, namespace)
+    callbacks_max = settings.CALLBACK_MAX_PER_EXECUTION if newer else settings.SYSTEM_MAX_CALLBACKS_PER_WORKFLOW
+    limits.callbacks = get(callbacks_max, namespace)
+    limits.callback_retry_initial = get(settings.CALLBACK_RETRY_POLICY_INITIAL_INTERVAL)
+    limits.callback_retry_maximum = get(settings.CALLBACK_RETRY_POLICY_MAX_INTERVAL)
     limits.buffered_queries = get(settings.HISTORY_MAX_BUFFERED_QUERY_COUNT)
     limits.search_attribute_value_size = get(settings.SEARCH_ATTRIBUTES_SIZE_OF_VALUE_LIMIT, namespace)
     limits.signals = get(settings.HISTORY_MAXIMUM_SIGNALS_PER_EXECUTION, namespace)

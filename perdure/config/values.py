@@ -173,7 +173,10 @@ def to_allowed_addresses(value: object) -> tuple[AllowedAddress, ...]:
     addresses = []
     for item in value:
         fields = {str(key).lower(): field for key, field in _mapping(item).items()}
-        addresses.append(AllowedAddress(to_str(fields.get("pattern")), to_bool(fields.get("allowinsecure", False))))
+        if not fields.get("pattern"):
+            # Matches nothing; the reference skips it.
+            continue
+        addresses.append(AllowedAddress(to_str(fields["pattern"]), to_bool(fields.get("allowinsecure", False))))
     return tuple(addresses)
 
 

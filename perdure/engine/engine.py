@@ -23,6 +23,7 @@ from perdure.clock import Clock
 from perdure.engine import rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.cache import Cache
+from perdure.engine.callbacks import Callbacks
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.delivery import Delivery
 from perdure.engine.eager import start_now
@@ -30,14 +31,15 @@ from perdure.engine.entities import Entities
 from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
 from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
 from perdure.engine.loading import load, look_up
-from perdure.engine.ports import Dispatch, Namespaces, Reservation
+from perdure.engine.ports import Dispatch, Namespaces, Outside, Reservation
+from perdure.engine.watcher import Watcher
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.env import Env
 from perdure.machines.task_queue import Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine, offers
-from perdure.machines.workflow.effects import Answer, Effect, OfferTask, Send, WithdrawTask
+from perdure.machines.workflow.effects import Answer, Effect, Invoke, OfferTask, Send, WithdrawTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
@@ -93,28 +95,6 @@ class StepMember(Member):
 
 
 @final
-class _Watcher:
-    """Somebody who waits for a run's events from `next_event_id` on, or for its close. It hears of commits only, and
-    only of the one that it waits for.
-    """
-
-    __slots__ = ("future", "next_event_id")
-
-    def __init__(self, next_event_id: int, future: asyncio.Future[Execution | None]) -> None:
-        self.next_event_id = next_event_id
-        self.future = future
-
-    def wants(self, execution: Execution) -> bool:
-        """Whether the wait is over with the run in this state."""
-        return execution.next_event_id > self.next_event_id or not execution.running
-
-    def resolve(self, execution: Execution | None) -> None:
-        """The wait is over; None: its time is up, or what it waits for may have happened unseen."""
-        if not self.future.done():
-            self.future.set_result(execution)
-
-
-@final
 class Engine:
     """Runs the chains of one owner on one event loop."""
 
@@ -123,6 +103,7 @@ class Engine:
         store: Store,
         matching: Dispatch,
         namespaces: Namespaces,
+        outside: Outside,
         clock: Clock,
         ids: IdSource,
         cache_bytes_max: int,
@@ -137,11 +118,12 @@ class Engine:
         self._alarms = Alarms(store, clock, self._rang)
         self._histories = Histories(store)
         self._delivery = Delivery(self.submit, self._histories, self._spawn)
+        self.callbacks = Callbacks(self.submit, self._histories, outside, self._spawn)
         self.entities = Entities(store, self._committer, self._alarms, namespaces, clock, ids, self._spawn)
         """The kinds that are one row each."""
         self._waiters: dict[int, asyncio.Future[object]] = {}
         self._next_waiter = 0
-        self._watchers: dict[str, list[_Watcher]] = {}
+        self._watchers: dict[str, list[Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -160,6 +142,7 @@ class Engine:
         self._open = False
         self._alarms.close()
         self.entities.close("server is shutting down")
+        self.callbacks.close()
         await self._committer.drained()
         for task in list(self._tasks):
             task.cancel()
@@ -253,7 +236,7 @@ class Engine:
         deadline = loop.time() + timeout_s
         while True:
             # It watches before it looks, so that no commit falls between.
-            watcher = _Watcher(next_event_id, loop.create_future())
+            watcher = Watcher(next_event_id, loop.create_future())
             self._watchers.setdefault(run_id, []).append(watcher)
             alarm: asyncio.TimerHandle | None = None
             try:
@@ -270,7 +253,7 @@ class Engine:
                     alarm.cancel()
                 self._unwatch(run_id, watcher)
 
-    def _unwatch(self, run_id: str, watcher: _Watcher) -> None:
+    def _unwatch(self, run_id: str, watcher: Watcher) -> None:
         watchers = self._watchers.get(run_id)
         if watchers is not None and watcher in watchers:
             watchers.remove(watcher)
@@ -519,6 +502,8 @@ class Engine:
                 self._matching.forget(effect.task.key)
             elif isinstance(effect, Send):
                 self._delivery.send(effect.call)
+            elif isinstance(effect, Invoke):
+                self.callbacks.send(effect.call)
             elif isinstance(effect, Answer):
                 future = self._waiters.get(effect.waiter)
                 if future is not None and not future.done():

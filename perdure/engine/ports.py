@@ -1,5 +1,6 @@
-"""What the engine needs of its neighbours: matching and the namespaces. Engine and matching meet in the composition
-root only.
+"""What the engine needs of its neighbours: matching, the namespaces, the world outside.
+
+Engine and matching meet in the composition root only.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from perdure.machines.env import NamespaceView
 from perdure.machines.task_queue import Offered, QueueKey, Task, TaskKey
+from perdure.machines.workflow.invocations import HttpAnswer, Outgoing
 
 
 class Reservation(Protocol):
@@ -48,4 +50,12 @@ class Namespaces(Protocol):
 
     def view(self, namespace_id: str) -> NamespaceView | None:
         """The namespace, or None when it is gone."""
+        ...
+
+
+class Outside(Protocol):
+    """The world outside the server, by HTTP."""
+
+    async def post(self, namespace: str, destination: str, request: Outgoing) -> HttpAnswer:
+        """Send a request of a namespace (its name) to a destination (scheme and host). Raises NoAnswer."""
         ...

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from perdure.api import enums, workflowservice
-from perdure.api.times import duration_of, timestamp_of
+from perdure.api import common, enums, workflow, workflowservice
+from perdure.api.times import duration_of, timestamp_of, timestamp_or_none
 from perdure.clock import SECOND
-from perdure.machines.workflow import overrides, reset_points
+from perdure.machines.workflow import invocations, overrides, reset_points
 from perdure.machines.workflow.activity_task import pending_info
+from perdure.machines.workflow.callback import SCHEDULED, Callback
 from perdure.machines.workflow.execution import Execution
 
 _GO_ZERO_TIME: Final = -62_135_596_800 * SECOND
 """Year 1: what the reference shows for a run that does not expire, and clients take for "none"."""
 
 
-def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflowExecutionResponse:
-    """The whole response; `now` in ns tells a backoff from a wait for a worker."""
+def describe(
+    execution: Execution, now: int, blocked: Callable[[str, str], bool]
+) -> workflowservice.DescribeWorkflowExecutionResponse:
+    """The whole response; `now` in ns tells a backoff from a wait for a worker, `blocked` says of a namespace id and a
+    destination whether callbacks wait for its circuit breaker.
+    """
     response = workflowservice.DescribeWorkflowExecutionResponse()
     _config(execution, response)
     _info(execution, response)
@@ -32,6 +38,8 @@ def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflow
             initiated_id=child.initiated_event_id,
         )
         pending_child.parent_close_policy = child.close_policy  # type: ignore[assignment]  # wire numbers
+    for callback in sorted(execution.callbacks.values(), key=lambda one: one.number):
+        response.callbacks.append(_callback(execution, callback, blocked))
     task = execution.task
     if task is not None:
         shown = response.pending_workflow_task
@@ -45,6 +53,26 @@ def describe(execution: Execution, now: int) -> workflowservice.DescribeWorkflow
             shown.started_time.CopyFrom(timestamp_of(task.started_time))
         shown.attempt = task.attempt
     return response
+
+
+def _callback(execution: Execution, callback: Callback, blocked: Callable[[str, str], bool]) -> workflow.CallbackInfo:
+    """What is shown of a completion callback."""
+    spec = common.Callback.FromString(callback.spec)
+    shown = workflow.CallbackInfo(
+        callback=spec,
+        registration_time=timestamp_of(callback.registration_time),
+        attempt=callback.attempt,
+        last_attempt_complete_time=timestamp_or_none(callback.last_attempt_time),
+        next_attempt_schedule_time=timestamp_or_none(callback.next_attempt_time),
+    )
+    shown.trigger.workflow_closed.SetInParent()
+    shown.state = callback.state  # type: ignore[assignment]  # wire numbers are plain ints here
+    if callback.last_failure:
+        shown.last_attempt_failure.MergeFromString(callback.last_failure)
+    if callback.state == SCHEDULED and blocked(execution.info.namespace_id, invocations.destination(spec)):
+        shown.state = enums.CALLBACK_STATE_BLOCKED
+        shown.blocked_reason = "The circuit breaker is open."
+    return shown
 
 
 def _config(execution: Execution, response: workflowservice.DescribeWorkflowExecutionResponse) -> None:

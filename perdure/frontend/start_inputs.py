@@ -1,6 +1,6 @@
 """From a start request to the machine's input: checks in Temporal's order and defaults (semantics 2.1). No I/O.
 
-What is not built yet is refused, never ignored: completion callbacks, overrides to versions, time skipping.
+What is not built yet is refused, never ignored: overrides to versions, time skipping.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from perdure.api import common, enums, history, workflowservice
 from perdure.cluster.namespaces import Namespace
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, Unimplemented
-from perdure.frontend import validate
+from perdure.frontend import callback_checks, validate
 from perdure.frontend.command_inputs import command_namespace
 from perdure.frontend.services import Call, Services
 from perdure.machines import cron
@@ -58,23 +58,24 @@ def prepare_start(services: Services, call: Call, request: StartRequest) -> Star
     found = search_attributes(services, call, request)
     if request.HasField("priority"):
         validate.priority(request.priority)
-    check_links(services, call, request.links)
-    _not_built(request)
     _callbacks(services, call, request)
+    _not_built(request)
     check_start_sizes(services, call, request)
     return Start(request, found, delay)
 
 
 def _callbacks(services: Services, call: Call, request: StartRequest) -> None:
-    """Completion callbacks: refused for now, each in the words that fit."""
-    for callback in request.completion_callbacks:
-        if not callback.HasField("nexus"):
-            raise Unimplemented("unknown callback variant: <nil>")
-        if not services.config.get(settings.CALLBACK_ALLOWED_ADDRESSES, call.namespace.name):
-            raise InvalidArgument(
-                f"invalid url: url does not match any configured callback address: {callback.nexus.url}"
-            )
-        raise Unimplemented("completion callbacks are not implemented")
+    """Completion callbacks, and links, of which those that a callback has already are dropped."""
+    callbacks = request.completion_callbacks
+    if not callbacks:
+        check_links(services, call, request.links)
+        return
+    callback_checks.check(services, call, callbacks)
+    theirs = [link for callback in callbacks for link in callback.links]
+    kept = [link for link in request.links if link not in theirs]
+    del request.links[:]
+    request.links.extend(kept)
+    check_links(services, call, [*kept, *theirs])
 
 
 def _cron(services: Services, request: Any) -> int:

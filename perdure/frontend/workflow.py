@@ -107,4 +107,4 @@ async def describe_workflow_execution(
     validate.execution(target, request.HasField("execution"))
     execution = await services.engine.submit(call.key(target.workflow_id), Snapshot(target.run_id))
     assert isinstance(execution, Execution)
-    return describe(execution, services.clock.now_ns())
+    return describe(execution, services.clock.now_ns(), services.engine.callbacks.blocked)

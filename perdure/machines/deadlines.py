@@ -14,6 +14,8 @@ ACTIVITY = 1
 """Entry kinds: an activity's retry or timeout, by scheduled event id."""
 TIMER = 2
 """A user timer, by started event id."""
+CALLBACK = 3
+"""The next attempt at a completion callback of a closed run, by its number."""
 
 
 @final

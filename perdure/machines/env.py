@@ -19,6 +19,9 @@ class Limits:
         "buffered_events",
         "buffered_events_size",
         "buffered_queries",
+        "callback_retry_initial",
+        "callback_retry_maximum",
+        "callbacks",
         "cross_namespace_commands",
         "default_workflow_task_timeout",
         "eager_activities",
@@ -63,6 +66,10 @@ class Limits:
         self.buffered_events: int = 100
         self.buffered_events_size: int = 2 * MIB
         self.buffered_queries: int = 1
+        self.callbacks: int = 2000
+        """Completion callbacks of one run."""
+        self.callback_retry_initial: int = 1_000_000_000
+        self.callback_retry_maximum: int = 3_600_000_000_000
         self.search_attribute_value_size: int = 2048
         self.signals: int = 10_000
         self.updates_in_flight: int = 10

@@ -58,7 +58,7 @@ _DROPPED = {(rule.message, rule.field) for rule in DROPPED}
 OPAQUE = frozenset({"task_token", "next_page_token", "conflict_token"})
 """Bytes that only the server that made them can read: compared as present or absent."""
 
-UNORDERED = frozenset({"pending_activities"})
+UNORDERED = frozenset({"pending_activities", "callbacks"})
 """Lists that the reference builds from a map, in another order each time: compared sorted."""
 
 TIMESTAMP = "google.protobuf.Timestamp"
@@ -85,6 +85,11 @@ class Normaliser:
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
         self._ids: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
+
+    def alias(self, text: str, placeholder: str) -> None:
+        """Replace a text that differs from run to run, such as an address."""
+        self._aliases[text] = placeholder
 
     def text(self, text: str) -> str:
         """The text with this run's nonce and every UUID replaced.
@@ -92,6 +97,8 @@ class Normaliser:
         Long repetitions are counted instead of printed, and the double blanks that protobuf-go puts into its debug
         format, at places that change with each build of the reference, become single ones.
         """
+        for known, placeholder in self._aliases.items():
+            text = text.replace(known, placeholder)
         short = _UUID.sub(self._placeholder, text.replace(self._nonce, "<run>"))
         short = _REPETITION.sub(lambda match: f"{match.group(1)}*{len(match.group())}", short)
         return _DEBUG_BLANKS.sub(" ", short)

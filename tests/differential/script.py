@@ -123,6 +123,10 @@ class Script:
         """Record something computed from answers: a relation of times, a count."""
         self.transcript.append(self._normaliser.text(f"fact: {text}: {value}"))
 
+    def alias(self, text: str, placeholder: str) -> None:
+        """Write `placeholder` for a text that is another in each run, such as an address."""
+        self._normaliser.alias(text, placeholder)
+
     def section(self, text: str) -> None:
         """A heading for the reader of a diff."""
         self.transcript.append(self._normaliser.text(f"## {text}"))

@@ -39,6 +39,8 @@ DYNAMIC_CONFIG = (
     "frontend.namespaceRPS.namespaceReplicationInducingAPIs=100000",
     "frontend.workerVersioningDataAPIs=true",
     "frontend.workerVersioningRuleAPIs=true",
+    'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true},{"Pattern":"*.secure"}]',
+    'callback.request.timeout="2s"',
 )
 """What the SDKs set, rates that the scenarios do not reach, and what is off by default."""
 

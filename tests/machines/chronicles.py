@@ -12,9 +12,9 @@ from perdure.errors import InvalidArgument
 from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.calls import Call
+from perdure.machines.workflow.calls import Call, InvokeCallback
 from perdure.machines.workflow.child import Parent
-from perdure.machines.workflow.effects import Answer, OfferTask, Send
+from perdure.machines.workflow.effects import Answer, Invoke, OfferTask, Send
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
@@ -61,6 +61,8 @@ class Chronicle(Story):
         self.request_ids = 0
         self.calls: list[Call] = []
         """What was sent to other chains and has not come back."""
+        self.invocations: list[InvokeCallback] = []
+        """Completion callbacks that were sent out and have not come back."""
         self.last_waiter = 1000
 
     # -- the machine -----------------------------------------------------------------------------------------------
@@ -81,6 +83,8 @@ class Chronicle(Story):
                 self.answers.append(effect)
             elif isinstance(effect, Send):
                 self.calls.append(effect.call)
+            elif isinstance(effect, Invoke):
+                self.invocations.append(effect.call)
         if self.state.current is not None:
             self.events = self.shelf.histories[self.run_id]
         return transition.outcome
@@ -91,6 +95,7 @@ class Chronicle(Story):
         self.offers.clear()
         self.answers.clear()
         self.calls.clear()
+        self.invocations.clear()
         self.apply(AlarmRang(self.run_id))
         return self
 
@@ -131,6 +136,8 @@ class Chronicle(Story):
         for name, value in fields.items():
             if hasattr(value, "CopyFrom"):
                 getattr(request, name).CopyFrom(value)
+            elif isinstance(value, list):
+                getattr(request, name).extend(value)
             else:
                 setattr(request, name, value)
         return request

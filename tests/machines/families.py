@@ -67,6 +67,7 @@ class Relative(Chronicle):
             return
         self.offers.clear()
         self.calls.clear()
+        self.invocations.clear()
         self.state = self.shelf.reload()
         self.state = type(self.state)(self.state.chain, self.state.runs, Map(), Map())
         for run_id, (_, _, due) in list(self.shelf.cores.items()):

@@ -36,6 +36,7 @@ ADAPTERS = (
     "perdure/cli/",
     "perdure/testing/virtual_time.py",
     "perdure/transport/tls.py",
+    "perdure/system/outgoing.py",
 )
 """The places where the outside world comes in (or is simulated); nothing else reads clocks, draws randomness or starts
 threads."""

@@ -7,8 +7,8 @@ still owed, so that a new owner finds it; the *volatile* alarm leaves out what t
 from __future__ import annotations
 
 from perdure.api import enums, history
-from perdure.machines.deadlines import ACTIVITY, pop, push
-from perdure.machines.workflow import activity_task, close, deletion, workflow_task
+from perdure.machines.deadlines import ACTIVITY, CALLBACK, pop, push
+from perdure.machines.workflow import activity_task, callbacks, close, deletion, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang
@@ -26,7 +26,9 @@ def rang(step: Step, alarm: AlarmRang) -> None:
     draft = step.edit(execution)
     now = draft.env.now
     if not execution.running:
-        if not execution.calls and now >= deletion.due(execution):
+        callbacks.wake(draft)
+        if not draft.execution.calls and now >= deletion.due(execution):
+            # Callbacks that wait for another attempt are given up with the run.
             deletion.reclaim(step, draft)
         return
     if execution.info.run_expiration and now >= execution.info.run_expiration:
@@ -101,6 +103,11 @@ def settle(execution: Execution) -> None:
             execution.deadlines = pop(entry)
             if due is not None:
                 execution.deadlines = push(execution.deadlines, due, ACTIVITY, entry.key)
+        elif entry.kind == CALLBACK:
+            callback = execution.callbacks.get(entry.key)
+            if callback is not None and callbacks.awaits(callback, entry.when):
+                break
+            execution.deadlines = pop(entry)
         elif entry.key in execution.timer_ids:
             break
         else:
@@ -112,7 +119,7 @@ def volatile_alarm(execution: Execution) -> int:
     calls = due_since(execution) if execution.unsent else NEVER
     if not execution.running:
         # With calls under way, their answers come without an alarm.
-        return calls if execution.calls else deletion.due(execution)
+        return min(calls if execution.calls else deletion.due(execution), _next_attempt(execution))
     return min(_common(execution, execution.task), _task_alarm(execution.task, False), calls)
 
 
@@ -120,13 +127,18 @@ def durable_alarm(execution: Execution) -> int:
     """When an owner that knows nothing of this process must look at the run; never later than what is owed."""
     calls = due_since(execution) if execution.calls else NEVER
     if not execution.running:
-        return calls if execution.calls else deletion.due(execution)
+        return min(calls if execution.calls else deletion.due(execution), _next_attempt(execution))
     owed = execution.owed.when if execution.owed is not None and not execution.paused else NEVER
     task = execution.task
     if task is not None and task.speculative:
         # Such an owner finds no task at all.
         task = None
     return min(_common(execution, task), _task_alarm(task, True), owed, calls)
+
+
+def _next_attempt(execution: Execution) -> int:
+    """When the next completion callback of a closed run is tried again, which is all that it has deadlines for."""
+    return execution.deadlines.when if execution.deadlines is not None else NEVER
 
 
 def _common(execution: Execution, task: WorkflowTask | None) -> int:

@@ -6,13 +6,14 @@ heartbeats, the workflow task's attempt, stickiness) is not written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from perdure.api import common, enums, history, workflow
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines.deadlines import TIMER
 from perdure.machines.workflow import overrides, request_ids, reset_points
+from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import (
     CANCELED,
@@ -230,6 +231,7 @@ def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     draft.execution.start_linked = bool(event.links)
     if attributes.HasField("versioning_override"):
         _set_override(draft, attributes.versioning_override)
+    _add_callbacks(draft, attributes.completion_callbacks, "", timestamp_ns(event.event_time))
 
 
 def _paused(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -250,12 +252,22 @@ def _set_pause(draft: RunDraft, pause: Pause | None, status: int) -> None:
     draft.visibility = True
 
 
+def _add_callbacks(draft: RunDraft, specs: Iterable[common.Callback], request_id: str, now: int) -> None:
+    number = len(draft.execution.callbacks)
+    for spec in specs:
+        number += 1
+        draft.put_callback(Callback(number, spec.SerializeToString(deterministic=True), request_id, now))
+
+
 def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
     """Buffered, the event is applied before it has an id, and once more when it gets one."""
     request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
     if request_id:
         request_ids.attach(draft.execution, request_id, max(0, event.event_id))
     attributes = event.workflow_execution_options_updated_event_attributes
+    attached = attributes.attached_completion_callbacks
+    if attached and not any(one.request_id == request_id for one in draft.execution.callbacks.values()):
+        _add_callbacks(draft, attached, request_id, timestamp_ns(event.event_time))
     if attributes.HasField("priority"):
         draft.execution.info = with_priority(draft.execution.info, attributes.priority.SerializeToString())
     if attributes.HasField("versioning_override"):

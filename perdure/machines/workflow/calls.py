@@ -139,6 +139,36 @@ class ReportClose:
         self.first_run_id = first_run_id
 
 
+@final
+class InvokeCallback:
+    """Invoke a completion callback over HTTP. What the receiver knows it again by is in the callback itself."""
+
+    __slots__ = ("attempt", "event_id", "namespace", "request_id", "sender", "spec", "start_time")
+
+    def __init__(
+        self,
+        sender: Sender,
+        event_id: int,
+        namespace: str,
+        spec: bytes,
+        request_id: str,
+        attempt: int,
+        start_time: int,
+    ) -> None:
+        self.sender = sender
+        self.event_id = event_id
+        """The run's closing event."""
+        self.namespace = namespace
+        self.spec = spec
+        """Serialized `temporal.api.common.v1.Callback`."""
+        self.request_id = request_id
+        """The start that attached it to the open run, "" for the one that made the run."""
+        self.attempt = attempt
+        """How often it was invoked before."""
+        self.start_time = start_time
+        """When the run started, ns since the epoch."""
+
+
 Call = (
     StartChild
     | ScheduleChildFirstTask

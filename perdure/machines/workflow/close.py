@@ -6,7 +6,7 @@ from perdure.api import common, enums, failure, history
 from perdure.errors import NotFound, WorkflowNotReady
 from perdure.machines import cron
 from perdure.machines.retry import next_interval
-from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow import callbacks, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import Execution
@@ -81,11 +81,16 @@ def end_task_by_force(draft: RunDraft) -> None:
         draft.flush()
 
 
-def closed(step: Step, draft: RunDraft) -> None:
-    """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1)."""
+def closed(step: Step, draft: RunDraft, goes_on: bool = False) -> None:
+    """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1).
+
+    `goes_on`: continue-as-new, a retry or a reset has made the run that inherits the completion callbacks.
+    """
     execution = draft.execution
     assert not execution.running, "a closing event was recorded"
     draft.confirm_first_tasks()
+    if not goes_on:
+        callbacks.trigger(draft)
     draft.close_calls()
     execution.awaits_parent = False
     task = execution.task
@@ -165,7 +170,7 @@ def time_out_run(step: Step, draft: RunDraft) -> None:
     )
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, attributes)
     draft.execution.new_run_id = new_run_id
-    closed(step, draft)
+    closed(step, draft, goes_on=state == enums.RETRY_STATE_IN_PROGRESS)
 
 
 def _retry(step: Step, draft: RunDraft, reason: failure.Failure) -> tuple[int, str]:

@@ -17,9 +17,16 @@ import msgspec
 from immutables import Map
 
 from perdure.ids import uuid_bytes, uuid_text
-from perdure.machines.deadlines import ACTIVITY, TIMER, push
+from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, push
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow import activity_task, owed
+from perdure.machines.workflow.callback import (
+    BACKING_OFF,
+    CALLBACKS_SPILLED,
+    PART_CALLBACK,
+    callback_of,
+    callback_tuple,
+)
 from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.draft import (
     PART_ACTIVITY,
@@ -78,6 +85,7 @@ _MEMO = _Collection(PART_MEMO, 8)
 _SEARCH_ATTRIBUTES = _Collection(PART_SEARCH_ATTRIBUTE, 16)
 _SIGNAL_IDS = _Collection(PART_SIGNAL_ID, 32)
 _COMPLETED_UPDATES = _Collection(PART_COMPLETED_UPDATE, COMPLETED_UPDATES_SPILLED)
+_CALLBACKS = _Collection(PART_CALLBACK, CALLBACKS_SPILLED)
 _CHILDREN = _Collection(PART_CHILD, CHILDREN_SPILLED)
 _EXTERNAL_SIGNALS = _Collection(PART_EXTERNAL_SIGNAL, EXTERNAL_SIGNALS_SPILLED)
 _EXTERNAL_CANCELS = _Collection(PART_EXTERNAL_CANCEL, EXTERNAL_CANCELS_SPILLED)
@@ -92,6 +100,7 @@ COLLECTIONS = (
     _EXTERNAL_SIGNALS,
     _EXTERNAL_CANCELS,
     _COMPLETED_UPDATES,
+    _CALLBACKS,
 )
 SIGNAL_IDS_SPILLED = 32
 _BY_KEY = (PART_SIGNAL_ID, PART_COMPLETED_UPDATE)
@@ -224,6 +233,9 @@ def _measure(execution: Execution, collection: _Collection) -> tuple[int, int]:
             return len(execution.external_signals), 0
         case 8:
             return len(execution.external_cancels), 0
+        case 9:
+            held = execution.callbacks
+            return len(held), sum(len(c.spec) + len(c.last_failure) for c in held.values())
         case 131:
             return len(execution.completed_updates), 0
         case _:
@@ -253,6 +265,8 @@ def _keys(execution: Execution, collection: _Collection) -> list[str | int]:
             return list(execution.external_signals)
         case 8:
             return list(execution.external_cancels)
+        case 9:
+            return list(execution.callbacks)
         case 131:
             return [name for name, event_id in execution.completed_updates.items() if event_id]
         case _:
@@ -272,6 +286,8 @@ def _part_body(execution: Execution, kind: int, key: str | int) -> bytes | None:
             return b"" if key in execution.external_signals else None
         if kind == PART_EXTERNAL_CANCEL:
             return b"" if key in execution.external_cancels else None
+        if kind == PART_CALLBACK:
+            return _encode(callback_tuple(execution.callbacks[key]))
         if key >= len(execution.buffered):
             return None
         entry = execution.buffered[key]
@@ -350,6 +366,8 @@ def _restore_collections(
     execution.signal_ids = Map(dict.fromkeys(fields[31], True))
     children = [child_of(f) for f in _bodies(by_kind, PART_CHILD)]
     execution.children = Map({child.initiated_event_id: child for child in children})
+    callbacks = [callback_of(f) for f in _bodies(by_kind, PART_CALLBACK)]
+    execution.callbacks = Map({callback.number: callback for callback in callbacks})
     execution.external_signals = Map(dict.fromkeys(_numbered(by_kind, PART_EXTERNAL_SIGNAL), True))
     execution.external_cancels = Map(dict.fromkeys(_numbered(by_kind, PART_EXTERNAL_CANCEL), True))
 
@@ -374,6 +392,9 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
     execution.calls = execution.unsent = owed.derive(execution)
     if not execution.running:
+        for callback in execution.callbacks.values():
+            if callback.state == BACKING_OFF:
+                execution.deadlines = push(execution.deadlines, callback.next_attempt_time, CALLBACK, callback.number)
         return
     for activity in activities:
         due = activity_task.next_deadline(activity, execution.paused)

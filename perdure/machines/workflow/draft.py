@@ -16,6 +16,7 @@ from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED, Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
@@ -337,6 +338,14 @@ class RunDraft:
         self.touched[(kind, initiated_event_id)] = True
         self.stored = True
         self.owe_call((kind, initiated_event_id), False)
+
+    def put_callback(self, callback: Callback) -> None:
+        """Add or replace a completion callback."""
+        execution = self.execution
+        execution.callbacks = execution.callbacks.set(callback.number, callback)
+        self.touched[(PART_CALLBACK, callback.number)] = True
+        self.stored = True
+        self.owe_call((PART_CALLBACK, callback.number), callback.state == SCHEDULED)
 
     def close_calls(self) -> None:
         """The run has closed: what it owes now replaces what it owed before. What is under way stays so."""

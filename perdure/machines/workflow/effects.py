@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.machines.task_queue import Task
-from perdure.machines.workflow.calls import Call
+from perdure.machines.workflow.calls import Call, InvokeCallback
 
 
 @final
@@ -57,4 +57,14 @@ class Send:
         self.call = call
 
 
-Effect = OfferTask | WithdrawTask | Answer | Send
+@final
+class Invoke:
+    """Invoke a completion callback and bring the answer back as an input. Owed until the run records that answer."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: InvokeCallback) -> None:
+        self.call = call
+
+
+Effect = OfferTask | WithdrawTask | Answer | Send | Invoke

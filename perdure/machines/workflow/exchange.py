@@ -156,6 +156,23 @@ class ClosePolicyApplied(Input):
 
 
 @final
+class CallbackInvoked(Input):
+    """The invocation of a completion callback that came after `attempt` earlier ones has ended.
+
+    `problem` says why it failed, "" when it did not; with `retryable` it is worth another attempt.
+    """
+
+    __slots__ = ("attempt", "number", "problem", "retryable")
+
+    def __init__(self, run_id: str, number: int, attempt: int, problem: str, retryable: bool) -> None:
+        super().__init__(run_id)
+        self.number = number
+        self.attempt = attempt
+        self.problem = problem
+        self.retryable = retryable
+
+
+@final
 class InternalCallbackAnswered(Input):
     """The entity knows how the chain of runs ended, or is gone."""
 

@@ -19,6 +19,7 @@ from immutables import Map
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
+from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.pending_task import WorkflowTask as WorkflowTask
 from perdure.machines.workflow.pending_update import PendingUpdate
@@ -216,6 +217,7 @@ class Execution:
         "awaits_parent",
         "branches",
         "buffered",
+        "callbacks",
         "calls",
         "cancel_request_id",
         "cancel_requested",
@@ -309,6 +311,8 @@ class Execution:
         """By initiated event id, as are the next two."""
         self.external_signals: Map[int, bool] = Map()
         self.external_cancels: Map[int, bool] = Map()
+        self.callbacks: Map[int, Callback] = Map()
+        """Completion callbacks by number; which ones is recorded, what became of them is not."""
         self.memo: Map[str, bytes] = Map()
         """Serialized payloads by key."""
         self.search_attributes: Map[str, bytes] = Map()
@@ -398,6 +402,7 @@ class Execution:
         other.activity_ids = self.activity_ids
         other.timers = self.timers
         other.timer_ids = self.timer_ids
+        other.callbacks = self.callbacks
         other.memo = self.memo
         other.search_attributes = self.search_attributes
         other.reset_points = self.reset_points

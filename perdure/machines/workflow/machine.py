@@ -21,6 +21,7 @@ from perdure.machines.workflow import (
     activity_operations,
     activity_task,
     alarm,
+    callbacks,
     close,
     codec,
     completion,
@@ -41,6 +42,7 @@ from perdure.machines.workflow import (
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer, Effect
 from perdure.machines.workflow.exchange import (
+    CallbackInvoked,
     CallUndelivered,
     ChildClosed,
     ChildFirstTaskScheduled,
@@ -139,6 +141,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ExternalAnswered: kin.external_answered,
     ParentAnswered: kin.parent_answered,
     InternalCallbackAnswered: internal_callbacks.answered,
+    CallbackInvoked: callbacks.invoked,
     CallUndelivered: kin.undelivered,
     AdmitUpdate: updates.admitted,
     PollUpdate: updates.polled,

@@ -27,10 +27,12 @@ from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
 from perdure.machines.workflow import internal_callbacks, overrides, requests, runs, workflow_task
+from perdure.machines.workflow.callback import PART_CALLBACK
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     Call,
     CancelExternal,
+    InvokeCallback,
     ReportClose,
     ReportToParent,
     ScheduleChildFirstTask,
@@ -40,7 +42,7 @@ from perdure.machines.workflow.calls import (
 )
 from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.effects import Send
+from perdure.machines.workflow.effects import Invoke, Send
 from perdure.machines.workflow.exchange import (
     ChildClosed,
     ChildFirstTaskScheduled,
@@ -86,8 +88,22 @@ def send(step: Step, draft: RunDraft) -> None:
     if not execution.unsent:
         return
     for item in sorted(execution.unsent):
-        step.effects.append(Send(call_of(step.key, execution, item)))
+        if item[0] == PART_CALLBACK:
+            step.effects.append(Invoke(invocation_of(step.key, execution, item)))
+        else:
+            step.effects.append(Send(call_of(step.key, execution, item)))
     execution.unsent = Map()
+
+
+def invocation_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> InvokeCallback:
+    """The invocation that is owed of a callback."""
+    info = execution.info
+    callback = execution.callbacks[item[1]]
+    sender = Sender(chain, info.run_id, item, execution.branches)
+    closing = execution.next_event_id - 1
+    return InvokeCallback(
+        sender, closing, info.namespace, callback.spec, callback.request_id, callback.attempt, info.start_time
+    )
 
 
 def call_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> Call:

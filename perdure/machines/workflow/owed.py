@@ -9,6 +9,7 @@ from __future__ import annotations
 from immutables import Map
 
 from perdure.api import enums
+from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import Execution
 
@@ -59,6 +60,9 @@ def derive(execution: Execution) -> Map[tuple[int, int], bool]:
         for initiated_event_id in execution.external_cancels:
             found[(PART_EXTERNAL_CANCEL, initiated_event_id)] = True
     else:
+        for callback in execution.callbacks.values():
+            if callback.state == SCHEDULED:
+                found[(PART_CALLBACK, callback.number)] = True
         if owes_report(execution):
             found[REPORT] = True
         if not execution.new_run_id:

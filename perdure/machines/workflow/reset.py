@@ -76,7 +76,7 @@ def reset(step: Step, verb: Reset) -> str:
     _rebuild(draft, base, events[: verb.finish_event_id - 1])
     _fail_task(draft, base, verb)
     _begin_activities(draft)
-    terminated = _terminate(step, current, draft, verb.reason)
+    terminated = _terminate(step, current, base, draft, verb.reason)
     _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
     _change_options(draft, verb)
     workflow_task.schedule_if_needed(step, draft)
@@ -207,10 +207,13 @@ def _begin_activities(draft: RunDraft) -> None:
 # -- the runs around it ------------------------------------------------------------------------------------------------
 
 
-def _terminate(step: Step, current: Execution | None, successor: RunDraft, reason: str) -> RunDraft | None:
+def _terminate(
+    step: Step, current: Execution | None, base: Execution, successor: RunDraft, reason: str
+) -> RunDraft | None:
     """End the current run if it is open; neither its parent nor its children hear of it.
 
-    Nor does an entity that wants to know how this chain of runs ends: the new run continues it.
+    Nor does an entity that wants to know how this chain of runs ends: the new run continues it. Its completion
+    callbacks wait for ever if the new run has the same ones again, but are triggered if another run was reset.
     """
     if current is None or not current.running:
         return None
@@ -222,7 +225,7 @@ def _terminate(step: Step, current: Execution | None, successor: RunDraft, reaso
     attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=RESETTER_IDENTITY)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
     _leave_children(draft, successor)
-    close.closed(step, draft)
+    close.closed(step, draft, goes_on=current.info.run_id == base.info.run_id)
     return draft
 
 

@@ -8,7 +8,7 @@ from perdure.api import common, enums, failure, history, sdk
 from perdure.api.times import duration_of, duration_or_none, timestamp_of
 from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import internal_callbacks, reset_points
+from perdure.machines.workflow import callbacks, internal_callbacks, reset_points
 from perdure.machines.workflow.apply import says_nothing
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution, RunInfo
@@ -235,6 +235,8 @@ def _begin_again(
     if old.HasField("search_attributes"):
         attributes.search_attributes.CopyFrom(old.search_attributes)
     hand_over_reset_points(draft, attributes)
+    if attempt > 1:
+        callbacks.take_along(execution, attributes)
     memo = present_payloads(old.memo.fields)
     found = present_payloads(old.search_attributes.indexed_fields)
     internal_callbacks.hand_over(draft, begin(step, env, info, attributes, memo, found, tuple(event.links)))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from perdure.machines.workflow import (
+    callback,
     internal_callbacks,
     kin_rows,
     overrides,
@@ -63,8 +64,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
     Section(30, _encode_operations, _decode_operations),
     Section(40, internal_callbacks.encode, internal_callbacks.decode),
+    Section(41, callback.encode, callback.decode),
 )
-"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40."""
+"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40, 41."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

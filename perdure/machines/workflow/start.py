@@ -8,7 +8,16 @@ from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadySt
 from perdure.machines import cron
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow import close, internal_callbacks, overrides, runs, signals, updates, workflow_task
+from perdure.machines.workflow import (
+    callbacks,
+    close,
+    internal_callbacks,
+    overrides,
+    runs,
+    signals,
+    updates,
+    workflow_task,
+)
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
@@ -147,8 +156,12 @@ def _attach(step: Step, current: Execution, request: Request) -> None:
     if options.attach_request_id:
         attributes.attached_request_id = request.request_id
         step.start_requests.append((request.request_id, current.info.run_id))
+    draft = step.edit(current)
+    if options.attach_completion_callbacks:
+        callbacks.check_room(draft, len(request.completion_callbacks))
+        attributes.attached_completion_callbacks.extend(request.completion_callbacks)
     links = tuple(request.links) if options.attach_links else ()
-    step.edit(current).record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes, links=links)
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes, links=links)
 
 
 def _check_reuse(current: Execution, request: Request) -> None:
@@ -288,6 +301,7 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
         attributes.versioning_override.CopyFrom(overrides.newer_form(request.versioning_override))
     if request.cron_schedule:
         attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+    attributes.completion_callbacks.extend(request.completion_callbacks)
     attributes.identity = request.identity
     attributes.eager_execution_accepted = eager
     return attributes

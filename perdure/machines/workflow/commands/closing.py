@@ -56,7 +56,7 @@ def fail_workflow(batch: Batch, command: commands.Command) -> None:
         )
     attributes = close.failed_run(batch.step, batch.draft, asked.failure, batch.completed_event_id)
     batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, attributes, command)
-    close.closed(batch.step, batch.draft)
+    close.closed(batch.step, batch.draft, goes_on=attributes.retry_state == enums.RETRY_STATE_IN_PROGRESS)
 
 
 def cancel_workflow(batch: Batch, command: commands.Command) -> None:

@@ -6,7 +6,7 @@ from perdure.api import command as commands
 from perdure.api import common, enums, history
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
 from perdure.machines import queue_names, retry
-from perdure.machines.workflow import close, internal_callbacks, runs, workflow_task
+from perdure.machines.workflow import callbacks, close, internal_callbacks, runs, workflow_task
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.commands.closing import check_nothing_unseen
 from perdure.machines.workflow.execution import RunInfo
@@ -59,9 +59,10 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
     runs.fill_maps(closing, memo, search_attributes)
     runs.fill_maps(started, memo, search_attributes)
     runs.hand_over_reset_points(batch.draft, started)
+    callbacks.take_along(batch.execution, started)
     batch.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, closing, command)
     batch.draft.execution.new_run_id = info.run_id
-    close.closed(batch.step, batch.draft)
+    close.closed(batch.step, batch.draft, goes_on=True)
     run_id = batch.execution.info.run_id
     links = tuple(runs.start_event(batch.step, run_id).links) if batch.execution.start_linked else ()
     draft = runs.begin(batch.step, batch.env, info, started, memo, search_attributes, links)

@@ -1,0 +1,126 @@
+"""A completion callback of a run: a plain value, and its stored form (semantics 11.4).
+
+It exists so that `execution.py` can hold callbacks without knowing what is done with them (`callbacks.py`). Few of them
+live in a section of the core (sections.py), many in rows of their own (codec.py). Nothing here may decide anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from immutables import Map
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.execution import Execution
+
+PART_CALLBACK = 9
+"""The part kind, and the first half of the item of an invocation that is owed (see owed.py); the number is stored."""
+CALLBACKS_SPILLED = 512
+"""The bit of `Execution.parts_spilled` that says that callbacks are rows of their own."""
+
+STANDBY = 1
+"""States are `enums.CallbackState` numbers. The run is open, or another run has taken the callback along."""
+SCHEDULED = 2
+"""An invocation is owed."""
+BACKING_OFF = 3
+"""An invocation will be owed at `next_attempt_time`."""
+FAILED = 4
+SUCCEEDED = 5
+
+
+@final
+class Callback:
+    """One callback; replaced, never changed. Times are ns since the epoch, 0 for none.
+
+    Recorded: `number` counts the run's callbacks from 1, `spec` is the serialized `temporal.api.common.v1.Callback`,
+    `request_id` names the start that attached it to the open run, "" for the start that made the run. Unrecorded: what
+    became of it; `attempt` counts invocations that have ended.
+    """
+
+    __slots__ = (
+        "attempt",
+        "last_attempt_time",
+        "last_failure",
+        "next_attempt_time",
+        "number",
+        "registration_time",
+        "request_id",
+        "spec",
+        "state",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        spec: bytes,
+        request_id: str,
+        registration_time: int,
+        state: int = STANDBY,
+        attempt: int = 0,
+        last_attempt_time: int = 0,
+        last_failure: bytes = b"",
+        next_attempt_time: int = 0,
+    ) -> None:
+        self.number = number
+        self.spec = spec
+        self.request_id = request_id
+        self.registration_time = registration_time
+        self.state = state
+        self.attempt = attempt
+        self.last_attempt_time = last_attempt_time
+        self.last_failure = last_failure
+        """Serialized `Failure` of the last invocation, b"" when it succeeded."""
+        self.next_attempt_time = next_attempt_time
+
+    def scheduled(self) -> Callback:
+        """The same callback, its next invocation owed."""
+        other = callback_of(callback_tuple(self))
+        other.state = SCHEDULED
+        other.next_attempt_time = 0
+        return other
+
+    def attempted(self, state: int, now: int, failure: bytes, next_attempt_time: int) -> Callback:
+        """The same callback after an invocation."""
+        return Callback(
+            self.number,
+            self.spec,
+            self.request_id,
+            self.registration_time,
+            state,
+            self.attempt + 1,
+            now,
+            failure,
+            next_attempt_time,
+        )
+
+
+def callback_tuple(callback: Callback) -> tuple[object, ...]:
+    """The stored form."""
+    return (
+        callback.number,
+        callback.spec,
+        callback.request_id,
+        callback.registration_time,
+        callback.state,
+        callback.attempt,
+        callback.last_attempt_time,
+        callback.last_failure,
+        callback.next_attempt_time,
+    )
+
+
+def callback_of(f: Any) -> Callback:
+    """The way back."""
+    return Callback(*f)
+
+
+def encode(execution: Execution) -> object | None:
+    """The run's section of stored state, None when it has none or they live in rows."""
+    if not execution.callbacks or execution.parts_spilled & CALLBACKS_SPILLED:
+        return None
+    return [callback_tuple(callback) for callback in execution.callbacks.values()]
+
+
+def decode(execution: Execution, stored: Any) -> None:
+    """The way back."""
+    execution.callbacks = Map({f[0]: callback_of(f) for f in stored})

@@ -41,7 +41,6 @@ from perdure.store.sql import postgresql as sql
 from perdure.store.sql.migrations import POSTGRESQL, missing
 from perdure.visibility import sql as visibility
 from perdure.visibility.conditions import Condition
-from perdure.visibility.sql import Dialect
 
 READERS_MAX = 4
 """Most connections of the pool for reads."""
@@ -116,8 +115,9 @@ class PostgresStore:
             )
             applied = await connection.fetchval("SELECT coalesce(max(number), 0) FROM migration")
             for migration in missing(POSTGRESQL, applied, "the database"):
-                for statement in migration.statements:
-                    await connection.execute(statement)
+                for step in migration.steps:
+                    assert isinstance(step, str), "a step of SQLite"
+                    await connection.execute(step)
                 await connection.execute(
                     "INSERT INTO migration (number, name) VALUES ($1, $2)", migration.number, migration.name
                 )
@@ -240,13 +240,13 @@ class PostgresStore:
     async def list_visibility(
         self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        text, parameters = visibility.list_page(Dialect.POSTGRESQL, namespace_id, kind, where, page_size, token)
+        text, parameters = visibility.list_page(namespace_id, kind, where, page_size, token)
         return VisibilityPage(*visibility.page(await self._rows(text, *parameters), page_size))
 
     async def count_visibility(
         self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        text, parameters = visibility.count(Dialect.POSTGRESQL, namespace_id, kind, where, group_by)
+        text, parameters = visibility.count(namespace_id, kind, where, group_by)
         return [(value, count) for value, count in await self._rows(text, *parameters)]
 
     async def list_records(self, table: str) -> list[Record]:

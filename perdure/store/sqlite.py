@@ -41,14 +41,12 @@ from perdure.store.collapse import check_batch, collapse
 from perdure.store.file_lock import FileLock
 from perdure.store.limits import KEYS_MAX
 from perdure.store.sql import sqlite as sql
+from perdure.store.sql import sqlite_visibility
 from perdure.store.sql.migrations import SQLITE, missing
 from perdure.store.sync_place import SyncPlace
 from perdure.store.thread import CallThread
 from perdure.store.wal import Checkpointer
-from perdure.visibility import sql as visibility
-from perdure.visibility.record import VisibilityRecord
 from perdure.visibility.resolve import Condition
-from perdure.visibility.sql import Dialect
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": "full"}
 """What a file is opened with unless the caller overrides it."""
@@ -166,8 +164,11 @@ class SqliteStore:
             )
             applied = connection.execute("SELECT coalesce(max(number), 0) FROM migration").fetchone()[0]
             for migration in missing(SQLITE, applied, self._path or ":memory:"):
-                for statement in migration.statements:
-                    connection.execute(statement)
+                for step in migration.steps:
+                    if isinstance(step, str):
+                        connection.execute(step)
+                    else:
+                        step(connection)
                 connection.execute(
                     "INSERT INTO migration (number, name) VALUES (?, ?)", (migration.number, migration.name)
                 )
@@ -347,18 +348,17 @@ class SqliteStore:
     async def list_visibility(
         self, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
     ) -> VisibilityPage:
-        text, parameters = sql.list_as_one_row(namespace_id, kind, where, page_size, token)
-
-        def read(scan: sqlite3.Connection) -> tuple[list[VisibilityRecord], bytes]:
-            return sql.page_of_one_row(scan.execute(text, parameters).fetchone()[0], page_size)
-
-        return VisibilityPage(*await self._scanning(read))
+        found = await self._scanning(
+            lambda scan: sqlite_visibility.read_page(scan, namespace_id, kind, where, page_size, token)
+        )
+        return VisibilityPage(*found)
 
     async def count_visibility(
         self, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
     ) -> list[tuple[object, int]]:
-        text, parameters = visibility.count(Dialect.SQLITE, namespace_id, kind, where, group_by)
-        return await self._scanning(lambda scan: scan.execute(text, parameters).fetchall())
+        return await self._scanning(
+            lambda scan: sqlite_visibility.read_count(scan, namespace_id, kind, where, group_by)
+        )
 
     async def list_records(self, table: str) -> list[Record]:
         with self._reading() as connection:

@@ -50,7 +50,7 @@ _COLUMNS: Final = {
 _FALLING: Final = {"StartTime": "start_key", "CloseTime": "close_key"}
 """Times that are stored negated, so that one ascending index gives the order of lists."""
 _SEEKING: Final = {"WorkflowId": "workflow_hash", "RunId": "run_key"}
-"""Ids that are found by a shorter column with an index."""
+"""Ids that are found by a shorter column with an index; SQLite has one on whole workflow ids."""
 _SQL_OPERATORS: Final = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _MIRRORED: Final = {"=": "=", "!=": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -63,7 +63,7 @@ class Dialect(Enum):
 
     def placeholder(self, number: int) -> str:
         """The bind parameter of that number, from 1."""
-        return "?" if self is Dialect.SQLITE else f"${number}"
+        return f"?{number}" if self is Dialect.SQLITE else f"${number}"
 
 
 def stored_key(name: str, kind: int) -> str:
@@ -97,16 +97,18 @@ def workflow_hash(workflow_id: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def seeks_row(where: Condition | None) -> bool:
-    """Whether the filter pins workflow or run ids at its top, so that their index beats walking the list in order."""
-    if isinstance(where, c.And):
-        return any(seeks_row(part) for part in where.parts)
-    if isinstance(where, c.Compare):
-        return where.operator == "=" and where.attribute.name in _SEEKING and where.attribute.system
-    return isinstance(where, c.In) and not where.negated and where.attribute.name in _SEEKING
+def stored_scalar(attribute: c.Attribute, value: c.Scalar) -> str | int:
+    """A value as the column or the JSON of its attribute holds it."""
+    if attribute.system and attribute.name in _FALLING:
+        return max(-_INT64_MAX, min(_INT64_MAX, -int(value)))
+    if attribute.kind == DOUBLE:
+        return _double_key(float(value))
+    if attribute.kind == BOOL:
+        return int(value)
+    return value if isinstance(value, str) else int(value)
 
 
-def _after_prefix(prefix: str) -> str | None:
+def after_prefix(prefix: str) -> str | None:
     """The least text above everything that begins with the prefix, None if there is no such text."""
     for end in range(len(prefix), 0, -1):
         last = ord(prefix[end - 1])
@@ -125,12 +127,17 @@ def _joined(parts: list[str], word: str) -> str:
 
 @final
 class Writer:
-    """Writes conditions of one statement, collecting its parameters in order."""
+    """Writes conditions of one statement, collecting its parameters in order.
 
-    __slots__ = ("dialect", "parameters")
+    `keys` and `rest` are the prefixes of columns: status, order and run keys are in the index as well as in the row.
+    """
 
-    def __init__(self, dialect: Dialect) -> None:
+    __slots__ = ("dialect", "keys", "parameters", "rest")
+
+    def __init__(self, dialect: Dialect, keys: str = "", rest: str = "") -> None:
         self.dialect: Final = dialect
+        self.keys: Final = keys
+        self.rest: Final = rest
         self.parameters: Final[list[object]] = []
 
     def bind(self, value: object) -> str:
@@ -160,23 +167,15 @@ class Writer:
         """The column or JSON value of an attribute; binds a parameter, so call it where it is written."""
         column = _FALLING.get(attribute.name) if attribute.system else None
         if column is not None:
-            return column
+            return self.keys + column
         if attribute.system or attribute.name == DIVISION:
-            return _COLUMNS[attribute.name]
+            name = _COLUMNS[attribute.name]
+            return (self.keys if name == "status" else self.rest) + name
         key = stored_key(attribute.name, attribute.kind)
         if self.dialect is Dialect.SQLITE:
-            return f"json_extract(attributes, {self.bind(_path(key))})"
+            return f"json_extract({self.rest}attributes, {self.bind(_path(key))})"
         text = f"(attributes ->> {self.bind(key)}::text)"
         return f'{text} COLLATE "C"' if attribute.kind in (KEYWORD, TEXT) else f"{text}::bigint"
-
-    def _value(self, attribute: c.Attribute, value: c.Scalar) -> str | int:
-        if attribute.system and attribute.name in _FALLING:
-            return max(-_INT64_MAX, min(_INT64_MAX, -int(value)))
-        if attribute.kind == DOUBLE:
-            return _double_key(float(value))
-        if attribute.kind == BOOL:
-            return int(value)
-        return value if isinstance(value, str) else int(value)
 
     def _in_json(self, attribute: c.Attribute) -> bool:
         return not attribute.system and attribute.name != DIVISION
@@ -189,12 +188,12 @@ class Writer:
     def _when_closed(self, attribute: c.Attribute, text: str) -> str:
         """Guard a comparison of close times against the value that stands for none."""
         if attribute.system and attribute.name == "CloseTime":
-            return f"({text} AND close_key <> {self.bind(OPEN_CLOSE_KEY)})"
+            return f"({text} AND {self.keys}close_key <> {self.bind(OPEN_CLOSE_KEY)})"
         return text
 
     def _compare(self, node: c.Compare) -> str:
         attribute = node.attribute
-        value = self._value(attribute, node.value)
+        value = stored_scalar(attribute, node.value)
         if node.operator == "=" and self.dialect is Dialect.POSTGRESQL and self._in_json(attribute):
             return self._holding(attribute, value)
         if node.operator == "=" and attribute.system and attribute.name in _SEEKING:
@@ -205,16 +204,17 @@ class Writer:
 
     def _in(self, node: c.In) -> str:
         attribute = node.attribute
-        values = [self._value(attribute, value) for value in node.values]
+        values = [stored_scalar(attribute, value) for value in node.values]
         if not values:
             return self._is_null(c.IsNull(attribute, True)) if node.negated else _NEVER
         if not node.negated and self.dialect is Dialect.POSTGRESQL and self._in_json(attribute):
             return _joined([self._holding(attribute, value) for value in values], "OR")
         seek = ""
-        if not node.negated and attribute.system and attribute.name in _SEEKING:
+        hashed = self.dialect is Dialect.POSTGRESQL or attribute.name == "RunId"
+        if not node.negated and attribute.system and attribute.name in _SEEKING and hashed:
             shorten = workflow_hash if attribute.name == "WorkflowId" else run_key
             listed = ", ".join([self.bind(shorten(str(value))) for value in values])
-            seek = f"{_SEEKING[attribute.name]} IN ({listed}) AND "
+            seek = f"{self.rest}{_SEEKING[attribute.name]} IN ({listed}) AND "
         operand = self._operand(attribute)
         listed = ", ".join([self.bind(value) for value in values])
         word = "NOT IN" if node.negated else "IN"
@@ -223,14 +223,14 @@ class Writer:
     def _is_null(self, node: c.IsNull) -> str:
         attribute = node.attribute
         if attribute.system and attribute.name == "CloseTime":
-            return f"close_key {'<>' if node.negated else '='} {self.bind(OPEN_CLOSE_KEY)}"
+            return f"{self.keys}close_key {'<>' if node.negated else '='} {self.bind(OPEN_CLOSE_KEY)}"
         word = "IS NOT NULL" if node.negated else "IS NULL"
         if self._in_json(attribute) and self.dialect is Dialect.POSTGRESQL:
             return f"(attributes -> {self.bind(stored_key(attribute.name, attribute.kind))}::text) {word}"
         return f"{self._operand(attribute)} {word}"
 
     def _starts_with(self, node: c.StartsWith) -> str:
-        above = _after_prefix(node.prefix)
+        above = after_prefix(node.prefix)
         first = f"{self._operand(node.attribute)} {'<' if node.negated else '>='} {self.bind(node.prefix)}"
         if above is None:
             return first
@@ -242,7 +242,7 @@ class Writer:
         if self.dialect is Dialect.SQLITE:
             path = self.bind(_path(stored_key(attribute.name, attribute.kind)))
             listed = ", ".join([self.bind(value) for value in node.values])
-            inner = f"SELECT 1 FROM json_each(attributes, {path}) AS item WHERE item.value IN ({listed})"
+            inner = f"SELECT 1 FROM json_each({self.rest}attributes, {path}) AS item WHERE item.value IN ({listed})"
             return f"{'NOT ' if node.negated else ''}EXISTS ({inner})"
         found = _joined([self._holding(attribute, [value]) for value in node.values], "OR")
         return f"({found}) IS NOT TRUE" if node.negated else found

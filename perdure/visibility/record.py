@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final, final
 
+from perdure.api import enums
 from perdure.ids import Kind, uuid_text
 from perdure.visibility.attributes import Value, indexed
+
+_OPEN: Final = (enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_PAUSED)
 
 
 @final
@@ -18,7 +21,8 @@ class VisibilityRecord:
     """One run, or one entity of another `kind` (an `ids.Kind` number); kinds are listed and counted apart.
 
     Times are nanoseconds since the epoch, sizes bytes, durations nanoseconds.
-    `status` is an `enums.WorkflowExecutionStatus` number. `close_time` is None while the run is open, and then
+    `status` is an `enums.WorkflowExecutionStatus` number. `close_time` is None exactly while the run is open
+    (RUNNING or PAUSED), and never before `start_time`; while it is open,
     `history_length`, `history_size_bytes`, `execution_duration` and `state_transition_count` count as not set. Empty
     parent ids mean that there is no parent. `memo` and `search_attributes` are serialized `common.Memo` and
     `common.SearchAttributes` (names as users know them, each payload with its type in the metadata). Of two records
@@ -74,6 +78,7 @@ class VisibilityRecord:
         version: int = 0,
         kind: int = Kind.WORKFLOW,
     ) -> None:
+        assert (close_time is None) == (status in _OPEN), f"{workflow_id!r}: status {status}, close time {close_time}"
         self.namespace_id: Final = namespace_id
         self.run_id: Final = run_id
         self.workflow_id: Final = workflow_id

@@ -39,8 +39,15 @@ _FIRST: Final = (
 )
 _KIND: Final = ("kind", "INTEGER", "bigint", "NOT NULL DEFAULT 1")
 
-COLUMNS: Final = (*_FIRST, _KIND)
-"""Of each column of `visibility` that is written: its name, its type in SQLite and in PostgreSQL, and its rule."""
+_LIST: Final = ("list", "INTEGER", "", "NOT NULL DEFAULT 0")
+
+
+def columns(dialect: Dialect) -> dict[str, str]:
+    """The columns of `visibility` that are written, and their types; the last is the dialect's own."""
+    sqlite = dialect is Dialect.SQLITE
+    found = {name: one if sqlite else other for name, one, other, _ in (*_FIRST, _KIND)}
+    own = found.pop("workflow_hash")
+    return {**found, "list": _LIST[1]} if sqlite else {**found, "workflow_hash": own}
 
 
 def _column(dialect: Dialect, column: tuple[str, str, str, str]) -> str:
@@ -78,6 +85,53 @@ def kinds(dialect: Dialect) -> tuple[str, ...]:
     )
 
 
+def counters(dialect: Dialect) -> tuple[str, ...]:
+    """How many records there are, filled from those that are there.
+
+    A counter is the sum of its pieces; `division_key` is the division without NULL (`sql.division_key`).
+    """
+    sqlite = dialect is Dialect.SQLITE
+    text, integer = ("TEXT", "INTEGER") if sqlite else (_TEXT, "bigint")
+    return (
+        f"""CREATE TABLE visibility_count (
+             namespace_id {text} NOT NULL, kind {integer} NOT NULL, division_key {text} NOT NULL,
+             workflow_type {text} NOT NULL, status {integer} NOT NULL, piece {integer} NOT NULL, division {text},
+             n {integer} NOT NULL,
+             PRIMARY KEY (namespace_id, kind, division_key, workflow_type, status, piece))
+             {"STRICT, WITHOUT ROWID" if sqlite else "WITH (fillfactor = 50)"}""",
+        """INSERT INTO visibility_count (namespace_id, kind, division_key, workflow_type, status, piece, division, n)
+             SELECT namespace_id, kind, coalesce('=' || division, ''), workflow_type, status, 0, division, count(*)
+             FROM visibility GROUP BY 1, 2, 3, 4, 5, 7""",
+    )
+
+
+def entries() -> tuple[str, ...]:
+    """SQLite's index of its own (`perdure.visibility.entries`) in the place of the page index; filled by the store."""
+    return (
+        "DROP INDEX visibility_page",
+        "DROP INDEX visibility_workflow",
+        "ALTER TABLE visibility DROP COLUMN workflow_hash",
+        f"ALTER TABLE visibility ADD COLUMN {_column(Dialect.SQLITE, _LIST)}",
+        """CREATE TABLE visibility_entry (
+             attribute INTEGER NOT NULL, value ANY NOT NULL, status INTEGER NOT NULL, close_key INTEGER NOT NULL,
+             start_key INTEGER NOT NULL, run_key BLOB NOT NULL,
+             PRIMARY KEY (attribute, value, status, close_key, start_key, run_key)) STRICT, WITHOUT ROWID""",
+    )
+
+
+def entries_filled() -> tuple[str, ...]:
+    """What is made when every row has its list."""
+    return (
+        "CREATE INDEX visibility_workflow ON visibility (list, workflow_id)",
+        "CREATE INDEX visibility_started ON visibility (list, start_key)",
+    )
+
+
 def schema(dialect: Dialect) -> list[str]:
     """All statements that make the tables as they are now, in order; they are not idempotent."""
-    return [*first(dialect), *kinds(dialect)]
+    return [
+        *first(dialect),
+        *kinds(dialect),
+        *counters(dialect),
+        *((*entries(), *entries_filled()) if dialect is Dialect.SQLITE else ()),
+    ]

@@ -1,12 +1,10 @@
-"""The SQL side of visibility: the statements of writes, lists and counts, for SQLite and PostgreSQL.
+"""The SQL side of visibility: the statements of writes and counts for SQLite and PostgreSQL, and PostgreSQL's lists.
 
 Pure: functions return text and parameters, stores run them inside their own transactions. One row a run, written with
 one statement that is the same text for every record (stores batch it with `executemany`). Custom attributes are keys
-of a JSON column: any number of them, and registering one changes no table.
-
-Indexes, because every one in random order halves what a disk can take (DESIGN 5): run ids are time-ordered, the list
-order is close to write order, and only `workflow_hash` is random, 8 bytes. The list index also holds status, division
-and type, so counts and the usual filters are answered without touching rows.
+of a JSON column: any number of them, and registering one changes no table. SQLite finds them by `entries`, PostgreSQL
+by an inverted index. `visibility_count` holds how many records there are by kind, division, type and status, in
+pieces: owners that write at once do not wait for each other's rows.
 """
 
 from __future__ import annotations
@@ -14,38 +12,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from perdure.errors import InvalidArgument
 from perdure.visibility import token as page_token
 from perdure.visibility.attributes import DIVISION, KEYWORD, index_key
 from perdure.visibility.conditions import Condition
-from perdure.visibility.predicates import Dialect, Writer, seeks_row, stored_values, workflow_hash
+from perdure.visibility.entries import list_key
+from perdure.visibility.plan import is_counted
+from perdure.visibility.predicates import Dialect, Writer, stored_values, workflow_hash
 from perdure.visibility.record import OPEN_CLOSE_KEY, VisibilityRecord, close_key, run_key
-from perdure.visibility.schema import COLUMNS
-
-__all__ = ["Dialect", "count", "decode_row", "delete", "list_page", "page", "upsert"]
+from perdure.visibility.schema import columns
 
 PAGE_SIZE_MAX: Final = 1000
 """Records in one page; also what an unset page size means (semantics 15.4)."""
 
 Statement = tuple[str, tuple[object, ...]]
 
-_WRITTEN: Final = tuple([column[0] for column in COLUMNS])
-_READ: Final = (
-    "namespace_id, run_id, workflow_id, workflow_type, status, start_key, execution_time, close_key, task_queue,"
-    " history_length, history_size_bytes, execution_duration, state_transition_count, parent_workflow_id,"
-    " parent_run_id, root_workflow_id, root_run_id, memo, search_attributes, version, kind"
+_WRITTEN: Final = {dialect: tuple(columns(dialect)) for dialect in Dialect}
+READ: Final = (
+    "namespace_id",
+    "run_id",
+    "workflow_id",
+    "workflow_type",
+    "status",
+    "start_key",
+    "execution_time",
+    "close_key",
+    "task_queue",
+    "history_length",
+    "history_size_bytes",
+    "execution_duration",
+    "state_transition_count",
+    "parent_workflow_id",
+    "parent_run_id",
+    "root_workflow_id",
+    "root_run_id",
+    "memo",
+    "search_attributes",
+    "version",
+    "kind",
 )
-_GROUP_COLUMNS: Final = {"ExecutionStatus": "status", DIVISION: "division"}
+"""The columns of a list, as `decode_row` takes them."""
+GROUP_COLUMNS: Final = {"ExecutionStatus": "status", DIVISION: "division"}
 _DIVISION_KEY: Final = index_key(DIVISION, KEYWORD)
 
 
 def _upsert_text(dialect: Dialect) -> str:
-    holes = [dialect.placeholder(number + 1) for number in range(len(_WRITTEN))]
+    written = _WRITTEN[dialect]
+    holes = [dialect.placeholder(number + 1) for number in range(len(written))]
     if dialect is Dialect.POSTGRESQL:
-        holes[_WRITTEN.index("attributes")] += "::jsonb"
-    sets = ", ".join([f"{name} = excluded.{name}" for name in _WRITTEN if name != "run_key"])
+        holes[written.index("attributes")] += "::jsonb"
+    sets = ", ".join([f"{name} = excluded.{name}" for name in written if name != "run_key"])
     return (
-        f"INSERT INTO visibility ({', '.join(_WRITTEN)}) VALUES ({', '.join(holes)})"
+        f"INSERT INTO visibility ({', '.join(written)}) VALUES ({', '.join(holes)})"
         f" ON CONFLICT (run_key) DO UPDATE SET {sets} WHERE visibility.version <= excluded.version"
     )
 
@@ -53,42 +70,67 @@ def _upsert_text(dialect: Dialect) -> str:
 _UPSERT: Final = {dialect: _upsert_text(dialect) for dialect in Dialect}
 
 
-def upsert(dialect: Dialect, record: VisibilityRecord) -> list[Statement]:
-    """Write a record whole; a record older than the stored one (`version`) changes nothing. Idempotent."""
+def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
+    """Write a record whole; a record older than the stored one (`version`) changes nothing. Idempotent.
+
+    The parameters are in the order of `schema.columns`.
+    """
     closed = record.close_time is not None
     values = record.values()
-    return [
-        (
-            _UPSERT[dialect],
-            (
-                run_key(record.run_id),
-                record.namespace_id,
-                close_key(record),
-                -record.start_time,
-                record.status,
-                values.get(_DIVISION_KEY),
-                record.workflow_type,
-                workflow_hash(record.workflow_id),
-                record.workflow_id,
-                record.run_id,
-                record.execution_time,
-                record.task_queue,
-                record.history_length if closed else None,
-                record.history_size_bytes if closed else None,
-                record.execution_duration if closed else None,
-                record.state_transition_count if closed else None,
-                record.parent_workflow_id or None,
-                record.parent_run_id or None,
-                record.root_workflow_id or None,
-                record.root_run_id or None,
-                record.version,
-                stored_values(values),
-                record.memo,
-                record.search_attributes,
-                record.kind,
-            ),
-        )
-    ]
+    division = values.get(_DIVISION_KEY) if values else None
+    own = (
+        workflow_hash(record.workflow_id)
+        if dialect is Dialect.POSTGRESQL
+        else list_key(record.namespace_id, record.kind, None if division is None else str(division))
+    )
+    return _UPSERT[dialect], (
+        run_key(record.run_id),
+        record.namespace_id,
+        close_key(record),
+        -record.start_time,
+        record.status,
+        division,
+        record.workflow_type,
+        record.workflow_id,
+        record.run_id,
+        record.execution_time,
+        record.task_queue,
+        record.history_length if closed else None,
+        record.history_size_bytes if closed else None,
+        record.execution_duration if closed else None,
+        record.state_transition_count if closed else None,
+        record.parent_workflow_id or None,
+        record.parent_run_id or None,
+        record.root_workflow_id or None,
+        record.root_run_id or None,
+        record.version,
+        stored_values(values),
+        record.memo,
+        record.search_attributes,
+        record.kind,
+        own,
+    )
+
+
+def update(columns_left: frozenset[str]) -> tuple[str, tuple[int, ...]]:
+    """SQLite: the statement that writes a record over its row but for some columns, and the places of its parameters
+    among those of `upsert`; the last is the run key.
+    """
+    written = _WRITTEN[Dialect.SQLITE]
+    names = [name for name in written if name not in columns_left and name != "run_key"]
+    text = f"UPDATE visibility SET {', '.join([f'{name} = ?' for name in names])} WHERE run_key = ?"
+    return text, tuple([written.index(name) for name in [*names, "run_key"]])
+
+
+def division_of(record: VisibilityRecord) -> str | None:
+    """The record's TemporalNamespaceDivision."""
+    found = record.values().get(_DIVISION_KEY)
+    return None if found is None else str(found)
+
+
+def division_key(division: str | None) -> str:
+    """The division as a part of a key that is never NULL."""
+    return "" if division is None else "=" + division
 
 
 def delete(dialect: Dialect, run_id: str | bytes) -> Statement:
@@ -97,30 +139,26 @@ def delete(dialect: Dialect, run_id: str | bytes) -> Statement:
     return f"DELETE FROM visibility WHERE run_key = {dialect.placeholder(1)}", (key,)
 
 
-def _from_where(writer: Writer, namespace_id: str, kind: int, where: Condition | None) -> str:
+def _from_where(writer: Writer, table: str, namespace_id: str, kind: int, where: Condition | None) -> str:
     """The namespace and the kind first, at the top; the filter in parentheses of its own beside it."""
-    # The unary plus keeps SQLite, which has no statistics here, from walking a namespace to find one run.
-    steer = "+" if writer.dialect is Dialect.SQLITE and seeks_row(where) else ""
-    text = f"FROM visibility WHERE {steer}namespace_id = {writer.bind(namespace_id)} AND kind = {writer.bind(kind)}"
+    text = f"FROM {table} WHERE namespace_id = {writer.bind(namespace_id)} AND kind = {writer.bind(kind)}"
     return text if where is None else f"{text} AND ({writer.condition(where)})"
 
 
-def list_page(
-    dialect: Dialect, namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
-) -> Statement:
-    """Select one page of a kind in the order of semantics 15.4; `page` makes records and the next token of its rows.
+def list_page(namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes) -> Statement:
+    """PostgreSQL: one page of a kind in the order of semantics 15.4; `page` makes records and the next token of it.
 
     `page_size` outside 1..1000 means 1000. Raises InvalidArgument for a token that is not ours.
     """
     after = page_token.decode(token, namespace_id, kind)
-    writer = Writer(dialect)
-    text = _from_where(writer, namespace_id, kind, where)
+    writer = Writer(Dialect.POSTGRESQL)
+    text = _from_where(writer, "visibility", namespace_id, kind, where)
     if after is not None:
         holes = ", ".join([writer.bind(part) for part in after])
         text += f" AND (close_key, start_key, run_key) > ({holes})"
     limit = writer.bind(page_size_of(page_size))
     order = "close_key, start_key, run_key"
-    return f"SELECT {_READ} {text} ORDER BY {order} LIMIT {limit}", tuple(writer.parameters)
+    return f"SELECT {', '.join(READ)} {text} ORDER BY {order} LIMIT {limit}", tuple(writer.parameters)
 
 
 def page_size_of(asked: int) -> int:
@@ -135,23 +173,40 @@ def page(rows: Sequence[Sequence[Any]], page_size: int) -> tuple[list[Visibility
     return records, page_token.encode(records[-1]) if full else b""
 
 
-def count(dialect: Dialect, namespace_id: str, kind: int, where: Condition | None, group_by: str | None) -> Statement:
-    """Count records of a kind: rows of (value, count), largest first, or one row (NULL, count) without `group_by`.
+def count(namespace_id: str, kind: int, where: Condition | None, group_by: str | None) -> Statement:
+    """PostgreSQL: rows of (value, count) of a kind, largest first, or one row (NULL, count) without `group_by`.
 
-    `group_by` is `ExecutionStatus` (values are numbers) or `TemporalNamespaceDivision` (NULL for none); anything else
-    raises InvalidArgument.
+    `group_by` is `ExecutionStatus` (values are numbers) or `TemporalNamespaceDivision` (NULL for none).
     """
-    writer = Writer(dialect)
-    text = _from_where(writer, namespace_id, kind, where)
+    if is_counted(where):
+        return counted(Dialect.POSTGRESQL, namespace_id, kind, where, group_by)
+    writer = Writer(Dialect.POSTGRESQL)
+    text = _from_where(writer, "visibility", namespace_id, kind, where)
     if group_by is None:
-        return f"SELECT NULL, COUNT(*) {text}", tuple(writer.parameters)
-    column = _GROUP_COLUMNS.get(group_by)
-    if column is None:
-        raise InvalidArgument(
-            "invalid query: operation is not supported: 'GROUP BY' clause is not supported for search attribute "
-            + group_by
-        )
-    return f"SELECT {column}, COUNT(*) {text} GROUP BY {column} ORDER BY 2 DESC, 1", tuple(writer.parameters)
+        return f"SELECT NULL, count(*) {text}", tuple(writer.parameters)
+    column = GROUP_COLUMNS[group_by]
+    return f"SELECT {column}, count(*) {text} GROUP BY 1 ORDER BY 2 DESC, 1", tuple(writer.parameters)
+
+
+def counted(dialect: Dialect, namespace_id: str, kind: int, where: Condition | None, group_by: str | None) -> Statement:
+    """As `count`, from the counters, for a filter that `plan.is_counted` says they can answer."""
+    writer = Writer(dialect)
+    text = _from_where(writer, "visibility_count", namespace_id, kind, where)
+    total = "CAST(coalesce(sum(n), 0) AS bigint)"
+    if group_by is None:
+        return f"SELECT NULL, {total} {text}", tuple(writer.parameters)
+    column = GROUP_COLUMNS[group_by]
+    return (
+        f"SELECT {column}, {total} {text} GROUP BY 1 HAVING sum(n) > 0 ORDER BY 2 DESC, 1",
+        tuple(writer.parameters),
+    )
+
+
+def counted_types(namespace_id: str, kind: int, where: Condition, limit: int) -> Statement:
+    """SQLite: the workflow types that there are and that a condition on nothing else holds for."""
+    writer = Writer(Dialect.SQLITE)
+    text = _from_where(writer, "visibility_count", namespace_id, kind, where)
+    return f"SELECT DISTINCT workflow_type {text} LIMIT {writer.bind(limit)}", tuple(writer.parameters)
 
 
 def decode_row(row: Sequence[Any]) -> VisibilityRecord:

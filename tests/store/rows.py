@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perdure.api import common
 from perdure.ids import ChainKey, Kind, uuid_text
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, RunPut, RunRow, Store
+from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
 
 NAMESPACE = "namespace"
@@ -53,13 +55,15 @@ def record(
     status: int = 1,
     close_time: int | None = None,
     kind: Kind = Kind.WORKFLOW,
+    workflow_type: str = "Order",
+    keywords: dict[str, str] | None = None,
 ) -> VisibilityRecord:
     """What visibility shows of a run."""
     return VisibilityRecord(
         NAMESPACE,
         uuid_text(run_id(number)),
         name,
-        "Order",
+        workflow_type,
         status,
         1_000 + number,
         1_000 + number,
@@ -68,7 +72,13 @@ def record(
         memo=b"memo\x00\xff",
         version=version,
         kind=kind,
+        search_attributes=_search_attributes(keywords or {}),
     )
+
+
+def _search_attributes(keywords: dict[str, str]) -> bytes:
+    fields = {name: attributes.encode(value, attributes.KEYWORD) for name, value in keywords.items()}
+    return common.SearchAttributes(indexed_fields=fields).SerializeToString(deterministic=True)
 
 
 def bodies(fragments: Sequence[Fragment]) -> bytes:

@@ -23,6 +23,9 @@ from perdure.store.api import (
     Store,
 )
 from perdure.store.memory import MemoryStore
+from perdure.visibility import attributes
+from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.resolve import compile_list
 from tests.store.conftest import Medium
 from tests.store.rows import NAMESPACE, event, key, part, record, run_id
 
@@ -74,7 +77,7 @@ class Generator:
             first = max(1, self._version(events.get(number, 1)))
             fragments.append(event(number, first, first + draw.randint(1, 3), draw.randbytes(2)))
             events[number] = max(events.get(number, 1), fragments[-1].next_event_id)
-        shown = tuple(record(f"w{number}", number, draw.randrange(5)) for number in numbers)
+        shown = tuple(self._record(number) for number in numbers)
         reclaim: tuple[Reclaim, ...] = ()
         drop = chain is None and draw.random() < 0.1
         if draw.random() < 0.15:
@@ -85,6 +88,50 @@ class Generator:
         if drop:
             chains.pop(name, None)
         return ChainWrite(key(name), chain, tuple(puts), parts, tuple(fragments), shown, reclaim, drop)
+
+    def _record(self, number: int) -> VisibilityRecord:
+        draw = self._random
+        status = draw.choice((1, 2, 3, 8))
+        keywords = {"CK": draw.choice("xy")} if draw.random() < 0.5 else {}
+        if draw.random() < 0.1:
+            keywords["TemporalNamespaceDivision"] = "d"
+        closed = None if status in (1, 8) else 10_000 + draw.randrange(3)
+        version = draw.randrange(5)
+        return record(
+            f"w{number}",
+            number,
+            version,
+            status,
+            closed,
+            workflow_type=draw.choice(("A", "AB", "B")),
+            keywords=keywords,
+        )
+
+
+FILTERS = (
+    "ExecutionStatus IN ('Running', 'Failed')",
+    "WorkflowType = 'B'",
+    "WorkflowType STARTS_WITH 'A' AND CK = 'x'",
+    "CK != 'x' OR WorkflowId = 'w1'",
+    "TemporalNamespaceDivision = 'd'",
+    "StartTime > '1970-01-01T00:00:00.000001002Z'",
+)
+
+
+async def _visible(store: Store) -> list[object]:
+    """What lists and counts show: every store keeps indexes and counters of its own."""
+    rows: list[object] = []
+    page = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 1000, b"")
+    rows.append(page.records)
+    for group in (None, "ExecutionStatus", "TemporalNamespaceDivision"):
+        counts = await store.count_visibility(NAMESPACE, Kind.WORKFLOW, None, group)
+        rows.append(sorted(counts, key=repr))
+    for text in FILTERS:
+        where = compile_list(text, {"CK": attributes.KEYWORD})
+        rows.append((await store.list_visibility(NAMESPACE, Kind.WORKFLOW, where, 1000, b"")).records)
+        counts = await store.count_visibility(NAMESPACE, Kind.WORKFLOW, where, "ExecutionStatus")
+        rows.append(sorted(counts, key=repr))
+    return rows
 
 
 async def dump(store: Store, fence: Fence) -> object:
@@ -103,8 +150,7 @@ async def dump(store: Store, fence: Fence) -> object:
         for fragment in await store.read_history(number, 1, 10**6, 10**6):
             rows.append((number, fragment.first_event_id, fragment.next_event_id, fragment.body))
     rows.append([(due.alarm_ns, due.digest, due.run_id) for due in await _due(store, fence)])
-    page = await store.list_visibility(NAMESPACE, Kind.WORKFLOW, None, 1000, b"")
-    rows.append([(shown.run_id, shown.version, shown.status) for shown in page.records])
+    rows += await _visible(store)
     return rows
 
 

@@ -19,8 +19,10 @@ from perdure.store.api import CommitFailed, CommitUnknown, Fence, StoreBusy, Sto
 from perdure.store.sql.migrations import SQLITE
 from perdure.store.sqlite import SqliteStore
 from perdure.store.sync_place import SLOW_MAX, SLOW_NS
+from perdure.visibility import schema
 from perdure.visibility import sql as visibility
 from perdure.visibility.predicates import Dialect
+from perdure.visibility.resolve import compile_list
 from tests.store.rows import event, key, loaded, missing, record, start, step
 
 ROOT = Path(__file__).parents[2]
@@ -281,20 +283,25 @@ async def test_a_file_of_an_earlier_schema_is_brought_up_to_date(tmp_path: Path)
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
     for migration in SQLITE[:2]:
-        for statement in migration.statements:
+        for statement in migration.steps:
+            assert isinstance(statement, str)
             connection.execute(statement)
         connection.execute("INSERT INTO migration (number, name) VALUES (?, ?)", (migration.number, migration.name))
-    shown = record("w", 1)
-    ((text, parameters),) = visibility.upsert(Dialect.SQLITE, shown)
-    columns = text[text.index("(") + 1 : text.index(")")].split(", ")
-    old = [(name, value) for name, value in zip(columns, parameters, strict=True) if name != "kind"]
-    holes = ", ".join("?" for _ in old)
-    names = ", ".join(name for name, _ in old)
-    connection.execute(f"INSERT INTO visibility ({names}) VALUES ({holes})", [value for _, value in old])
+    shown = [record(f"w{number}", number) for number in range(1500)]
+    columns = [name for name in schema.columns(Dialect.SQLITE) if name not in ("kind", "list")]
+    for one in shown:
+        values = dict(zip(schema.columns(Dialect.SQLITE), visibility.upsert(Dialect.SQLITE, one)[1], strict=True))
+        connection.execute(
+            f"INSERT INTO visibility (workflow_hash, {', '.join(columns)}) VALUES (0{', ?' * len(columns)})",
+            [values[name] for name in columns],
+        )
     connection.commit()
     connection.close()
 
     store, _ = await opened(path)
 
-    assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 5, b"")).records == [shown]
+    assert (await store.list_visibility("namespace", Kind.WORKFLOW, None, 5, b"")).records == shown[:-6:-1]
+    named = compile_list("WorkflowId = 'w7' AND WorkflowType = 'Order'", {})
+    assert (await store.list_visibility("namespace", Kind.WORKFLOW, named, 5, b"")).records == [shown[7]]
+    assert await store.count_visibility("namespace", Kind.WORKFLOW, None, "ExecutionStatus") == [(1, 1500)]
     await store.close()

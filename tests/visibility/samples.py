@@ -80,14 +80,15 @@ _values: st.SearchStrategy[dict[str, attributes.Value]] = st.fixed_dictionaries(
 def records(draw: st.DrawFn, run_id: str) -> VisibilityRecord:
     """A record of the given run."""
     closed = draw(st.booleans())
+    start = draw(st.sampled_from(TIMES))
     return record(
         run_id,
         workflow_id=draw(st.sampled_from(["wf", "wf2", *WORDS])),
         workflow_type=draw(st.sampled_from(["T", "U"])),
         status=draw(st.sampled_from([2, 3, 4, 5, 6, 7])) if closed else draw(st.sampled_from([1, 8])),
-        start_time=draw(st.sampled_from(TIMES)),
+        start_time=start,
         execution_time=draw(st.sampled_from(TIMES)),
-        close_time=draw(st.sampled_from(TIMES)) if closed else None,
+        close_time=draw(st.sampled_from([time for time in TIMES if time >= start])) if closed else None,
         history_length=draw(st.integers(0, 6)) if closed else 0,
         execution_duration=draw(st.sampled_from([0, 3_600_000_000_000])) if closed else 0,
         parent_workflow_id=draw(st.sampled_from(["", "wf"])),

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from perdure.errors import InvalidArgument
 from perdure.ids import Kind
-from perdure.visibility import evaluate, resolve, sql
-from perdure.visibility import token as page_token
-from perdure.visibility.record import VisibilityRecord
+from perdure.store.sql import sqlite_visibility
+from perdure.visibility import entries, evaluate, listing, plan, resolve, sql
+from perdure.visibility.listing import Query
+from perdure.visibility.predicates import Dialect
+from perdure.visibility.record import VisibilityRecord, order_key, run_key
 from perdure.visibility.schema import schema
-from perdure.visibility.sql import Dialect
 from tests.visibility.samples import CUSTOM, NAMESPACE, RUNS, filters, many_records, record, search_attributes
 
 SQLITE = Dialect.SQLITE
@@ -33,15 +34,13 @@ def store(records: list[VisibilityRecord]) -> sqlite3.Connection:
 
 def put(connection: sqlite3.Connection, records: list[VisibilityRecord]) -> None:
     for one in records:
-        for statement, parameters in sql.upsert(SQLITE, one):
-            connection.execute(statement, parameters)
+        sqlite_visibility.put(connection, [one])
 
 
 def listed(
     connection: sqlite3.Connection, where: resolve.Condition | None, page_size: int = 0, token: bytes = b""
 ) -> tuple[list[VisibilityRecord], bytes]:
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, where, page_size, token)
-    return sql.page(connection.execute(statement, parameters).fetchall(), page_size)
+    return sqlite_visibility.read_page(connection, NAMESPACE, WORKFLOW, where, page_size, token)
 
 
 @settings(max_examples=150, deadline=None)
@@ -63,8 +62,7 @@ def test_sql_counts_what_the_evaluator_counts(records: list[VisibilityRecord], t
     """Counts and groups agree, largest group first."""
     found = resolve.compile_count(f"{text} GROUP BY {group}" if group else text, CUSTOM)
 
-    statement, parameters = sql.count(SQLITE, NAMESPACE, WORKFLOW, found.where, found.group_by)
-    rows = store(records).execute(statement, parameters).fetchall()
+    rows = sqlite_visibility.read_count(store(records), NAMESPACE, WORKFLOW, found.where, found.group_by)
 
     expected = evaluate.count(records, NAMESPACE, WORKFLOW, found.where, found.group_by)
     assert sorted(rows, key=repr) == sorted(expected, key=repr)
@@ -126,25 +124,30 @@ def test_a_record_is_one_row_and_an_older_version_changes_nothing() -> None:
     assert [one.workflow_type for one in found] == ["new"]
 
 
-def test_every_record_has_the_same_statement() -> None:
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_every_record_has_the_same_statement(dialect: Dialect) -> None:
     """Stores batch writes with executemany, so the text may not depend on the record."""
-    plain = sql.upsert(SQLITE, record())
-    rich = sql.upsert(SQLITE, record(search_attributes=search_attributes({"CK": "x"}), close_time=4, status=2))
+    plain, one = sql.upsert(dialect, record())
+    rich, other = sql.upsert(dialect, record(search_attributes=search_attributes({"CK": "x"}), close_time=14, status=2))
 
-    assert len(plain) == len(rich) == 1
-    assert plain[0][0] == rich[0][0]
-    assert plain[0][0].count("?") == len(plain[0][1])
+    assert plain == rich
+    assert len(one) == len(other)
 
 
-@pytest.mark.parametrize("by_key", [False, True])
-def test_delete_removes_one_run(by_key: bool) -> None:
-    """By the run's text or by the 16 bytes of it; deleting again does nothing."""
-    connection = store([record(RUNS[0]), record(RUNS[1])])
-    run_id: str | bytes = bytes.fromhex(RUNS[0].replace("-", "")) if by_key else RUNS[0]
+def test_remove_leaves_nothing_of_a_run() -> None:
+    """Neither row nor entries nor counters; removing it again does nothing."""
+    rich = search_attributes({"CK": "x", "CL": ["a", "b"], "CI": 4})
+    connection = store([record(RUNS[0], search_attributes=rich, parent_workflow_id="p", root_workflow_id="r")])
+    assert connection.execute("SELECT count(*) FROM visibility_entry").fetchone() == (8,)
+    put(connection, [record(RUNS[1])])
     for _ in range(2):
-        connection.execute(*sql.delete(SQLITE, run_id))
+        sqlite_visibility.remove(connection, [run_key(RUNS[0]), run_key(RUNS[3])])
 
     assert [one.run_id for one in listed(connection, None)[0]] == [RUNS[1]]
+    assert connection.execute("SELECT count(*) FROM visibility_entry").fetchone() == (2,)
+    sqlite_visibility.remove(connection, [run_key(RUNS[1])])
+    for table in ("visibility", "visibility_entry", "visibility_count"):
+        assert connection.execute(f"SELECT * FROM {table}").fetchall() == []
 
 
 @pytest.mark.parametrize(
@@ -163,15 +166,23 @@ def test_values_never_reach_the_statement(dialect: Dialect, value: str) -> None:
         "CK = 'a' OR CK IS NULL",
     ]
 
-    statements = [sql.list_page(dialect, value, WORKFLOW, resolve.compile_list(one, custom), 10, b"") for one in texts]
-
-    assert statements[0][0] == statements[1][0]
-    assert statements[2][0] == statements[3][0]
+    filters = [resolve.compile_list(one, custom) for one in texts]
     if dialect is SQLITE:
+        lists = (entries.list_key(value, WORKFLOW, None),)
+        queries = [Query(value, WORKFLOW, where, lists) for where in filters]
+        statements = [listing.page(query, plan.every(lists), 10, None)[0] for query in queries]
+        for query in queries:
+            statements += [listing.probe(query, way, 10)[0] for way in plan.ways(query.where, lists)]
         connection = store([record()])
-        for statement, parameters in statements:
-            assert connection.execute(statement, parameters).fetchall() == []
+        for where in filters:
+            assert sqlite_visibility.read_page(connection, value, WORKFLOW, where, 10, b"") == ([], b"")
         assert len(listed(connection, None)[0]) == 1
+    else:
+        statements = [sql.list_page(value, WORKFLOW, where, 10, b"")[0] for where in filters]
+
+    assert statements[0] == statements[1]
+    assert statements[2] == statements[3]
+    assert all(value in "?$1" or value not in statement for statement in statements)
 
 
 def test_no_filter_reaches_another_namespace() -> None:
@@ -193,36 +204,71 @@ def test_the_longest_filter_runs(word: str) -> None:
     assert listed(connection, resolve.compile_list(many, CUSTOM))[0] == []
 
 
-@pytest.mark.parametrize("text", ["WorkflowId = 'wf'", "RunId = 'x'", "WorkflowId IN ('a', 'b') AND CK = 'x'"])
-def test_ids_are_found_by_their_index(text: str) -> None:
-    """A filter on one workflow or run must not walk the namespace."""
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, resolve.compile_list(text, CUSTOM), 10, b"")
+_BY_INDEX = [
+    ("WorkflowId = 'wf'", "visibility_workflow"),
+    ("RunId = 'x'", "visibility_run"),
+    ("WorkflowId IN ('a', 'b') AND CK = 'x'", "visibility_workflow"),
+    ("WorkflowId STARTS_WITH 'a'", "visibility_workflow"),
+    ("RootWorkflowId = 'a'", "visibility_workflow"),
+    ("CI > 4 AND CT = 'x'", "SEARCH p USING PRIMARY KEY"),
+    ("StartTime BETWEEN 4 AND 5", "visibility_started"),
+    ("WorkflowId = 'a' OR RunId = 'b' OR CK = 'x'", "visibility_workflow"),
+    ("CK STARTS_WITH 'a'", "SEARCH p USING PRIMARY KEY"),
+]
 
-    plan = store([]).execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
 
-    assert any("visibility_workflow" in row[3] or "visibility_run" in row[3] for row in plan)
+@pytest.mark.parametrize(("text", "index"), _BY_INDEX)
+def test_few_candidates_are_gathered_by_an_index(text: str, index: str) -> None:
+    """A filter on one workflow, run or value must not walk the namespace."""
+    query = _query(text)
+    (way, *_) = plan.ways(query.where, query.lists)
+
+    plans = _plan(listing.page(query, way, 10, None))
+
+    assert any(index in line for line in plans)
+    assert not any("SCAN v" in line for line in plans)
 
 
-@pytest.mark.parametrize("page_size", [10, 1000])
-def test_lists_walk_an_index_and_counts_stay_in_it(page_size: int) -> None:
-    """A page sorts nothing and starts where the token says; counts by status read the index only."""
-    connection = store([])
-    token = page_token.encode(record())
-    statement, parameters = sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, page_size, token)
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-    walked = "(namespace_id=? AND kind=? AND (close_key,start_key,run_key)>(?,?,?))"
-    assert [row[3] for row in plan] == [f"SEARCH visibility USING INDEX visibility_page {walked}"]
+@pytest.mark.parametrize(
+    "text", ["", "ExecutionStatus = 'Failed'", "WorkflowType = 'T'", "CK = 'x'", "CL IN ('a', 'b')", "StartTime > 4"]
+)
+def test_walks_sort_nothing(text: str) -> None:
+    """Ranges are read in list order, behind the token, and merged: a page costs what it holds."""
+    query = _query(text)
+    found = [way for way in plan.ways(query.where, query.lists) if isinstance(way, plan.Arms)]
+    way = found[0] if found else plan.every(query.lists)
 
-    found = resolve.compile_count("WorkflowType = 'T' GROUP BY ExecutionStatus", {})
-    statement, parameters = sql.count(SQLITE, NAMESPACE, WORKFLOW, found.where, found.group_by)
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-    assert "COVERING INDEX visibility_page" in plan[0][3]
+    for after in (None, order_key(record()), order_key(record(status=2, close_time=20))):
+        plans = _plan(listing.page(query, way, 10, after))
+        assert not [line for line in plans if line.startswith(("USE TEMP B-TREE", "SCAN v", "SCAN p"))]
+
+
+def test_counts_stay_in_the_index_or_the_counters() -> None:
+    """By type and status nothing is scanned; by another attribute, or by time, no row is read."""
+    for text in ("CK = 'x'", "StartTime > 4 AND ExecutionStatus = 'Running'"):
+        query = _query(text)
+        found = [way for way in plan.ways(query.where, query.lists) if isinstance(way, plan.Arms)]
+        plans = _plan(listing.count(query, found[0] if found else plan.every(query.lists), "ExecutionStatus"))
+        assert not any(" v " in line for line in plans), plans
+    where = resolve.compile_count("WorkflowType STARTS_WITH 'T' AND ExecutionStatus != 2", {}).where
+    assert plan.is_counted(where)
+    assert not plan.is_counted(resolve.compile_count("CK = 'x'", CUSTOM).where)
+
+
+def _query(text: str) -> Query:
+    return Query(
+        NAMESPACE, WORKFLOW, resolve.compile_list(text, CUSTOM), (entries.list_key(NAMESPACE, WORKFLOW, None),)
+    )
+
+
+def _plan(statement: sql.Statement) -> list[str]:
+    return [row[3] for row in store([]).execute(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1]).fetchall()]
 
 
 @pytest.mark.parametrize("asked", [0, -1, 1001])
 def test_an_unset_or_too_large_page_size_means_a_thousand(asked: int) -> None:
     """Semantics 15.4."""
-    assert sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, asked, b"")[1][-1] == 1000
+    assert sql.list_page(NAMESPACE, WORKFLOW, None, asked, b"")[1][-1] == 1000
 
 
 @pytest.mark.parametrize(
@@ -249,12 +295,6 @@ def test_an_unset_or_too_large_page_size_means_a_thousand(asked: int) -> None:
 def test_a_foreign_token_is_an_invalid_argument(token: bytes) -> None:
     """Tokens come from callers: every byte is checked before it reaches a statement."""
     with pytest.raises(InvalidArgument, match="page token"):
-        sql.list_page(SQLITE, NAMESPACE, WORKFLOW, None, 10, token)
+        sql.list_page(NAMESPACE, WORKFLOW, None, 10, token)
     with pytest.raises(InvalidArgument, match="page token"):
         evaluate.list_page([], NAMESPACE, WORKFLOW, None, 10, token)
-
-
-def test_group_by_anything_else_is_refused() -> None:
-    """A count that cannot be executed is never answered with another one."""
-    with pytest.raises(InvalidArgument):
-        sql.count(SQLITE, NAMESPACE, WORKFLOW, None, "WorkflowType")

@@ -6,23 +6,26 @@ entry of their numbers. A database with a higher number than ours was made by a 
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from typing import final
 
 from perdure.store.api import StoreError
+from perdure.store.sql import sqlite_visibility
 from perdure.visibility import schema
 from perdure.visibility.predicates import Dialect
 
 
 @final
 class Migration:
-    """One numbered step of the schema; `statements` run in order."""
+    """One numbered step of the schema; its `steps` run in order: statements, or what no statement can do (SQLite)."""
 
-    __slots__ = ("name", "number", "statements")
+    __slots__ = ("name", "number", "steps")
 
-    def __init__(self, number: int, name: str, statements: tuple[str, ...]) -> None:
+    def __init__(self, number: int, name: str, steps: tuple[str | Callable[[sqlite3.Connection], None], ...]) -> None:
         self.number = number
         self.name = name
-        self.statements = statements
+        self.steps = steps
 
 
 def missing(migrations: tuple[Migration, ...], applied: int, where: str) -> tuple[Migration, ...]:
@@ -67,6 +70,8 @@ SQLITE = (
     ),
     Migration(2, "visibility", schema.first(Dialect.SQLITE)),
     Migration(3, "kinds of visibility records", schema.kinds(Dialect.SQLITE)),
+    Migration(4, "counters of visibility records", schema.counters(Dialect.SQLITE)),
+    Migration(5, "an index of every attribute", (*schema.entries(), sqlite_visibility.fill, *schema.entries_filled())),
 )
 
 POSTGRESQL = (
@@ -100,4 +105,5 @@ POSTGRESQL = (
     ),
     Migration(2, "visibility", schema.first(Dialect.POSTGRESQL)),
     Migration(3, "kinds of visibility records", schema.kinds(Dialect.POSTGRESQL)),
+    Migration(4, "counters of visibility records", schema.counters(Dialect.POSTGRESQL)),
 )

@@ -19,9 +19,9 @@ from perdure.store.api import KEYED
 from perdure.store.collapse import Segment
 from perdure.store.limits import FRAGMENTS_RECLAIMED_MAX
 from perdure.visibility import sql as visibility
+from perdure.visibility.predicates import Dialect
 from perdure.visibility.record import VisibilityRecord
-from perdure.visibility.schema import COLUMNS
-from perdure.visibility.sql import Dialect
+from perdure.visibility.schema import columns
 
 LOCK_OWNERSHIP = "LOCK TABLE ownership IN EXCLUSIVE MODE"
 OWN = """WITH past AS (DELETE FROM ownership RETURNING epoch)
@@ -64,21 +64,49 @@ LIST_RECORDS = "SELECT key, version, body FROM record WHERE tab = $1 ORDER BY ke
 Rows = Sequence[Sequence[object]]
 
 
-def _visibility() -> tuple[list[str], list[str], str]:
-    """The columns that an upsert of visibility writes, their types, and its clause for conflicts.
+def _upserted(record: VisibilityRecord) -> tuple[object, ...]:
+    return visibility.upsert(Dialect.POSTGRESQL, record)[1]
 
-    Taken from its text.
-    """
-    text, _ = visibility.upsert(Dialect.POSTGRESQL, VisibilityRecord("", "", "", "", 0, 0, 0))[0]
-    columns = text[text.index("(") + 1 : text.index(")")].split(", ")
-    types = {name: kind.split()[0] for name, _, kind, _ in COLUMNS}
-    return columns, [types[column] for column in columns], text[text.index("ON CONFLICT") :]
+
+_COLUMNS = columns(Dialect.POSTGRESQL)
+_TYPES = [kind.split()[0] for kind in _COLUMNS.values()]
+_COUNTER = "namespace_id, kind, division_key, division, workflow_type, status"
 
 
 def _insert_visibility() -> str:
-    columns, _, conflict = _visibility()
-    names = ", ".join(columns)
-    return f"INSERT INTO visibility ({names}) SELECT {', '.join(f'u.{name}' for name in columns)} FROM {{u}} {conflict}"
+    text, _ = visibility.upsert(Dialect.POSTGRESQL, VisibilityRecord("", "", "", "", 1, 0, 0))
+    conflict = text[text.index("ON CONFLICT") :]
+    names = ", ".join(_COLUMNS)
+    return (
+        f"INSERT INTO visibility ({names}) SELECT {', '.join(f'u.{name}' for name in _COLUMNS)} FROM {{u}} {conflict}"
+    )
+
+
+def _counted(segment: Segment) -> Rows:
+    """Records that are put, and runs whose records go (version NULL): what counters are computed from."""
+    rows: list[tuple[object, ...]] = []
+    for key, record in segment.visibility.items():
+        division = visibility.division_of(record)
+        place = (visibility.division_key(division), division, record.workflow_type, record.status)
+        rows.append((key, record.version, record.namespace_id, record.kind, *place))
+    rows.extend([(key, None, None, None, None, None, None, None) for key in segment.reclaimed])
+    return rows
+
+
+# One command for puts and deletions: a counter must not be touched twice in one statement. `old` is what stood there
+# before the statement. The piece is the owner's own, so that owners do not wait for each other.
+_COUNT = f"""INSERT INTO visibility_count ({_COUNTER}, piece, n)
+ SELECT {_COUNTER}, $1::bigint, sum(n) FROM (
+   SELECT u.namespace_id, u.kind, u.division_key, u.division, u.workflow_type, u.status, 1 AS n
+   FROM {{u}} LEFT JOIN visibility AS old ON old.run_key = u.run_key
+   WHERE u.version IS NOT NULL AND (old.run_key IS NULL OR old.version <= u.version)
+   UNION ALL
+   SELECT old.namespace_id, old.kind, coalesce('=' || old.division, ''), old.division, old.workflow_type, old.status, -1
+   FROM {{u}} JOIN visibility AS old ON old.run_key = u.run_key
+   WHERE u.version IS NULL OR old.version <= u.version) AS changed
+ GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0
+ ON CONFLICT (namespace_id, kind, division_key, workflow_type, status, piece)
+ DO UPDATE SET n = visibility_count.n + excluded.n"""
 
 
 @final
@@ -179,10 +207,10 @@ _KINDS = (
         ],
     ),
     _Kind(
-        _visibility()[0],
-        _visibility()[1],
+        list(_COLUMNS),
+        _TYPES,
         _insert_visibility(),
-        lambda segment: [visibility.upsert(Dialect.POSTGRESQL, record)[0][1] for record in segment.visibility.values()],
+        lambda segment: [_upserted(record) for record in segment.visibility.values()],
         False,
     ),
     _kind(
@@ -194,6 +222,12 @@ _KINDS = (
         "run_id bytea",
         "DELETE FROM part USING {u} WHERE part.run_id = u.run_id",
         lambda segment: [(run_id,) for run_id in segment.reclaimed],
+    ),
+    _kind(
+        "run_key bytea, version bigint, namespace_id text, kind bigint, division_key text, division text,"
+        " workflow_type text, status bigint",
+        _COUNT,
+        _counted,
     ),
     _kind(
         "run_id bytea",

@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 
 from perdure.clock import WALL
 from perdure.store.api import KEYED, CommitFailed
 from perdure.store.collapse import Segment
 from perdure.store.limits import FRAGMENTS_RECLAIMED_MAX
-from perdure.visibility import sql as visibility
-from perdure.visibility.conditions import Condition
-from perdure.visibility.record import VisibilityRecord
-from perdure.visibility.sql import Dialect
+from perdure.store.sql import sqlite_visibility
 
 FENCE_HOLDS = "SELECT 1 FROM ownership WHERE first_slot = ? AND last_slot = ? AND epoch = ?"
 EPOCH = "SELECT coalesce(max(epoch), 0) FROM ownership"
@@ -72,34 +66,6 @@ DELETE_RECORD = "DELETE FROM record WHERE tab = ? AND key = ?"
 LIST_RECORDS = "SELECT key, version, body FROM record WHERE tab = ? ORDER BY key"
 
 
-def _listed() -> list[str]:
-    """The columns that a visibility page selects, in order."""
-    text, _ = visibility.list_page(Dialect.SQLITE, "", 0, None, 1, b"")
-    return text[len("SELECT ") : text.index(" FROM ")].split(", ")
-
-
-_LISTED = _listed()
-_BLOB_PLACES = tuple(_LISTED.index(column) for column in ("memo", "search_attributes"))
-
-
-def list_as_one_row(
-    namespace_id: str, kind: int, where: Condition | None, page_size: int, token: bytes
-) -> visibility.Statement:
-    """The statement of a visibility page, wrapped so that it returns one row of JSON; blobs are hexadecimal in it."""
-    text, parameters = visibility.list_page(Dialect.SQLITE, namespace_id, kind, where, page_size, token)
-    items = ", ".join([f"hex({name})" if place in _BLOB_PLACES else name for place, name in enumerate(_LISTED)])
-    return f"SELECT json_group_array(json_array({items})) FROM ({text})", parameters
-
-
-def page_of_one_row(text: str, page_size: int) -> tuple[list[VisibilityRecord], bytes]:
-    """The records in the row of `list_as_one_row`, and the token of the next page."""
-    rows: list[list[Any]] = msgspec.json.decode(text)
-    for row in rows:
-        for place in _BLOB_PLACES:
-            row[place] = bytes.fromhex(row[place])
-    return visibility.page(rows, page_size)
-
-
 def apply_segment(connection: sqlite3.Connection, segment: Segment) -> None:
     """Executes a segment's puts, then its deletions. Raises `CommitFailed` or `sqlite3.Error`.
 
@@ -117,7 +83,7 @@ def apply_segment(connection: sqlite3.Connection, segment: Segment) -> None:
             [(item.branch_id, item.first_event_id, item.next_event_id, item.body) for item in segment.fragments],
         )
     if segment.visibility:
-        _put_visibility(connection, segment)
+        sqlite_visibility.put(connection, segment.visibility.values())
     if segment.deletes():
         _delete(connection, segment)
 
@@ -175,22 +141,12 @@ def _put_parts(connection: sqlite3.Connection, segment: Segment) -> None:
         connection.executemany(DELETE_PART, deletes)
 
 
-def _put_visibility(connection: sqlite3.Connection, segment: Segment) -> None:
-    rows: dict[str, list[tuple[object, ...]]] = {}
-    for record in segment.visibility.values():
-        for text, parameters in visibility.upsert(Dialect.SQLITE, record):
-            rows.setdefault(text, []).append(parameters)
-    for text, parameters_of_all in rows.items():
-        connection.executemany(text, parameters_of_all)
-
-
 def _delete(connection: sqlite3.Connection, segment: Segment) -> None:
     runs = [(run_id,) for run_id in segment.reclaimed]
     if runs:
         connection.executemany(DELETE_RUN, runs)
         connection.executemany(DELETE_PARTS, runs)
-        for run_id in segment.reclaimed:
-            connection.execute(*visibility.delete(Dialect.SQLITE, run_id))
+        sqlite_visibility.remove(connection, segment.reclaimed)
     budget = FRAGMENTS_RECLAIMED_MAX * segment.trimmed
     for branch_id in segment.branches:
         budget -= connection.execute(DELETE_FRAGMENTS, (branch_id, budget)).rowcount

@@ -1,0 +1,229 @@
+"""Visibility in SQLite: rows, their index entries and the counters, written together, and lists and counts by them.
+
+Writes run on the loop inside the transaction of a commit, a bounded number of statements a record. Reads run in the
+reader thread, and each statement returns one row or few: a thread that steps row by row would wait for the interpreter
+at each of them. It begins and ends no transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+
+from perdure.visibility import entries, listing, plan
+from perdure.visibility import sql as visibility
+from perdure.visibility import token as page_token
+from perdure.visibility.conditions import Condition
+from perdure.visibility.listing import Query
+from perdure.visibility.plan import Arms, Runs, Way
+from perdure.visibility.predicates import Dialect
+from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.schema import columns
+
+_UPSERT: Final = visibility.upsert(Dialect.SQLITE, VisibilityRecord("", "", "", "", 1, 0, 0))[0]
+_UPDATE, _UPDATED = visibility.update(frozenset({"list", "start_key", "workflow_id"}))
+# An index is rewritten when one of its columns is set, whether or not it changes: these nearly never do.
+_MOVE, _MOVED = visibility.update(frozenset())
+_KEPT: Final = (
+    "list",
+    "workflow_type",
+    "workflow_id",
+    "parent_workflow_id",
+    "root_workflow_id",
+    "attributes",
+    "status",
+    "close_key",
+    "start_key",
+    "namespace_id",
+    "kind",
+    "division",
+    "version",
+)
+"""What entries and counters are made of: first what places them, then what orders them, then the rest."""
+_PLACED: Final = _KEPT.index("status")
+_ORDERED: Final = _KEPT.index("namespace_id")
+_STORED: Final = f"SELECT {', '.join(_KEPT)} FROM visibility WHERE run_key = ?"
+_kept: Final = itemgetter(*[list(columns(Dialect.SQLITE)).index(name) for name in _KEPT])
+_updated: Final = itemgetter(*_UPDATED)
+_moved: Final = itemgetter(*_MOVED)
+_DELETE: Final = "DELETE FROM visibility WHERE run_key = ?"
+_ENTRY: Final = "(attribute, value, status, close_key, start_key, run_key)"
+_PUT_ENTRY: Final = f"INSERT INTO visibility_entry {_ENTRY} VALUES (?, ?, ?, ?, ?, ?)"
+_DELETE_ENTRY: Final = f"DELETE FROM visibility_entry WHERE {_ENTRY} = (?, ?, ?, ?, ?, ?)"
+_COUNT: Final = """INSERT INTO visibility_count
+   (namespace_id, kind, division_key, workflow_type, status, division, piece, n) VALUES (?, ?, ?, ?, ?, ?, 0, ?)
+   ON CONFLICT DO UPDATE SET n = n + excluded.n"""
+_DROP_COUNT: Final = """DELETE FROM visibility_count
+   WHERE n = 0 AND (namespace_id, kind, division_key, workflow_type, status) = (?, ?, ?, ?, ?)"""
+_BLOBS: Final = ("memo", "search_attributes")
+_LISTED: Final = (*listing.NAMES, "close_key", "start_key")
+_DIVISIONS: Final = "SELECT DISTINCT division FROM visibility_count WHERE namespace_id = ? AND kind = ?"
+_UNFILLED: Final = "SELECT run_key, {} FROM visibility WHERE run_key > ? ORDER BY run_key LIMIT 1000"
+_SET_LIST: Final = "UPDATE visibility SET list = ? WHERE run_key = ?"
+
+Row = tuple[Any, ...]
+Entry = tuple[int, entries.EntryValue, int, int, int, bytes]
+Counts = dict[tuple[object, ...], int]
+
+
+def _entries_of(key: bytes, row: Row) -> set[Entry]:
+    """The entries of a row, given its values of `_KEPT`."""
+    places = entries.places(*row[:_PLACED])
+    return {(attribute, value, *row[_PLACED:_ORDERED], key) for attribute, value in places}
+
+
+def _add(counts: Counts, row: Row, n: int) -> None:
+    _, workflow_type, _, _, _, _, status, _, _, namespace_id, kind, division, _ = row
+    counter = (namespace_id, kind, visibility.division_key(division), workflow_type, status, division)
+    counts[counter] = counts.get(counter, 0) + n
+
+
+def put(connection: sqlite3.Connection, records: Iterable[VisibilityRecord]) -> None:
+    """Writes records of different runs; one older than what is stored changes nothing."""
+    inserted: list[Row] = []
+    updated: list[Row] = []
+    fresh: list[Entry] = []
+    stale: list[Entry] = []
+    counts: Counts = {}
+    for record in records:
+        _, parameters = visibility.upsert(Dialect.SQLITE, record)
+        key = parameters[0]
+        assert isinstance(key, bytes), "the first column is the run's key"
+        row = _kept(parameters)
+        before = connection.execute(_STORED, (key,)).fetchone()
+        if before is None:
+            inserted.append(parameters)
+            fresh.extend(_entries_of(key, row))
+        elif before[-1] > record.version:
+            continue
+        else:
+            if before[:_ORDERED] != row[:_ORDERED]:
+                gone = _entries_of(key, before)
+                after = _entries_of(key, row)
+                fresh.extend(after - gone)
+                stale.extend(gone - after)
+            _add(counts, before, -1)
+            if before[0] == row[0] and before[2] == row[2] and before[8] == row[8]:
+                updated.append(_updated(parameters))
+            else:
+                connection.execute(_MOVE, _moved(parameters))
+        _add(counts, row, 1)
+    if inserted:
+        connection.executemany(_UPSERT, inserted)
+    if updated:
+        connection.executemany(_UPDATE, updated)
+    if stale:
+        connection.executemany(_DELETE_ENTRY, stale)
+    if fresh:
+        connection.executemany(_PUT_ENTRY, fresh)
+    _count(connection, counts)
+
+
+def remove(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+    """Removes the records of runs; one that has none is passed over."""
+    counts: Counts = {}
+    for key in keys:
+        before = connection.execute(_STORED, (key,)).fetchone()
+        if before is None:
+            continue
+        connection.executemany(_DELETE_ENTRY, list(_entries_of(key, before)))
+        connection.execute(_DELETE, (key,))
+        _add(counts, before, -1)
+    _count(connection, counts)
+    if counts:
+        connection.executemany(_DROP_COUNT, [counter[:5] for counter in counts])
+
+
+def _count(connection: sqlite3.Connection, counts: Counts) -> None:
+    changed = [(*counter, n) for counter, n in counts.items() if n]
+    if changed:
+        connection.executemany(_COUNT, changed)
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """Makes the lists and entries of rows that were written before there were any (a step of migration)."""
+    statement = _UNFILLED.format(", ".join(_KEPT))
+    last = b""
+    while rows := connection.execute(statement, (last,)).fetchall():
+        for key, _, *rest in rows:
+            namespace_id, kind, division, _ = rest[-4:]
+            records = entries.list_key(namespace_id, kind, division)
+            connection.execute(_SET_LIST, (records, key))
+            connection.executemany(_PUT_ENTRY, list(_entries_of(key, (records, *rest))))
+        last = rows[-1][0]
+
+
+def read_page(
+    connection: sqlite3.Connection,
+    namespace_id: str,
+    kind: int,
+    where: Condition | None,
+    page_size: int,
+    token: bytes,
+) -> tuple[list[VisibilityRecord], bytes]:
+    """A page, and the token of the next. Raises InvalidArgument for a token that is not ours."""
+    after = page_token.decode(token, namespace_id, kind)
+    limit = visibility.page_size_of(page_size)
+    query = _query(connection, namespace_id, kind, where)
+    text, parameters = listing.page(query, _way(connection, query, plan.GATHERED_MAX), limit, after)
+    items = ", ".join([f"hex({name})" if name in _BLOBS else name for name in _LISTED])
+    one_row = f"SELECT json_group_array(json_array({items})) FROM ({text})"
+    rows: list[dict[str, Any]] = []
+    for values in msgspec.json.decode(connection.execute(one_row, parameters).fetchone()[0]):
+        row = dict(zip(_LISTED, values, strict=True))
+        for name in _BLOBS:
+            row[name] = bytes.fromhex(row[name])
+        rows.append(row)
+    return visibility.page([[row[name] for name in visibility.READ] for row in rows], page_size)
+
+
+def read_count(
+    connection: sqlite3.Connection, namespace_id: str, kind: int, where: Condition | None, group_by: str | None
+) -> list[tuple[object, int]]:
+    """Counts by value of `group_by`, largest first, or one pair (None, count) without it."""
+    if plan.is_counted(where):
+        return connection.execute(*visibility.counted(Dialect.SQLITE, namespace_id, kind, where, group_by)).fetchall()
+    query = _query(connection, namespace_id, kind, where)
+    return connection.execute(
+        *listing.count(query, _way(connection, query, plan.GATHERED_TO_COUNT_MAX), group_by)
+    ).fetchall()
+
+
+def _query(connection: sqlite3.Connection, namespace_id: str, kind: int, where: Condition | None) -> Query:
+    divisions = plan.divisions(where)
+    if divisions is None:
+        divisions = tuple([row[0] for row in connection.execute(_DIVISIONS, (namespace_id, kind))])
+    return Query(namespace_id, kind, where, tuple([entries.list_key(namespace_id, kind, one) for one in divisions]))
+
+
+def _way(connection: sqlite3.Connection, query: Query, most: int) -> Way:
+    """The way with the fewest entries; when all have many, one that is in list order and has not every record."""
+    found = plan.ways(query.where, query.lists)
+    for way in found:
+        if isinstance(way, Runs):
+            return way
+    leaf = plan.type_leaf(query.where)
+    if leaf is not None:
+        types = _types(connection, query, leaf)
+        if len(types) <= plan.TYPES_MAX:
+            found.append(plan.of_types(query.lists, types, leaf))
+    statuses = len(plan.statuses(query.where))
+    best: Way = plan.every(query.lists)
+    fewest = most + 1
+    for way in found:
+        if isinstance(way, Arms) and len(way.arms) * statuses > plan.ARMS_MAX:
+            continue
+        n: int = connection.execute(*listing.probe(query, way, most + 1)).fetchone()[0]
+        if n < fewest or (n == fewest and isinstance(way, Arms)):
+            best, fewest = way, n
+    return best
+
+
+def _types(connection: sqlite3.Connection, query: Query, leaf: Condition) -> list[str]:
+    """The types of which a part of a filter holds, up to one more than a walk can merge."""
+    text, parameters = visibility.counted_types(query.namespace_id, query.kind, leaf, plan.TYPES_MAX + 1)
+    return [row[0] for row in connection.execute(text, parameters)]

@@ -235,6 +235,29 @@ def next_due(spec: Spec, seed: str, after: int) -> Due | None:
     return None
 
 
+def just_before(spec: Spec, seed: str, after: int, now: int) -> int:
+    """The latest time, `after` at least, from which `next_due` still finds all that jitter moves from before `now` to
+    after it: the nominal time before `now` may be one, none before that.
+    """
+    low, high = max(after, now - spec.jitter * _MILLISECOND - SECOND) // SECOND, now // SECOND
+    if not spec.jitter or high <= low:
+        return max(after, now)
+
+    def has_one(instant: int) -> bool:
+        due = next_due(spec, seed, instant * SECOND)
+        return due is not None and due.nominal <= now
+
+    if not has_one(low):
+        return max(after, low * SECOND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if has_one(middle):
+            low = middle
+        else:
+            high = middle
+    return max(after, low * SECOND)
+
+
 def _next_raw(spec: Spec, instant: int) -> int | None:
     """The first second later than `instant` of any calendar or interval."""
     found: int | None = None

@@ -56,11 +56,12 @@ async def count_workflow_executions(
     if found.group_by is not None:
         for value, count in counts:
             group = response.groups.add(count=count)
-            group.group_values.append(_group_value(value))
+            group.group_values.append(group_value(value))
     return response
 
 
-def _group_value(value: object) -> common.Payload:
+def group_value(value: object) -> common.Payload:
+    """The value that a group of a count stands for."""
     if value is None:
         return common.Payload(metadata={"encoding": b"json/plain", "type": b"Keyword"}, data=b"null")
     text = STATUS_NAMES.get(value, str(value)) if isinstance(value, int) else str(value)

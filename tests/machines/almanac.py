@@ -139,9 +139,9 @@ class Almanac:
                 break
             assert alarm >= self.now, "an alarm was slept through"
             self.now = max(self.now, alarm)
-            before = self.state
+            before = self.schedule
             self.tell(AlarmRang())
-            assert self.state is None or self.state != before, "an alarm moves something"
+            assert before is not self.state and before != self.state, "an alarm moves something"
         self.now = until
 
     def close(self, number: int = 0, status: int = COMPLETED, result: str = "", message: str = "") -> None:

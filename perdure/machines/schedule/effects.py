@@ -5,10 +5,12 @@ They carry the state they follow from; who performs them builds the requests.
 
 from __future__ import annotations
 
+import hashlib
 from typing import final
 
 from perdure.api import common
 from perdure.api.schedule import ScheduleAction
+from perdure.ids import uuid4
 from perdure.machines.schedule.state import Schedule, Starting, Stopping
 from perdure.machines.zones import SECOND
 
@@ -40,12 +42,12 @@ class StartWorkflow:
     @property
     def request_id(self) -> str:
         """Of the start: the same at every attempt."""
-        return f"{self._state.incarnation}-{self.start.number}"
+        return _request_id(self._state, self.start.number)
 
     @property
     def token(self) -> str:
         """What the report of the workflow's end names."""
-        return self.request_id
+        return f"{self._state.incarnation}-{self.start.number}"
 
     @property
     def action(self) -> ScheduleAction:
@@ -96,12 +98,18 @@ class StopWorkflow:
     @property
     def request_id(self) -> str:
         """Of the cancel request: the same at every attempt."""
-        return f"{self._state.incarnation}-{self.stop.number}"
+        return _request_id(self._state, self.stop.number)
 
     @property
     def reason(self) -> str:
         """What the workflow's history says."""
         return TERMINATE_REASON if self.stop.terminate else CANCEL_REASON
+
+
+def _request_id(state: Schedule, number: int) -> str:
+    """A UUID that follows from the schedule's life and a number of it."""
+    digest = hashlib.blake2b(f"{state.incarnation}\0{number}".encode(), digest_size=16).digest()
+    return uuid4(int.from_bytes(digest, "big"))
 
 
 def owed(state: Schedule) -> list[StartWorkflow | StopWorkflow]:

@@ -1,0 +1,179 @@
+"""Performs what schedules owe: starts of workflows, cancel requests, terminations.
+
+It is the performer of `engine/entities.py` for schedules. A request carries an id that follows from the schedule's
+state, so that one made again after a crash, or after an unknown outcome, finds what it made before. What may pass
+(the store is away, too much is going on) is raised, and asked again; everything else is the schedule's answer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final, final
+
+from perdure.api import Method, common, enums, history, method_table
+from perdure.api.times import timestamp_of
+from perdure.cluster.namespaces import REGISTERED
+from perdure.config import dynamic as settings
+from perdure.errors import NotFound, ResourceExhausted, ServiceError, StatusCode
+from perdure.frontend import schedule_inputs, start_inputs
+from perdure.frontend.services import Call, Services
+from perdure.ids import ChainKey, Kind
+from perdure.machines.closing_report import InternalCallback
+from perdure.machines.schedule.effects import StartWorkflow, StopWorkflow
+from perdure.machines.schedule.inputs import StartAnswered, StopAnswered
+from perdure.machines.token_bucket import TokenBucket
+from perdure.machines.workflow.inputs import RequestCancel, StartOutcome, Terminate
+
+RESERVED_MAX: Final = 100_000
+"""Starts that may wait for their turn; beyond that turns are dealt anew."""
+_PASSING: Final = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.ABORTED,
+        StatusCode.INTERNAL,
+    }
+)
+"""Errors that another attempt may not meet."""
+_START: Final = method_table()["/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution"]
+_NO_TURN: Final = -1
+
+
+@final
+class _Internal:
+    """Stands for the wire of a call that comes from inside."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: bytes) -> None:
+        self.message = message
+
+
+@final
+class ScheduleActions:
+    """The performer. `perform` may be asked for the same effect again and again."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._turns = _Turns(services)
+
+    async def perform(self, key: ChainKey, effect: StartWorkflow | StopWorkflow) -> object:
+        """Make an effect happen; the schedule's next input. Raises ServiceError or StoreError to be asked again."""
+        if isinstance(effect, StopWorkflow):
+            return await self._stop(key, effect)
+        answer = StartAnswered(effect.incarnation, effect.start.number, "")
+        try:
+            self._turns.take(key, effect)
+            outcome = await self._start(key, effect)
+        except ServiceError as error:
+            if error.code in _PASSING and self._services.clock.now_ns() < effect.start.give_up:
+                raise
+            return answer
+        answer.run_id = outcome.first_run_id or outcome.run_id
+        return answer
+
+    async def _start(self, key: ChainKey, effect: StartWorkflow) -> StartOutcome:
+        services = self._services
+        namespace = services.namespaces.by_id(key.namespace_id)
+        if namespace.state != REGISTERED:
+            raise NotFound(f"Namespace {namespace.name} takes no starts.")
+        request = schedule_inputs.start_request(effect.action.start_workflow)
+        request.namespace = namespace.name
+        request.workflow_id = effect.start.workflow_id
+        request.request_id = effect.request_id
+        request.identity = _identity(namespace.name, key)
+        request.workflow_id_reuse_policy = (
+            enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+            if effect.unique
+            else enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+        )
+        if effect.last_result is not None:
+            request.last_completion_result.CopyFrom(effect.last_result)
+        if effect.last_failure:
+            request.continued_failure.MergeFromString(effect.last_failure)
+        marks = request.search_attributes.indexed_fields
+        marks["TemporalScheduledStartTime"].CopyFrom(_json(timestamp_of(effect.nominal_second).ToJsonString()))
+        marks["TemporalScheduledById"].CopyFrom(_json(key.id))
+        fact = start_inputs.prepare_start(services, _call(services, key, request.SerializeToString()), request)
+        fact.callbacks = (InternalCallback(key, effect.token),)
+        outcome = await services.engine.submit(_workflow(key, request.workflow_id), fact)
+        assert isinstance(outcome, StartOutcome)
+        return outcome
+
+    async def _stop(self, key: ChainKey, effect: StopWorkflow) -> StopAnswered:
+        stop = effect.stop
+        name = self._services.namespaces.by_id(key.namespace_id).name
+        identity = _identity(name, key)
+        fact: RequestCancel | Terminate
+        if stop.terminate:
+            terminated = history.WorkflowExecutionTerminatedEventAttributes(reason=effect.reason, identity=identity)
+            fact = Terminate("", stop.run_id, terminated)
+        else:
+            requested = history.WorkflowExecutionCancelRequestedEventAttributes(cause=effect.reason, identity=identity)
+            fact = RequestCancel("", stop.run_id, requested, effect.request_id)
+        try:
+            await self._services.engine.submit(_workflow(key, stop.workflow_id), fact)
+        except ServiceError as error:
+            if error.code in _PASSING:
+                raise
+        return StopAnswered(effect.incarnation, stop.number)
+
+
+@final
+class _Turns:
+    """At most `worker.schedulerNamespaceStartWorkflowRPS` starts a second of all schedules of a namespace.
+
+    A start is given its turn when it is first asked for, and keeps it while it is asked for again.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._buckets: dict[str, TokenBucket] = {}
+        self._dealt: dict[tuple[bytes, object], int] = {}
+
+    def take(self, key: ChainKey, effect: StartWorkflow) -> None:
+        """Returns when it is the start's turn; raises ResourceExhausted before."""
+        now = self._services.clock.now_ns()
+        mine = (key.digest, effect.key)
+        turn = self._dealt.get(mine, _NO_TURN)
+        if turn == _NO_TURN:
+            turn = self._deal(key.namespace_id, now)
+        if turn <= now:
+            self._dealt.pop(mine, None)
+            return
+        if len(self._dealt) >= RESERVED_MAX:
+            self._dealt.clear()
+        self._dealt[mine] = turn
+        raise ResourceExhausted("schedules start too much at once", enums.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT)
+
+    def _deal(self, namespace_id: str, now: int) -> int:
+        bucket = self._buckets.setdefault(namespace_id, TokenBucket())
+        name = self._services.namespaces.by_id(namespace_id).name
+        rate = self._services.config.get(settings.SCHEDULER_NAMESPACE_START_WORKFLOW_RPS, name)
+        if rate != bucket.rate:
+            bucket.limit(rate, now)
+        turn = max(now, bucket.ready_ns)
+        if bucket.limited:
+            bucket.take(turn)
+        return turn
+
+
+def _call(services: Services, key: ChainKey, message: bytes) -> Call:
+    """The call that a user would have made."""
+    method: Method = _START
+    call = Call(method, _Internal(message))  # type: ignore[arg-type]  # prepare_start asks for its size only
+    call.namespace = services.namespaces.by_id(key.namespace_id)
+    return call
+
+
+def _workflow(key: ChainKey, workflow_id: str) -> ChainKey:
+    return ChainKey(key.namespace_id, Kind.WORKFLOW, workflow_id)
+
+
+def _identity(namespace: str, key: ChainKey) -> str:
+    return f"temporal-scheduler-{namespace}-{key.id}"
+
+
+def _json(text: str) -> common.Payload:
+    return common.Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(text, ensure_ascii=False).encode())

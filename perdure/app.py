@@ -28,6 +28,7 @@ from perdure.config.dynamic import DynamicConfig
 from perdure.engine.engine import Engine
 from perdure.frontend.batch_work import BatchWork
 from perdure.frontend.namespace_deletion import NamespaceDeletionWork
+from perdure.frontend.schedule_actions import ScheduleActions
 from perdure.frontend.service import REQUEST_STREAMS, Frontend
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import Tokens
@@ -35,6 +36,7 @@ from perdure.frontend.versions import SERVER_VERSION
 from perdure.ids import IdSource, SystemIds
 from perdure.machines.batch import BatchMachine
 from perdure.machines.namespace_deletion import NamespaceDeletionMachine
+from perdure.machines.schedule.machine import ScheduleMachine
 from perdure.machines.task_queue import QueueKey
 from perdure.matching.service import Matching
 from perdure.store.api import Store, StoreError
@@ -130,6 +132,7 @@ class Server:
         )
         self.engine.entities.register(BatchMachine(), BatchWork(services).perform)
         self.engine.entities.register(NamespaceDeletionMachine(), NamespaceDeletionWork(services).perform)
+        self.engine.entities.register(ScheduleMachine(), ScheduleActions(services).perform)
         await self.engine.open()
         self._frontend = Frontend(services)
 

@@ -95,7 +95,7 @@ def start_request(start: workflow.NewWorkflowExecutionInfo) -> workflowservice.S
     """The start that an action stands for; who makes it adds ids, identity, and what the schedule carries along."""
     request = workflowservice.StartWorkflowExecutionRequest(workflow_id=start.workflow_id)
     for name in _COPIED_FIELDS:
-        if start.HasField(name):  # type: ignore[arg-type]  # the names are the message's own
+        if start.HasField(name):
             getattr(request, name).CopyFrom(getattr(start, name))
     return request
 

@@ -141,7 +141,7 @@ class Almanac:
             self.now = max(self.now, alarm)
             before = self.schedule
             self.tell(AlarmRang())
-            assert before is not self.state and before != self.state, "an alarm moves something"
+            assert before != self.state, "an alarm moves something"
         self.now = until
 
     def close(self, number: int = 0, status: int = COMPLETED, result: str = "", message: str = "") -> None:

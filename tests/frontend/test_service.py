@@ -88,6 +88,7 @@ async def test_capabilities_are_what_is_built() -> None:
             "signal_and_query_header",
             "internal_error_differentiation",
             "activity_failure_include_heartbeat",
+            "supports_schedules",
             "encoded_failure_attributes",
             "build_id_based_versioning",
             "upsert_memo",

@@ -38,9 +38,11 @@ class Limits:
         "pending_signals",
         "reuse_minimal_interval",
         "search_attribute_value_size",
+        "search_attributes_size",
         "signals",
         "task_heartbeat_timeout",
         "task_retry_max_interval",
+        "transaction_size",
         "updates_in_flight",
         "updates_in_flight_size",
         "updates_suggest",
@@ -55,6 +57,8 @@ class Limits:
         self.activity_failure_size: int = 4096
         self.history_size: int = 50 * MIB
         self.history_count: int = 51200
+        self.transaction_size: int = 4 * MIB
+        """Of the events that one workflow task adds."""
         self.history_size_suggest: int = 4 * MIB
         self.history_count_suggest: int = 4096
         self.pending_activities: int = 2000
@@ -71,6 +75,8 @@ class Limits:
         self.callback_retry_initial: int = 1_000_000_000
         self.callback_retry_maximum: int = 3_600_000_000_000
         self.search_attribute_value_size: int = 2048
+        self.search_attributes_size: int = 40 * 1024
+        """Of all search attributes of a run together."""
         self.signals: int = 10_000
         self.updates_in_flight: int = 10
         """Of one run at a time; 0 switches a limit of updates off."""

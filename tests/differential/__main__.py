@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from .runner import collect, run
+from .runner import by_settings, collect, run
 from .servers import PERDURE, REAL, Server
 from .wire import Connection
 
@@ -22,13 +22,13 @@ PARALLEL = 12
 
 
 @contextmanager
-def connected(target: str, perdure: bool) -> Iterator[Connection]:
+def connected(target: str, perdure: bool, settings: tuple[str, ...]) -> Iterator[Connection]:
     """A connection to the target, or to a server started for this run."""
     if target:
         yield Connection(target)
         return
     program = PERDURE if perdure else REAL
-    with tempfile.TemporaryDirectory() as folder, Server(program, Path(folder) / "server.log") as server:
+    with tempfile.TemporaryDirectory() as folder, Server(program, Path(folder) / "server.log", settings) as server:
         yield Connection(server.target)
 
 
@@ -48,11 +48,12 @@ def main() -> int:
         for name, scenario in chosen.items():
             print(f"{name}: {(scenario.__doc__ or '').strip().splitlines()[0]}")
         return 0
-    with connected(options.target, options.perdure) as connection, ThreadPoolExecutor(PARALLEL) as pool:
-        runs = [pool.submit(run, scenario, name, connection) for name, scenario in chosen.items()]
-        for pending in runs:
-            done = pending.result()
-            print(f"==== {done.name} ({done.fields} fields)", *done.lines, "", sep="\n")
+    for settings, names in by_settings(list(chosen)).items():
+        with connected(options.target, options.perdure, settings) as connection, ThreadPoolExecutor(PARALLEL) as pool:
+            runs = [pool.submit(run, chosen[name], name, connection) for name in names]
+            for pending in runs:
+                done = pending.result()
+                print(f"==== {done.name} ({done.fields} fields)", *done.lines, "", sep="\n")
     return 0
 
 

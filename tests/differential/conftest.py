@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from .runner import Run, collect, run
+from .runner import Run, by_settings, collect, run, settings
 from .servers import PERDURE, REAL, MissingProgram, Program, Server
 from .wire import Connection
 
@@ -47,6 +48,21 @@ class Arena:
         self._pool.shutdown(cancel_futures=True)
 
 
+class Arenas:
+    """An arena for each set of settings that the selected scenarios ask for."""
+
+    def __init__(self, arenas: dict[tuple[str, ...], Arena]) -> None:
+        self._arenas = arenas
+
+    def result(self, name: str) -> Run:
+        """The run of a scenario, once it is over."""
+        return self._arenas[settings(name)].result(name)
+
+    def alone(self, name: str) -> Run:
+        """Run a scenario again when all others of its arena are over."""
+        return self._arenas[settings(name)].alone(name)
+
+
 def selected(request: pytest.FixtureRequest) -> list[str]:
     """Names of the scenarios that this session's selected tests compare, each once."""
     names: dict[str, None] = {}
@@ -57,34 +73,36 @@ def selected(request: pytest.FixtureRequest) -> list[str]:
     return list(names)
 
 
-def served(program: Program, request: pytest.FixtureRequest, folder: Path, second: bool = False) -> Iterator[Arena]:
-    """An arena on a server of its own. A missing program fails the tests: it is a dependency."""
-    try:
-        server = Server(program, folder / f"{program.name}{'-again' * second}.log")
-    except MissingProgram as missing:
-        pytest.fail(str(missing), pytrace=False)
-    with server:
-        connection = Connection(server.target)
-        arena = Arena(connection, selected(request))
-        yield arena
-        arena.close()
-        connection.close()
+def served(program: Program, request: pytest.FixtureRequest, folder: Path, second: bool = False) -> Iterator[Arenas]:
+    """Arenas on servers of their own. A missing program fails the tests: it is a dependency."""
+    arenas: dict[tuple[str, ...], Arena] = {}
+    with ExitStack() as stack:
+        for number, (wanted, names) in enumerate(by_settings(selected(request)).items()):
+            try:
+                server = Server(program, folder / f"{program.name}-{number}{'-again' * second}.log", wanted)
+            except MissingProgram as missing:
+                pytest.fail(str(missing), pytrace=False)
+            connection = Connection(stack.enter_context(server).target)
+            stack.callback(connection.close)
+            arenas[wanted] = Arena(connection, names)
+            stack.callback(arenas[wanted].close)
+        yield Arenas(arenas)
 
 
 @pytest.fixture(scope="session")
-def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
     """The real Temporal dev server."""
     yield from served(REAL, request, tmp_path_factory.mktemp("differential"))
 
 
 @pytest.fixture(scope="session")
-def real_again(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def real_again(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
     """A second real server, for the harness's test of itself."""
     yield from served(REAL, request, tmp_path_factory.mktemp("differential"), second=True)
 
 
 @pytest.fixture(scope="session")
-def perdure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def perdure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
     """Perdure."""
     yield from served(PERDURE, request, tmp_path_factory.mktemp("differential"))
 

@@ -44,6 +44,21 @@ def collect() -> dict[str, Scenario]:
     return found
 
 
+def settings(name: str) -> tuple[str, ...]:
+    """The dynamic configuration that a scenario's file asks for beside what all servers get: its `SETTINGS`."""
+    module = importlib.import_module(f"{scenarios.__name__}.{name.partition('.')[0]}")
+    found: tuple[str, ...] = getattr(module, "SETTINGS", ())
+    return found
+
+
+def by_settings(names: list[str]) -> dict[tuple[str, ...], list[str]]:
+    """The scenarios that can share a server, by what that server is set to."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        groups.setdefault(settings(name), []).append(name)
+    return groups
+
+
 def run(scenario: Scenario, name: str, connection: Connection) -> Run:
     """Run one scenario. An exception is a mistake in the scenario, and is raised."""
     script = Script(connection, name)

@@ -72,8 +72,9 @@ PERDURE = Program("perdure", "perdure", "install this project into the environme
 class Server:
     """A running server on a free port, without a database file. A context manager."""
 
-    def __init__(self, program: Program, log: Path) -> None:
+    def __init__(self, program: Program, log: Path, settings: tuple[str, ...] = ()) -> None:
         self._path = program.path()
+        self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.target = ""
@@ -84,7 +85,7 @@ class Server:
         self.target, self.http_target = f"127.0.0.1:{port}", f"127.0.0.1:{http_port}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(self._path), *arguments(port, http_port)],
+                [str(self._path), *arguments(port, http_port, self._settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -106,12 +107,14 @@ class Server:
             self._process.wait()
 
 
-def arguments(port: int, http_port: int) -> list[str]:
-    """The flags both servers get: what the SDKs pass (CONFORMANCE section 4), and one search attribute of each type."""
+def arguments(port: int, http_port: int, settings: tuple[str, ...] = ()) -> list[str]:
+    """The flags both servers get: what the SDKs pass (CONFORMANCE section 4), one search attribute of each type, and
+    what the scenarios to run ask for.
+    """
     flags = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
     flags += ["--http-port", str(http_port)]
     flags += ["--log-level", "error", "--log-format", "json"]
-    for key in DYNAMIC_CONFIG:
+    for key in DYNAMIC_CONFIG + settings:
         flags += ["--dynamic-config-value", key]
     for kind in SEARCH_ATTRIBUTES:
         flags += ["--search-attribute", f"Diff{kind}={kind}"]

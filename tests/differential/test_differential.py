@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import Arena, compared_fields, repeated
+from .conftest import Arenas, compared_fields, repeated
 from .runner import collect, differences
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -28,7 +28,7 @@ def may_repeat(scenario: str) -> bool:
 
 
 @pytest.mark.parametrize("scenario", NAMES)
-def test_same_as_temporal(scenario: str, real: Arena, perdure: Arena) -> None:
+def test_same_as_temporal(scenario: str, real: Arenas, perdure: Arenas) -> None:
     """Responses, histories and errors are equal after normalisation."""
     expected, got = real.result(scenario), perdure.result(scenario)
     difference = differences(expected, got, "temporal", "perdure")
@@ -41,7 +41,7 @@ def test_same_as_temporal(scenario: str, real: Arena, perdure: Arena) -> None:
 
 
 @pytest.mark.parametrize("scenario", NAMES)
-def test_harness_is_stable(scenario: str, real: Arena, real_again: Arena) -> None:
+def test_harness_is_stable(scenario: str, real: Arenas, real_again: Arenas) -> None:
     """Two real servers give the same transcript, so that a difference is Perdure's and not chance."""
     expected, got = real.result(scenario), real_again.result(scenario)
     difference = differences(expected, got, "temporal", "temporal again")

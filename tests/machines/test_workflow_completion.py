@@ -6,10 +6,11 @@ import pytest
 
 from perdure.api import command as commands
 from perdure.api import common, enums
+from perdure.api import history as api_history
 from perdure.errors import InvalidArgument, ResourceExhausted
 from perdure.machines.env import Limits
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
-from perdure.machines.workflow.inputs import ActivityTaskCompleted
+from perdure.machines.workflow.inputs import ActivityTaskCompleted, Signal
 from tests.machines.builders import (
     cancel_timer,
     complete_workflow,
@@ -117,13 +118,15 @@ def test_a_full_buffer_ends_the_running_task() -> None:
     assert story.history(after=3) == [
         "4 WorkflowTaskFailed(scheduled 2, started 3, ForceCloseCommand)",
         *[f"{number} WorkflowExecutionSignaled(go)" for number in (5, 6, 7, 8, 9)],
-        "10 WorkflowTaskScheduled",
     ]
     limits = Limits()
     limits.buffered_events_size = 100
     other = busy(limits)
     other.signal("x" * 100)
-    assert other.history(after=5) == ["6 WorkflowTaskScheduled"]
+    assert other.history(after=5) == []
+    assert other.execution.task is not None
+    assert other.execution.task.attempt == 2
+    assert other.take().attempt == 1, "the newest event came behind its place"
 
 
 def test_a_worker_that_tries_to_close_shuts_out_signals_during_its_next_task() -> None:
@@ -360,24 +363,48 @@ def test_memo_keys_are_removed_by_an_empty_payload_and_the_merged_size_counts() 
 # -- limits of a run ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("limit", "text"),
-    [
-        ("history_count", "Workflow history count exceeds limit."),
-        ("history_size", "Workflow history size exceeds limit."),
-    ],
-)
-def test_a_history_that_grows_too_large_ends_the_run(limit: str, text: str) -> None:
+def test_a_history_of_too_many_events_ends_the_run() -> None:
     """Semantics 0.1: the step that would pass the limit is dropped, the run terminated, the caller told."""
     limits = Limits()
+    limits.history_count = 8
     story = busy(limits)
-    setattr(limits, limit, 8 if limit == "history_count" else story.execution.history_size + 100)
 
     outcome = story.respond(*[start_timer(f"t{number}", 60) for number in range(10)])
 
+    text = "Workflow history count exceeds limit."
     assert isinstance(outcome, InvalidArgument)
     assert outcome.message == text
     assert story.history(after=3) == [
         "4 WorkflowTaskFailed(scheduled 2, started 3, ForceCloseCommand)",
         f"5 WorkflowExecutionTerminated({text})",
+    ]
+
+
+def test_a_history_that_has_grown_too_large_ends_the_run_with_the_next_step() -> None:
+    """The reference measures what is there before a step, so one step may go beyond."""
+    limits = Limits()
+    story = busy(limits)
+    limits.history_size = story.execution.history_size + 100
+    story.complete(*[start_timer(f"t{number}", 60) for number in range(10)])
+    assert story.execution.running
+
+    outcome = story.apply(Signal("", api_history.WorkflowExecutionSignaledEventAttributes(signal_name="go"), ""))
+
+    assert isinstance(outcome, InvalidArgument)
+    assert outcome.message == "Workflow history size exceeds limit."
+    assert story.history()[-1].endswith("WorkflowExecutionTerminated(Workflow history size exceeds limit.)")
+
+
+def test_a_batch_that_is_too_much_for_one_write_ends_the_run() -> None:
+    limits = Limits()
+    limits.transaction_size = 500
+    story = busy(limits)
+
+    outcome = story.respond(*[start_timer(f"t{number}", 60) for number in range(50)])
+
+    assert isinstance(outcome, InvalidArgument)
+    assert outcome.message.startswith("transaction size of ")
+    assert story.history(after=3) == [
+        "4 WorkflowTaskFailed(scheduled 2, started 3, ForceCloseCommand)",
+        "5 WorkflowExecutionTerminated(Transaction size exceeds limit.)",
     ]

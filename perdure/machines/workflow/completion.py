@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from perdure.api import command as commands
-from perdure.api import enums, failure, failures, history, workflowservice
+from perdure.api import common, enums, failure, failures, history, workflowservice
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
@@ -36,6 +37,8 @@ Request = workflowservice.RespondWorkflowTaskCompletedRequest
 
 DROPPED_EVENTS_MAX = 10
 """Events that a worker may have been shown with a speculative task that is dropped, if it can take that back."""
+
+TRANSACTION_TOO_LARGE = "Transaction size exceeds limit."
 
 INLINE_REQUEST_ID = "request-from-RespondWorkflowTaskCompleted"
 """The request id of a task that is returned with the answer."""
@@ -99,9 +102,28 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
         updates.reject_unprocessed(step, draft)
     activities = _start_eager_activities(batch)
     next_task = _schedule_next(batch, task)
+    size = sum([len(fragment) for fragment in draft.events])
+    if size > draft.env.limits.transaction_size:
+        return _refuse_transaction(step, draft, size)
     queries.release(step, draft)
     reset_event_id = draft.execution.last_completed_started_event_id if dropped else 0
     return WorkflowTaskCompletion(next_task, activities, reset_event_id)
+
+
+def _refuse_transaction(step: Step, draft: RunDraft, size: int) -> ServiceError:
+    """What the task would write is too much for one write: the run ends here (semantics 0.1)."""
+    message = f"transaction size of {size} bytes exceeds limit of {draft.env.limits.transaction_size} bytes"
+    fresh = step.discard(draft)
+    close.end_task_by_force(fresh)
+    details = common.Payloads()
+    payload = details.payloads.add(data=json.dumps(message).encode())
+    payload.metadata["encoding"] = b"json/plain"
+    attributes = history.WorkflowExecutionTerminatedEventAttributes(
+        reason=TRANSACTION_TOO_LARGE, details=details, identity=workflow_task.SERVER_IDENTITY
+    )
+    fresh.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
+    close.closed(step, fresh)
+    return InvalidArgument(message)
 
 
 def failed(step: Step, report: WorkflowTaskFailed) -> None:

@@ -431,7 +431,11 @@ def _settle_events(current: Step, draft: RunDraft) -> None:
         workflow_task.fail(
             draft, enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, None, workflow_task.SERVER_IDENTITY
         )
+        # The next attempt is scheduled behind what waited, and what did not fit in comes after it.
+        newest, draft.pending = draft.pending, []
+        draft.flush()
         workflow_task.schedule_if_needed(current, draft)
+        draft.pending = newest
     if not (execution.running and execution.task is not None and execution.task.started_event_id):
         draft.flush()
 
@@ -457,12 +461,15 @@ def _close_stored(draft: RunDraft) -> bool:
 
 
 def _over_limit(draft: RunDraft) -> str:
-    """Why this run must be terminated, "" when it need not be (semantics 0.1)."""
+    """Why this run must be terminated, "" when it need not be (semantics 0.1).
+
+    Bytes are counted before the step, events after it, as the reference does.
+    """
     execution = draft.execution
     limits = draft.env.limits
     if not execution.running or draft.before is None:
         return ""
-    if execution.history_size > limits.history_size:
+    if draft.before.history_size > limits.history_size:
         return "Workflow history size exceeds limit."
     if execution.next_event_id - 1 > limits.history_count:
         return "Workflow history count exceeds limit."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.api import command as commands
-from perdure.api import enums, history
+from perdure.api import common, enums, history
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 
 
@@ -60,7 +60,26 @@ def upsert_search_attributes(batch: Batch, command: commands.Command) -> None:
             attributes.search_attributes.indexed_fields[name].MergeFromString(body)
         else:
             attributes.search_attributes.indexed_fields[name].CopyFrom(payload)
+    _check_total(batch, validated)
     batch.record(enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, attributes, command)
+
+
+def _check_total(batch: Batch, upserted: dict[str, bytes]) -> None:
+    """All search attributes of the run together, with those that the server itself has set."""
+    total = common.SearchAttributes()
+    for name, body in batch.execution.search_attributes.items():
+        if name not in upserted:
+            total.indexed_fields[name].MergeFromString(body)
+    for name, body in upserted.items():
+        if body:
+            total.indexed_fields[name].MergeFromString(body)
+    size, size_max = total.ByteSize(), batch.env.limits.search_attributes_size
+    if size > size_max:
+        raise CommandRejected(
+            enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            f"total size of search attributes {size} exceeds size limit {size_max}",
+            terminate=True,
+        )
 
 
 def modify_properties(batch: Batch, command: commands.Command) -> None:

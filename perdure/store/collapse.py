@@ -110,7 +110,7 @@ class Segment:
 
     def delete_clashes(self, write: ChainWrite) -> bool:
         """Whether `write` deletes something that this segment puts."""
-        if write.drop_chain and write.key.digest in self.chains:
+        if write.drop_chain and (write.key.digest in self.chains or write.key.digest in self.part_runs):
             return True
         for reclaim in write.reclaim:
             run_id = reclaim.run_id
@@ -162,6 +162,8 @@ class Segment:
                 self.branches[branch_id] = None
         if write.drop_chain:
             self.dropped[write.key.digest] = None
+            # The chain's own parts are kept under its digest, where those of a run are under the run's id.
+            self.reclaimed[write.key.digest] = None
 
 
 def check_batch(fence: Fence, writes: Sequence[ChainWrite]) -> None:

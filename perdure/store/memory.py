@@ -131,6 +131,7 @@ class _Application:
             self._reclaim(reclaim)
         if write.drop_chain:
             self._drop(self._state.chains, write.key.digest)
+            self._drop(self._state.parts, write.key.digest)
 
     def _put_run(self, digest: bytes, put: RunPut) -> None:
         before = self._state.runs.get(put.run_id)

@@ -13,6 +13,7 @@ from perdure.store.api import (
     CommitFailed,
     Fence,
     Fragment,
+    PartPut,
     Reclaim,
     RunPut,
 )
@@ -225,6 +226,24 @@ async def test_a_chain_dropped_and_made_anew_in_one_batch_is_the_new_one(medium:
         again = ChainWrite(key("a"), reclaim=(Reclaim(run_id(2), (run_id(2),)),), drop_chain=True)
         await store.commit(fence, [again, start("a", 2, alarm_ns=3)])
         assert (await loaded(store, "a"))[1].alarm_ns == 3
+
+
+async def test_a_dropped_chain_takes_its_own_parts_along(medium: Medium) -> None:
+    """Request ids of a chain's runs are kept under the chain's digest: nothing of them stays, in one batch or two."""
+    async with medium.opened() as (store, fence):
+        digest = key("a").digest
+        remembered = PartPut(digest, KEYED, b"request", run_id(1))
+        drop = ChainWrite(key("a"), reclaim=(Reclaim(run_id(1), (run_id(1),)),), drop_chain=True)
+        for batches in (1, 2):
+            first = start("a", 1)
+            writes = [ChainWrite(first.key, first.chain, first.runs, (remembered,), first.fragments), drop]
+            for batch in [writes] if batches == 1 else [[write] for write in writes]:
+                await store.commit(fence, batch)
+            assert await store.load_parts(digest, KEYED, [b"request"]) == {}
+            assert await missing(store, "a")
+        again = start("a", 2)
+        await store.commit(fence, [ChainWrite(again.key, again.chain, again.runs, (remembered,), again.fragments)])
+        assert await store.load_parts(digest, KEYED, [b"request"]) == {b"request": run_id(1)}
 
 
 async def test_a_stale_visibility_record_does_not_replace_a_newer_one(medium: Medium) -> None:

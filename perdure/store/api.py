@@ -154,8 +154,8 @@ class ChainWrite:
     """Everything one step changes in one chain; applied whole or not at all.
 
     A fragment whose (branch, first event id) exists is an error (`CommitFailed`): histories are append-only.
-    `drop_chain` deletes the chain row and the chain's own parts, those under its digest (its last run was reclaimed); it
-    excludes `chain`.
+    `drop_chain` deletes the chain row and the chain's own parts, those under its digest (its last run was reclaimed).
+    It excludes `chain`.
     """
 
     __slots__ = ("chain", "drop_chain", "fragments", "key", "parts", "reclaim", "runs", "visibility")

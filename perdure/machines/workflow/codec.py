@@ -37,7 +37,7 @@ from perdure.machines.workflow.draft import (
     PART_SIGNAL_ID,
     PART_TIMER,
 )
-from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, RunInfo, Timer
+from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, Timer
 from perdure.machines.workflow.kin_rows import (
     CHILDREN_SPILLED,
     EXTERNAL_CANCELS_SPILLED,
@@ -48,6 +48,7 @@ from perdure.machines.workflow.kin_rows import (
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
+from perdure.machines.workflow.run_info import RunInfo
 from perdure.machines.workflow.run_operations import decode_pause, encode_pause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 

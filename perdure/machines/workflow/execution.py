@@ -21,10 +21,10 @@ from perdure.machines.deadlines import Deadline
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
-from perdure.machines.workflow.pending_task import WorkflowTask as WorkflowTask
+from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.pending_update import PendingUpdate
 from perdure.machines.workflow.reset_points import ResetPoint
-from perdure.machines.workflow.run_info import RunInfo as RunInfo
+from perdure.machines.workflow.run_info import RunInfo
 from perdure.machines.workflow.run_operations import NOTHING, Pause, RunOperations
 
 RUNNING = 1

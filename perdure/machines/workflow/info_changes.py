@@ -5,7 +5,7 @@ A `RunInfo` never changes once made; these make another.
 
 from __future__ import annotations
 
-from perdure.machines.workflow.execution import RunInfo
+from perdure.machines.workflow.run_info import RunInfo
 
 
 def copy_of(info: RunInfo) -> RunInfo:

@@ -6,7 +6,7 @@ Pure. The engine only carries: it loads the event that a call names, submits wha
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, assert_never, final
 
 from immutables import Map
 
@@ -76,8 +76,6 @@ MANY_CHILDREN = 10
 """
 MANY_CHILDREN_IDENTITY = "temporal-sys-parent-close-policy-workflow"
 
-_SIGNAL_FAILED = enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
-_CANCEL_FAILED = enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
 
 # -- what is owed ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +237,7 @@ def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey
     asked = event.signal_external_workflow_execution_initiated_event_attributes
     target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
     if target == call.sender.chain:
-        return _signal_failed(call, event, _SIGNAL_NOT_FOUND)
+        return _to_itself(call, event)
     sender = call.sender
     request_id = requests.external(sender.run_id, call.event_id)
     attributes = history.WorkflowExecutionSignaledEventAttributes(
@@ -260,7 +258,7 @@ def _cancel(call: CancelExternal, event: history.HistoryEvent) -> tuple[ChainKey
     asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
     target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
     if target == call.sender.chain:
-        return _cancel_failed(call, event, _CANCEL_NOT_FOUND)
+        return _to_itself(call, event)
     sender = call.sender
     attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
         cause=asked.reason,
@@ -287,9 +285,6 @@ def settled(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, I
 
 # -- what comes back ---------------------------------------------------------------------------------------------------
 
-_SIGNAL_NOT_FOUND = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
-_CANCEL_NOT_FOUND = enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND
-
 
 def answer(call: Call, event: history.HistoryEvent | None, outcome: object) -> Input | None:
     """The sender's input for the receiver's outcome, a value or a `ServiceError`; None when it settles nothing."""
@@ -299,10 +294,8 @@ def answer(call: Call, event: history.HistoryEvent | None, outcome: object) -> I
     _, event_id = call.sender.item
     if isinstance(call, StartChild):
         return _start_answer(call, _named(event), outcome)
-    if isinstance(call, SignalExternal):
-        return _signal_answer(call, _named(event), outcome)
-    if isinstance(call, CancelExternal):
-        return _cancel_answer(call, _named(event), outcome)
+    if isinstance(call, SignalExternal | CancelExternal):
+        return _external_answer(call, _named(event), outcome)
     if isinstance(outcome, ServiceError) and not isinstance(outcome, NotFound | NamespaceNotFound):
         return None
     if isinstance(call, ScheduleChildFirstTask):
@@ -331,67 +324,85 @@ def _start_answer(call: StartChild, event: history.HistoryEvent, outcome: object
     return None
 
 
-def _signal_answer(call: SignalExternal, event: history.HistoryEvent, outcome: object) -> Input | None:
-    if isinstance(outcome, NamespaceNotFound):
-        cause: int = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND
-        return _signal_failed(call, event, cause)
-    if isinstance(outcome, NotFound):
-        return _signal_failed(call, event, _SIGNAL_NOT_FOUND)
-    if isinstance(outcome, InvalidArgument):
-        cause = enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED
-        return _signal_failed(call, event, cause)
+@final
+class _External:
+    """How the answer to a call of one kind becomes an event of the sender; causes are its own kind's numbers."""
+
+    __slots__ = ("asked", "causes", "done", "done_type", "failed", "failed_type", "has_control")
+
+    def __init__(
+        self,
+        asked: str,
+        done: Any,
+        done_type: int,
+        failed: Any,
+        failed_type: int,
+        has_control: bool,
+        causes: dict[type[ServiceError], int],
+    ) -> None:
+        self.asked = asked
+        """The attributes of the initiated event."""
+        self.done = done
+        self.done_type = done_type
+        self.failed = failed
+        self.failed_type = failed_type
+        self.has_control = has_control
+        self.causes = causes
+        """Definite refusals, the narrower first."""
+
+
+_EXTERNAL: dict[type[SignalExternal | CancelExternal], _External] = {
+    SignalExternal: _External(
+        "signal_external_workflow_execution_initiated_event_attributes",
+        history.ExternalWorkflowExecutionSignaledEventAttributes,
+        enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+        history.SignalExternalWorkflowExecutionFailedEventAttributes,
+        enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+        True,
+        {
+            NamespaceNotFound: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            NotFound: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND,
+            InvalidArgument: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED,
+        },
+    ),
+    CancelExternal: _External(
+        "request_cancel_external_workflow_execution_initiated_event_attributes",
+        history.ExternalWorkflowExecutionCancelRequestedEventAttributes,
+        enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+        history.RequestCancelExternalWorkflowExecutionFailedEventAttributes,
+        enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+        False,
+        {
+            NamespaceNotFound: enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
+            NotFound: enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND,
+        },
+    ),
+}
+
+
+def _external_answer(
+    call: SignalExternal | CancelExternal, event: history.HistoryEvent, outcome: object
+) -> Input | None:
+    kind = _EXTERNAL[type(call)]
+    asked = getattr(event, kind.asked)
+    cause: int | None = None
     if isinstance(outcome, ServiceError):
-        return None
-    asked = event.signal_external_workflow_execution_initiated_event_attributes
-    attributes = history.ExternalWorkflowExecutionSignaledEventAttributes(
-        initiated_event_id=call.event_id,
-        namespace=asked.namespace or call.namespace,
-        namespace_id=asked.namespace_id,
-        workflow_execution=asked.workflow_execution,
-        control=asked.control,
-    )
-    event_type = enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED
+        cause = next((number for refused, number in kind.causes.items() if isinstance(outcome, refused)), None)
+        if cause is None:
+            return None
+    attributes = kind.done() if cause is None else kind.failed(cause=cause)
+    attributes.initiated_event_id = call.event_id
+    attributes.namespace = asked.namespace or call.namespace
+    attributes.namespace_id = asked.namespace_id
+    attributes.workflow_execution.CopyFrom(asked.workflow_execution)
+    if kind.has_control:
+        attributes.control = asked.control
+    event_type = kind.done_type if cause is None else kind.failed_type
     return ExternalAnswered(call.sender.run_id, call.sender.item, event_type, attributes)
 
 
-def _signal_failed(call: SignalExternal, event: history.HistoryEvent, cause: int) -> Input:
-    asked = event.signal_external_workflow_execution_initiated_event_attributes
-    attributes = history.SignalExternalWorkflowExecutionFailedEventAttributes(
-        cause=cause,  # type: ignore[arg-type]  # plain numbers
-        namespace=asked.namespace or call.namespace,
-        namespace_id=asked.namespace_id,
-        workflow_execution=asked.workflow_execution,
-        initiated_event_id=call.event_id,
-        control=asked.control,
-    )
-    return ExternalAnswered(call.sender.run_id, call.sender.item, _SIGNAL_FAILED, attributes)
-
-
-def _cancel_answer(call: CancelExternal, event: history.HistoryEvent, outcome: object) -> Input | None:
-    if isinstance(outcome, NamespaceNotFound):
-        return _cancel_failed(call, event, enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND)
-    if isinstance(outcome, NotFound):
-        return _cancel_failed(call, event, _CANCEL_NOT_FOUND)
-    if isinstance(outcome, ServiceError):
-        return None
-    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
-    attributes = history.ExternalWorkflowExecutionCancelRequestedEventAttributes(
-        initiated_event_id=call.event_id,
-        namespace=asked.namespace or call.namespace,
-        namespace_id=asked.namespace_id,
-        workflow_execution=asked.workflow_execution,
-    )
-    event_type = enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
-    return ExternalAnswered(call.sender.run_id, call.sender.item, event_type, attributes)
-
-
-def _cancel_failed(call: CancelExternal, event: history.HistoryEvent, cause: int) -> Input:
-    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
-    attributes = history.RequestCancelExternalWorkflowExecutionFailedEventAttributes(
-        cause=cause,  # type: ignore[arg-type]  # plain numbers
-        namespace=asked.namespace or call.namespace,
-        namespace_id=asked.namespace_id,
-        workflow_execution=asked.workflow_execution,
-        initiated_event_id=call.event_id,
-    )
-    return ExternalAnswered(call.sender.run_id, call.sender.item, _CANCEL_FAILED, attributes)
+def _to_itself(call: SignalExternal | CancelExternal, event: history.HistoryEvent) -> Input:
+    """A workflow cannot reach itself in this way: it is told that there is no such workflow."""
+    answered = _external_answer(call, event, NotFound("the sender itself"))
+    assert answered is not None, "a definite refusal"
+    return answered

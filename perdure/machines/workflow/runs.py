@@ -11,7 +11,8 @@ from perdure.machines.retry import policy_of
 from perdure.machines.workflow import callbacks, internal_callbacks, reset_points
 from perdure.machines.workflow.apply import says_nothing
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Chain, Execution, RunInfo
+from perdure.machines.workflow.execution import Chain, Execution
+from perdure.machines.workflow.run_info import RunInfo
 
 Started = history.WorkflowExecutionStartedEventAttributes
 ContinuedAsNew = history.WorkflowExecutionContinuedAsNewEventAttributes

@@ -19,8 +19,9 @@ from perdure.machines.workflow import (
     workflow_task,
 )
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution, RunInfo
+from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
+from perdure.machines.workflow.run_info import RunInfo
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
     UpdatePending,

@@ -9,7 +9,7 @@ from perdure.machines import queue_names, retry
 from perdure.machines.workflow import callbacks, close, internal_callbacks, runs, workflow_task
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.commands.closing import check_nothing_unseen
-from perdure.machines.workflow.execution import RunInfo
+from perdure.machines.workflow.run_info import RunInfo
 
 Asked = commands.ContinueAsNewWorkflowExecutionCommandAttributes
 _CAUSE = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES

@@ -203,6 +203,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
         settings.FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN, name
     )
     info.capabilities.poller_autoscaling = True
+    info.capabilities.worker_heartbeats = get(settings.FRONTEND_WORKER_HEARTBEATS_ENABLED, name)
     info.capabilities.reported_problems_search_attribute = (
         get(settings.SYSTEM_WORKFLOW_TASK_PROBLEMS_TO_TRIGGER_SEARCH_ATTRIBUTE, name) > 0
     )

@@ -15,6 +15,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
+from perdure.frontend.workers import record_heartbeats
 from perdure.machines.task_queue import NEXUS, PollRequest, QueueKey
 
 _EMPTY_POLL: Final = workflowservice.PollNexusTaskQueueResponse().SerializeToString()
@@ -37,6 +38,7 @@ async def poll_nexus_task_queue(
         services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
         services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, call.namespace.name),
     )
+    record_heartbeats(services, call, request.worker_heartbeat)
     poll = PollRequest(
         request.identity,
         request.worker_instance_key,

@@ -14,6 +14,7 @@ from perdure.frontend.histories import activity_task_response, embedded, workflo
 from perdure.frontend.query import query_task_response
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import command_search_attributes
+from perdure.frontend.workers import record_heartbeats
 from perdure.machines.task_queue import WORKFLOW, Matched, PollRequest, QueueKey, Task
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
@@ -173,6 +174,8 @@ async def shutdown_worker(
     ends_polls = services.config.get(settings.FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN, namespace.name)
     if ends_polls and request.worker_instance_key:
         services.matching.cancel_polls(namespace.id, request.worker_instance_key, request.identity)
+    if request.HasField("worker_heartbeat"):
+        record_heartbeats(services, call, [request.worker_heartbeat])
     if request.sticky_task_queue:
         queue = QueueKey(namespace.id, request.sticky_task_queue, WORKFLOW, True)
         for task in services.matching.unload_sticky(queue):

@@ -50,6 +50,7 @@ from perdure.machines.task_queue import (
     TaskKey,
 )
 from perdure.matching.errors import NoRecentPoller, QueryTimedOut, StickyUnavailable
+from perdure.matching.workers import WorkerRegistry
 
 _NS = 1_000_000_000
 
@@ -182,6 +183,7 @@ class Matching:
         self._asked: dict[str, _Asked] = {}
         self._configs: dict[QueueParts, DispatchConfig] = {}
         self._shut_down: dict[tuple[str, str], int] = {}
+        self.workers = WorkerRegistry()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._closed = False
 

@@ -71,9 +71,18 @@ _SUFFIXES: Final = frozenset({"null", "true", "false"})
 _GROUP_BY_ONE: Final = "'GROUP BY' clause supports only a single field"
 
 
+@final
+class MalformedQuery(InvalidArgument):
+    """The text is not SQL; `detail` is what the parser says, for those who introduce it in other words."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"invalid query: malformed SQL query: {detail}")
+        self.detail = detail
+
+
 def malformed(detail: str) -> InvalidArgument:
     """The text is not SQL."""
-    return InvalidArgument(f"invalid query: malformed SQL query: {detail}")
+    return MalformedQuery(detail)
 
 
 def not_supported(detail: str) -> InvalidArgument:

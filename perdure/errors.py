@@ -134,6 +134,16 @@ class ServerVersionNotSupported(FailedPrecondition):
         self.client_supported_server_versions = client_supported_server_versions
 
 
+class NewerBuildExists(ServiceError):
+    """A worker's build id has been replaced by one that is compatible with it: the worker need not ask again."""
+
+    code = StatusCode.OUT_OF_RANGE
+
+    def __init__(self, default_build_id: str) -> None:
+        super().__init__(f'Task queue has a newer compatible build: "{default_build_id}"')
+        self.default_build_id = default_build_id
+
+
 class ResourceExhausted(ServiceError):
     """A limit was hit; `cause` and `scope` are `enums.ResourceExhaustedCause` and `...Scope` numbers."""
 

@@ -397,7 +397,7 @@ class Engine:
         left: list[Effect] = []
         for effect in first.effects:
             reservation = (
-                self._matching.reserve(effect.task.queue, effect.task.priority)
+                self._matching.reserve(effect.task)
                 if isinstance(effect, OfferTask) and len(member.transitions) <= STARTS_RESERVED_MAX
                 else None
             )

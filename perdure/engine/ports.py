@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from perdure.machines.env import NamespaceView
-from perdure.machines.task_queue import Offered, QueueKey, Task, TaskKey
+from perdure.machines.task_queue import Offered, Task, TaskKey
 from perdure.machines.workflow.invocations import HttpAnswer, Outgoing
 
 
@@ -36,8 +36,8 @@ class Dispatch(Protocol):
         """Offer a task; idempotent by its key."""
         ...
 
-    def reserve(self, queue: QueueKey, priority: int) -> Reservation | None:
-        """A waiting poller for a task of this queue, if the task would be its next one."""
+    def reserve(self, task: Task) -> Reservation | None:
+        """A waiting poller for a task, if the task would be its next one."""
         ...
 
     def forget(self, key: TaskKey) -> None:

@@ -23,6 +23,7 @@ from perdure.frontend.tokens import HistoryToken, QueryToken
 from perdure.ids import ChainKey
 from perdure.machines.priorities import priority_key
 from perdure.machines.task_queue import WORKFLOW, QueryTask, QueueKey
+from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     Query,
@@ -146,7 +147,13 @@ class _Asked:
         services = self._services
         info = state.info
         name = state.sticky_queue if sticky else info.task_queue
-        task = QueryTask(services.ids.request_id(), DirectQuery(state, self._body, sticky), priority_key(info.priority))
+        task = QueryTask(
+            services.ids.request_id(),
+            DirectQuery(state, self._body, sticky),
+            priority_key(info.priority),
+            build_id_of(state),
+            info.run_id,
+        )
         outcome = await services.matching.query(QueueKey(info.namespace_id, name, WORKFLOW, sticky), task, timeout_s)
         if isinstance(outcome, ServiceError):
             raise outcome

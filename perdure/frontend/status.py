@@ -113,6 +113,11 @@ def _not_found(_: errors.ServiceError) -> Message:
     return errordetails.NotFoundFailure()
 
 
+def _newer_build(error: errors.ServiceError) -> Message:
+    assert isinstance(error, errors.NewerBuildExists)
+    return errordetails.NewerBuildExistsFailure(default_build_id=error.default_build_id)
+
+
 def _namespace_not_found(error: errors.ServiceError) -> Message:
     assert isinstance(error, errors.NamespaceNotFound)
     return errordetails.NamespaceNotFoundFailure(namespace=error.namespace)
@@ -206,6 +211,7 @@ _DETAILS: Final[dict[type, Callable[[errors.ServiceError], Message]]] = {
     errors.NamespaceInvalidState: _namespace_state,
     errors.ClientVersionNotSupported: _client_version,
     errors.ServerVersionNotSupported: _server_version,
+    errors.NewerBuildExists: _newer_build,
     errors.ResourceExhausted: _exhausted,
     errors.PermissionDenied: _denied,
     errors.MultiOperationAborted: _multi_operation_aborted,

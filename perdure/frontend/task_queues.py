@@ -107,13 +107,13 @@ async def _enhanced(
     response = workflowservice.DescribeTaskQueueResponse()
     for build_id in _build_ids(request, data, described):
         version = response.versions_info[build_id]
-        for kind, found in described.items():
+        for kind in described:
             info = version.types_info[kind]
+            line = services.matching.describe_version(QueueKey(namespace_id, name, kind), build_id)
             if request.report_pollers:
-                info.pollers.extend([_poller(one) for one in found.pollers if one.request.build_id == build_id])
+                info.pollers.extend([_poller(one) for one in line.pollers])
             if request.report_stats:
-                # All tasks wait in one line, whatever build id may take them.
-                info.stats.CopyFrom(_stats(QueueDescription() if build_id else found))
+                info.stats.CopyFrom(_stats(line))
         if request.report_task_reachability:
             reached = await _reachability(services, call, data, name, build_id)
             version.task_reachability = reached  # type: ignore[assignment]  # wire numbers are plain ints here

@@ -62,6 +62,7 @@ async def poll_workflow_task_queue(
         capabilities=request.worker_version_capabilities.SerializeToString(),
         deployment_options=request.deployment_options.SerializeToString(),
         build_id=validate.polled_build_id(request.worker_version_capabilities),
+        normal_name=queue.normal_name,
     )
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())
@@ -203,5 +204,6 @@ async def _offer_normally(services: Services, task: Task) -> None:
             task.expires_ns,
             task.fairness_key,
             task.fairness_weight,
+            task.build_id,
         )
     )

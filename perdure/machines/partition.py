@@ -127,12 +127,15 @@ class Partition:
         "waiting",
     )
 
-    def __init__(self, queue: QueueKey, settings: Settings, now_ns: int, fair: bool = False) -> None:
+    def __init__(
+        self, queue: QueueKey, settings: Settings, now_ns: int, fair: bool = False, bucket: TokenBucket | None = None
+    ) -> None:
+        """`bucket` is shared by the lines of one queue."""
         self.queue = queue
         self.waiting: OrderedDict[int, Poll] = OrderedDict()
         self.queued: set[TaskKey] = set()
         self.handed: dict[TaskKey, int] = {}
-        self.bucket = TokenBucket()
+        self.bucket = bucket or TokenBucket()
         self.reserved_count = 0
         self.seen_ns = _LONG_AGO
         self.touched_ns = now_ns
@@ -337,23 +340,29 @@ class Partition:
             self._rejoin(poll)
         return self._drain(now_ns, wall_ns)
 
-    def emptied(self) -> tuple[list[Task], list[Poll], list[QueryTask]]:
-        """Take everything that waits out, and act as if no worker had ever been seen."""
+    def drawn(self) -> list[Task]:
+        """Take all queued tasks out, in order: they will wait elsewhere. Polls and queries stay."""
         tasks: list[Task] = []
-        queries: list[QueryTask] = []
         for level in self._levels:
             tasks.extend([entry[1] for entry in sorted(level.returned, key=_seq_of) if entry[1].key in self.queued])
             tasks.extend([task for task in level.in_line() if task.key in self.queued])
-            queries.extend(level.queries.values())
+            level.returned = []
+            self._relay(level, [])
+        self.queued.clear()
+        self._dead = 0
+        return tasks
+
+    def emptied(self) -> tuple[list[Task], list[Poll], list[QueryTask]]:
+        """Take everything that waits out, and act as if no worker had ever been seen."""
+        tasks = self.drawn()
+        queries = [query for level in self._levels for query in level.queries.values()]
         polls = list(self.waiting.values())
         for poll in polls:
             poll.state = PollState.GONE
         self.waiting.clear()
-        self.queued.clear()
         self._levels.clear()
         self._pollers.clear()
         self._queries = 0
-        self._dead = 0
         self.seen_ns = _LONG_AGO
         return tasks, polls, queries
 

@@ -24,8 +24,8 @@ PRIORITY_MOST_URGENT = 1
 PRIORITY_DEFAULT = 3
 PRIORITY_LEAST_URGENT = 5
 
-QueueParts: TypeAlias = tuple[str, str, int, bool]
-"""(namespace id, name, type, sticky): what a queue is compared and hashed by, in C."""
+QueueParts: TypeAlias = tuple[str, str, int, bool, str]
+"""(namespace id, name, type, sticky, version): what a queue is compared and hashed by, in C."""
 
 TaskKey: TypeAlias = tuple[str, int, int, int, QueueParts]
 """(run id, scheduled event id, attempt, stamp, queue): the identity of one obligation to dispatch."""
@@ -52,16 +52,28 @@ class PollState(IntEnum):
 
 @final
 class QueueKey:
-    """The identity of a task queue: one namespace, name and type (`WORKFLOW`, `ACTIVITY`, `NEXUS`), sticky or not."""
+    """The identity of a task queue: one namespace, name and type (`WORKFLOW`, `ACTIVITY`, `NEXUS`), sticky or not.
 
-    __slots__ = ("name", "namespace_id", "parts", "sticky", "type")
+    Matching keeps a line for each `version` of a queue (`version_routing`); tasks and polls name the queue itself, "".
+    """
 
-    def __init__(self, namespace_id: str, name: str, type: int, sticky: bool = False) -> None:
+    __slots__ = ("name", "namespace_id", "parts", "sticky", "type", "version")
+
+    def __init__(self, namespace_id: str, name: str, type: int, sticky: bool = False, version: str = "") -> None:
         self.namespace_id = namespace_id
         self.name = name
         self.type = type
         self.sticky = sticky
-        self.parts: QueueParts = (namespace_id, name, type, sticky)
+        self.version = version
+        self.parts: QueueParts = (namespace_id, name, type, sticky, version)
+
+    def main(self) -> QueueKey:
+        """The queue whose line this is."""
+        return QueueKey(self.namespace_id, self.name, self.type, self.sticky) if self.version else self
+
+    def line(self, version: str) -> QueueKey:
+        """The queue's line of a version."""
+        return QueueKey(self.namespace_id, self.name, self.type, self.sticky, version) if version else self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QueueKey) and other.parts == self.parts
@@ -80,10 +92,12 @@ class Task:
     `priority` is effective: 1 to 5, 3 when none was given. `created_ns` is when it became due, `expires_ns` its
     schedule-to-start limit or None; both are times of the namespace's clock. Tasks of one `fairness_key` share their
     part of the queue, where fairness is on; `fairness_weight` is how large it is beside others, 1 when nobody says.
+    `build_id` is the version of worker that the task is for: None for the queue's default, "" for unversioned ones.
     """
 
     __slots__ = (
         "attempt",
+        "build_id",
         "chain",
         "created_ns",
         "expires_ns",
@@ -110,6 +124,7 @@ class Task:
         expires_ns: int | None = None,
         fairness_key: str = "",
         fairness_weight: float = 1.0,
+        build_id: str | None = None,
     ) -> None:
         assert PRIORITY_MOST_URGENT <= priority <= PRIORITY_LEAST_URGENT
         self.queue = queue
@@ -123,6 +138,7 @@ class Task:
         self.expires_ns = expires_ns
         self.fairness_key = fairness_key
         self.fairness_weight = fairness_weight
+        self.build_id = build_id
         self.key: TaskKey = (run_id, scheduled_event_id, attempt, stamp, queue.parts)
 
     def __repr__(self) -> str:
@@ -131,22 +147,35 @@ class Task:
 
 @final
 class QueryTask:
-    """A query on its way to a worker; never stored, gone with its caller. `payload` is the frontend's own business."""
+    """A query on its way to a worker; never stored, gone with its caller. `payload` is the frontend's own business.
 
-    __slots__ = ("payload", "priority", "task_id")
+    `build_id` and `run_id` choose the version of worker, as for tasks.
+    """
 
-    def __init__(self, task_id: str, payload: object, priority: int = PRIORITY_DEFAULT) -> None:
+    __slots__ = ("build_id", "payload", "priority", "run_id", "task_id")
+
+    def __init__(
+        self,
+        task_id: str,
+        payload: object,
+        priority: int = PRIORITY_DEFAULT,
+        build_id: str | None = None,
+        run_id: str = "",
+    ) -> None:
         assert PRIORITY_MOST_URGENT <= priority <= PRIORITY_LEAST_URGENT
         self.task_id = task_id
         self.payload = payload
         self.priority = priority
+        self.build_id = build_id
+        self.run_id = run_id
 
 
 @final
 class PollRequest:
     """What a poll says about its worker; the two byte fields are serialized messages that DescribeTaskQueue shows.
 
-    `build_id` is the worker's where it wants its tasks chosen by it (the old versioning), "" elsewhere.
+    `build_id` is the worker's where it wants its tasks chosen by it (the old versioning), "" elsewhere; `normal_name`
+    is the queue beside a sticky one.
     `max_tasks_per_second` is None when the worker named none; only polls of activity queues carry one.
     """
 
@@ -156,6 +185,7 @@ class PollRequest:
         "deployment_options",
         "identity",
         "max_tasks_per_second",
+        "normal_name",
         "worker_instance_key",
     )
 
@@ -167,8 +197,10 @@ class PollRequest:
         capabilities: bytes = b"",
         deployment_options: bytes = b"",
         build_id: str = "",
+        normal_name: str = "",
     ) -> None:
         self.build_id = build_id
+        self.normal_name = normal_name
         self.identity = identity
         self.worker_instance_key = worker_instance_key
         self.max_tasks_per_second = max_tasks_per_second

@@ -120,6 +120,14 @@ def assigns_any(data: QueueData, build_ids: list[str]) -> bool:
     return "" in build_ids
 
 
+def redirected(data: QueueData, build_id: str) -> str:
+    """Where the redirect rules lead from a build id. Rules have no cycles."""
+    targets = {rule.source: rule.target for rule in data.redirect_rules}
+    while build_id in targets:
+        build_id = targets[build_id]
+    return build_id
+
+
 def upstream(data: QueueData, build_id: str) -> list[str]:
     """A build id and all whose workflows redirect rules bring to it."""
     sources: dict[str, list[str]] = {}

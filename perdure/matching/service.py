@@ -29,7 +29,6 @@ from typing import final
 
 from perdure.clock import Clock
 from perdure.errors import ResourceExhausted, Unavailable
-from perdure.machines.partition import Partition
 from perdure.machines.queue_data import QueueData
 from perdure.machines.task_queue import (
     ACTIVITY,
@@ -44,12 +43,13 @@ from perdure.machines.task_queue import (
     QueryTask,
     QueueDescription,
     QueueKey,
-    QueueParts,
     Settings,
     Task,
     TaskKey,
 )
+from perdure.matching.descriptions import merged
 from perdure.matching.errors import NoRecentPoller, QueryTimedOut, StickyUnavailable
+from perdure.matching.lines import Line, Lines
 from perdure.matching.workers import WorkerRegistry
 
 _NS = 1_000_000_000
@@ -72,20 +72,6 @@ QUERIES_WAITING_MAX = 1_000
 
 _CONCURRENT_LIMIT = 2
 """enums.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT"""
-
-
-@final
-class _Queue:
-    """A loaded queue: the machine, its namespace's clock, and the timer of its rate limit."""
-
-    __slots__ = ("clock", "key", "partition", "timer", "timer_ns")
-
-    def __init__(self, key: QueueKey, partition: Partition, clock: Clock) -> None:
-        self.key = key
-        self.partition = partition
-        self.clock = clock
-        self.timer: asyncio.TimerHandle | None = None
-        self.timer_ns = 0
 
 
 @final
@@ -112,7 +98,7 @@ class _Asked:
 
     __slots__ = ("future", "query", "queue", "timer")
 
-    def __init__(self, query: QueryTask, queue: _Queue, future: asyncio.Future[object]) -> None:
+    def __init__(self, query: QueryTask, queue: Line, future: asyncio.Future[object]) -> None:
         self.query = query
         self.queue = queue
         self.future = future
@@ -129,9 +115,9 @@ class Reservation:
 
     __slots__ = ("_matching", "_poll", "_queue", "identity", "request")
 
-    def __init__(self, matching: Matching, queue: _Queue, poll: Poll) -> None:
+    def __init__(self, matching: Matching, queue: Line, poll: Poll) -> None:
         self._matching = matching
-        self._queue: _Queue | None = queue
+        self._queue: Line | None = queue
         self._poll = poll
         self.request = poll.request
         self.identity = poll.request.identity
@@ -144,7 +130,7 @@ class Reservation:
         """The commit failed: the poll returns to its place in the line."""
         self._matching._release(self._close(), self._poll)
 
-    def _close(self) -> _Queue:
+    def _close(self) -> Line:
         queue = self._queue
         assert queue is not None, "a reservation is closed once"
         self._queue = None
@@ -174,14 +160,10 @@ class Matching:
     ) -> None:
         self._clock = clock
         self._loop = loop
-        self._settings = settings or Settings()
-        self._clock_of = clock_of
         self._lost = lost
-        self._fair = fair
         self._idle_ns = idle_ns
-        self._queues: dict[QueueParts, _Queue] = {}
+        self._lines = Lines(settings or Settings(), clock_of or self._one_clock, fair)
         self._asked: dict[str, _Asked] = {}
-        self._configs: dict[QueueParts, DispatchConfig] = {}
         self._shut_down: dict[tuple[str, str], int] = {}
         self.workers = WorkerRegistry()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -197,53 +179,56 @@ class Matching:
         if self._closed:
             return Offered.QUEUED
         now_ns = self._now_ns()
-        queue = self._queues.get(task.queue.parts)
-        if task.queue.sticky and (queue is None or not queue.partition.sticky_available(now_ns)):
+        if task.queue.sticky and not self._sticky_takes(task, now_ns):
             return Offered.STICKY_UNAVAILABLE
-        if queue is None:
-            queue = self._load(task.queue, now_ns)
-        polls = queue.partition.offered(task, now_ns, queue.clock.now_ns())
-        if polls or queue.partition.limited:
-            self._hand(queue, polls)
-        return Offered.MATCHED if task.key in queue.partition.handed else Offered.QUEUED
+        line = self._lines.holder(task.key)
+        if line is None or (task.key not in line.partition.queued and task.key not in line.partition.handed):
+            line = self._line(self._lines.of_task(task), now_ns)
+        polls = line.partition.offered(task, now_ns, line.clock.now_ns())
+        if polls or line.partition.limited:
+            self._hand(line, polls)
+        return Offered.MATCHED if task.key in line.partition.handed else Offered.QUEUED
 
     def give_back(self, task: Task) -> Offered:
         """The start of a matched task had no definite answer: the task returns to its place, or as for `offer`."""
         if self._closed:
             return Offered.QUEUED
         now_ns = self._now_ns()
-        queue = self._queues.get(task.queue.parts)
-        if queue is None:
+        line = self._lines.holder(task.key)
+        if line is None:
             return self.offer(task)
-        partition = queue.partition
-        if task.queue.sticky and not partition.sticky_available(now_ns):
+        partition = line.partition
+        if task.queue.sticky and not self._sticky_takes(task, now_ns):
             partition.settled(task.key, True, now_ns, 0)
             return Offered.STICKY_UNAVAILABLE
-        self._hand(queue, partition.given_back(task, now_ns, queue.clock.now_ns()))
+        if line.key.parts != self._lines.of_task(task).parts:
+            self.settle(task, False)
+            return self.offer(task)
+        self._hand(line, partition.given_back(task, now_ns, line.clock.now_ns()))
         return Offered.MATCHED if task.key in partition.handed else Offered.QUEUED
 
     def settle(self, task: Task, started: bool) -> None:
         """The start of a matched task had a definite answer; `started` False: it was stale, its rate token is free."""
-        queue = self._queues.get(task.queue.parts)
-        if queue is not None:
-            polls = queue.partition.settled(task.key, started, self._now_ns(), queue.clock.now_ns())
-            if polls or queue.partition.limited:
-                self._hand(queue, polls)
+        line = self._lines.holder(task.key)
+        if line is not None:
+            polls = line.partition.settled(task.key, started, self._now_ns(), line.clock.now_ns())
+            if polls or line.partition.limited:
+                self._hand(line, polls)
 
     def forget(self, key: TaskKey) -> None:
         """Drop a queued task that is known to be stale; unknown keys are ignored."""
-        queue = self._queues.get(key[4])
-        if queue is not None:
-            queue.partition.forgotten(key, queue.clock.now_ns())
+        line = self._lines.holder(key)
+        if line is not None:
+            line.partition.forgotten(key, line.clock.now_ns())
 
-    def reserve(self, queue: QueueKey, priority: int) -> Reservation | None:
+    def reserve(self, task: Task) -> Reservation | None:
         """Take a waiting poll for a task that is about to be committed, if that task would be its next one."""
-        loaded = self._queues.get(queue.parts)
+        loaded = self._lines.loaded.get(self._lines.of_task(task).parts)
         if loaded is None or self._closed:
             return None
         now_ns = self._now_ns()
         while True:
-            poll = loaded.partition.reserved(priority, now_ns)
+            poll = loaded.partition.reserved(task.priority, now_ns)
             if poll is None:
                 return None
             if not _waiter(poll).future.done():
@@ -255,14 +240,17 @@ class Matching:
     # Polls
 
     async def poll(self, queue: QueueKey, request: PollRequest, timeout_s: float) -> Matched | None:
-        """Wait for work of a queue; None when the time ran out, the worker shut down or the server does.
+        """Wait for work of a queue; None when the time ran out, the worker shut down or the server does, or when the
+        worker had better ask again because the queue's versions have changed.
 
-        Cancelling the caller (its client is gone) consumes nothing.
+        Raises NewerBuildExists when the worker's build id has been replaced by another. Cancelling the caller (its
+        client is gone) consumes nothing.
         """
         now_ns = self._now_ns()
         if self._closed or (self._shut_down and self._is_shut_down(queue.namespace_id, request, now_ns)):
             return None
-        loaded = self._queues.get(queue.parts) or self._load(queue, now_ns)
+        loaded = self._line(self._lines.of_poll(queue, request.build_id, request.normal_name), now_ns)
+        loaded.normal_name = request.normal_name
         poll = Poll(request)
         polls = loaded.partition.polled(poll, now_ns, loaded.clock.now_ns())
         if polls or loaded.partition.limited:
@@ -297,7 +285,7 @@ class Matching:
         self._shut_down[(namespace_id, worker_instance_key)] = now_ns + SHUT_DOWN_WORKER_NS
         self._arm_idle()
         count = 0
-        for queue in self._queues.values():
+        for queue in self._lines.loaded.values():
             if queue.key.namespace_id != namespace_id:
                 continue
             for poll in list(queue.partition.waiting.values()):
@@ -312,7 +300,7 @@ class Matching:
     def unload_sticky(self, queue: QueueKey) -> list[Task]:
         """End a sticky queue: offers are refused at once. Returns what was queued, to be offered on the normal one."""
         assert queue.sticky
-        loaded = self._queues.get(queue.parts)
+        loaded = self._lines.loaded.get(queue.parts)
         if loaded is None:
             return []
         tasks, polls, queries = loaded.partition.emptied()
@@ -333,11 +321,12 @@ class Matching:
         now_ns = self._now_ns()
         if self._closed:
             raise Unavailable("the server is shutting down")
-        loaded = self._queues.get(queue.parts)
-        if queue.sticky and (loaded is None or not loaded.partition.sticky_available(now_ns)):
-            raise StickyUnavailable
-        if loaded is None:
-            loaded = self._load(queue, now_ns)
+        key = self._lines.of_query(queue, query)
+        if queue.sticky:
+            sticky = self._lines.loaded.get(key.parts)
+            if sticky is None or not sticky.partition.sticky_available(now_ns):
+                raise StickyUnavailable
+        loaded = self._line(key, now_ns)
         if loaded.partition.queries_waiting >= QUERIES_WAITING_MAX:
             raise ResourceExhausted("too many queries wait for a worker of this task queue", _CONCURRENT_LIMIT)
         assert query.task_id not in self._asked
@@ -352,7 +341,7 @@ class Matching:
         finally:
             asked.timer.cancel()
             del self._asked[query.task_id]
-            loaded.partition.query_left(query)
+            asked.queue.partition.query_left(query)
 
     def answer_query(self, task_id: str, outcome: object) -> bool:
         """A worker answered; False when nobody waits for this query any more (NotFound for the worker)."""
@@ -366,40 +355,42 @@ class Matching:
 
     def queue_changed(self, namespace_id: str, name: str, data: QueueData) -> None:
         """What is stored of a queue was loaded or has changed."""
+        rerouted = self._lines.version_data(namespace_id, name, data)
         for kind in (WORKFLOW, ACTIVITY, NEXUS):
             queue = QueueKey(namespace_id, name, kind)
             config = data.configs.get(kind)
-            if config is not None:
-                self.configure(queue, config.dispatch())
-            elif queue.parts in self._configs:
-                self.configure(queue, DispatchConfig())
-                del self._configs[queue.parts]
+            if self._lines.configure(queue, None if config is None else config.dispatch()):
+                self._configured(queue, DispatchConfig() if config is None else config.dispatch())
+            if rerouted:
+                self._reroute(queue)
 
     def configure(self, queue: QueueKey, config: DispatchConfig) -> None:
         """What UpdateTaskQueueConfig says of a queue holds from now on, loaded or not (semantics 12.3)."""
-        self._configs[queue.parts] = config
-        loaded = self._queues.get(queue.parts)
-        if loaded is not None:
-            self._hand(loaded, loaded.partition.configured(config, self._now_ns(), loaded.clock.now_ns()))
+        self._lines.configure(queue, config)
+        self._configured(queue, config)
 
     def describe(self, queue: QueueKey) -> QueueDescription:
         """Pollers, backlog and rates of a queue; an empty description when it is not loaded, which it stays."""
-        loaded = self._queues.get(queue.parts)
-        if loaded is None:
-            config = self._configs.get(queue.parts)
-            limit = None if config is None else config.rate
-            return QueueDescription(rate_limit=limit, rate_limit_by_api=limit is not None)
-        return loaded.partition.describe(self._now_ns(), loaded.clock.now_ns())
+        lines = [self._described(line) for line in self._lines.of_queue(queue.parts)]
+        if len(lines) == 1:
+            return lines[0]
+        limit = self._lines.configured_rate(queue)
+        return merged(lines) if lines else QueueDescription(rate_limit=limit, rate_limit_by_api=limit is not None)
+
+    def describe_version(self, queue: QueueKey, version: str) -> QueueDescription:
+        """The same of the one line that polls of a build id ask; "" is the unversioned workers'."""
+        line = self._lines.loaded.get(queue.line(version).parts)
+        return QueueDescription() if line is None else self._described(line)
 
     @property
     def queues_loaded(self) -> int:
         """How many queues are in memory."""
-        return len(self._queues)
+        return len(self._lines.loaded)
 
     def close(self) -> None:
         """End all polls empty and all queries UNAVAILABLE; nothing is matched afterwards."""
         self._closed = True
-        for queue in self._queues.values():
+        for queue in self._lines.loaded.values():
             _, polls, _ = queue.partition.emptied()
             for poll in polls:
                 _waiter(poll).end(None)
@@ -407,7 +398,7 @@ class Matching:
                 queue.timer.cancel()
         for asked in self._asked.values():
             asked.fail(Unavailable("the server is shutting down"))
-        self._queues.clear()
+        self._lines.loaded.clear()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -417,18 +408,51 @@ class Matching:
     def _now_ns(self) -> int:
         return round(self._loop.time() * _NS)
 
-    def _load(self, key: QueueKey, now_ns: int) -> _Queue:
-        clock = self._clock if self._clock_of is None else self._clock_of(key.namespace_id)
-        partition = Partition(key, self._settings, now_ns, self._fair is not None and self._fair(key))
-        queue = _Queue(key, partition, clock)
-        config = self._configs.get(key.parts)
-        if config is not None:
-            partition.configured(config, now_ns, clock.now_ns())
-        self._queues[key.parts] = queue
-        self._arm_idle()
-        return queue
+    def _one_clock(self, _: str) -> Clock:
+        return self._clock
 
-    def _hand(self, queue: _Queue, polls: Sequence[Poll]) -> None:
+    def _line(self, key: QueueKey, now_ns: int) -> Line:
+        line = self._lines.loaded.get(key.parts)
+        if line is None:
+            line = self._lines.load(key, now_ns)
+            self._arm_idle()
+        return line
+
+    def _sticky_takes(self, task: Task, now_ns: int) -> bool:
+        """Whether a sticky queue may have a task: its worker is there, and its build id still the one to ask."""
+        line = self._lines.loaded.get(task.queue.parts)
+        if line is None or not line.partition.sticky_available(now_ns):
+            return False
+        return not self._lines.outdated(task, line.normal_name)
+
+    def _configured(self, queue: QueueKey, config: DispatchConfig) -> None:
+        now_ns = self._now_ns()
+        for line in self._lines.of_queue(queue.parts):
+            self._hand(line, line.partition.configured(config, now_ns, line.clock.now_ns()))
+
+    def _described(self, line: Line) -> QueueDescription:
+        return line.partition.describe(self._now_ns(), line.clock.now_ns())
+
+    def _reroute(self, queue: QueueKey) -> None:
+        """Versions of a queue have changed: what waits goes where it belongs now, and versioned workers ask again."""
+        now_ns = self._now_ns()
+        lines = list(self._lines.of_queue(queue.parts))
+        tasks = [task for line in lines for task in line.partition.drawn()]
+        for task in sorted(tasks, key=_due_of):
+            self.offer(task)
+        for line in lines:
+            for poll in list(line.partition.waiting.values()) if line.key.version else ():
+                self._gone(line, poll, alive=True)
+                _waiter(poll).end(None)
+        for asked in list(self._asked.values()):
+            target = self._lines.of_query(queue, asked.query)
+            moves = asked.queue in lines and asked.queue.key.parts != target.parts
+            if moves and asked.queue.partition.query_left(asked.query):
+                asked.queue = self._line(target, now_ns)
+                again = asked.queue.partition.queried(asked.query, now_ns, asked.queue.clock.now_ns())
+                self._hand(asked.queue, again)
+
+    def _hand(self, queue: Line, polls: Sequence[Poll]) -> None:
         """Wake the polls that got something; what a vanished one got goes to the next. Then set the rate timer."""
         while polls:
             again: list[Poll] = []
@@ -446,7 +470,7 @@ class Matching:
         if queue.partition.limited:
             self._arm(queue)
 
-    def _taken_back(self, queue: _Queue, poll: Poll) -> Sequence[Poll]:
+    def _taken_back(self, queue: Line, poll: Poll) -> Sequence[Poll]:
         """Take back what a poll got that nobody awaits any more; returns the polls that have it now."""
         matched = poll.matched
         poll.matched = None
@@ -464,17 +488,17 @@ class Matching:
             self._lost(matched.task, matched.started)
         return ()
 
-    def _abandon(self, queue: _Queue, poll: Poll) -> None:
+    def _abandon(self, queue: Line, poll: Poll) -> None:
         """The coroutine of a poll was cancelled, at whatever point of the poll's life."""
         if poll.state == PollState.WAITING or poll.state == PollState.RESERVED:
             self._gone(queue, poll, alive=False)
         elif poll.state == PollState.MATCHED:
             self._hand(queue, self._taken_back(queue, poll))
 
-    def _gone(self, queue: _Queue, poll: Poll, alive: bool) -> None:
+    def _gone(self, queue: Line, poll: Poll, alive: bool) -> None:
         queue.partition.left(poll, self._now_ns(), queue.clock.now_ns(), alive)
 
-    def _time_out(self, queue: _Queue, poll: Poll) -> None:
+    def _time_out(self, queue: Line, poll: Poll) -> None:
         waiter = _waiter(poll)
         if poll.state == PollState.RESERVED and not waiter.overtime:
             waiter.overtime = True
@@ -483,7 +507,7 @@ class Matching:
         self._gone(queue, poll, alive=True)
         waiter.end(None)
 
-    def _deliver(self, queue: _Queue, poll: Poll, task: Task, started: object) -> bool:
+    def _deliver(self, queue: Line, poll: Poll, task: Task, started: object) -> bool:
         now_ns = self._now_ns()
         waiter = _waiter(poll)
         if waiter.future.done() and poll.state == PollState.RESERVED:
@@ -493,7 +517,7 @@ class Matching:
         waiter.end(poll.matched)
         return True
 
-    def _release(self, queue: _Queue, poll: Poll) -> None:
+    def _release(self, queue: Line, poll: Poll) -> None:
         now_ns = self._now_ns()
         waiter = _waiter(poll)
         ended = waiter.overtime or waiter.future.done() or self._closed
@@ -512,7 +536,7 @@ class Matching:
         else:
             asked.timer = self._loop.call_at(ends_at, self._query_late, asked, ends_at)
 
-    def _arm(self, queue: _Queue) -> None:
+    def _arm(self, queue: Line) -> None:
         """Keep one timer at the moment when the rate limit lets the next task go."""
         wake_ns = queue.partition.wake_ns
         if queue.timer is not None:
@@ -524,7 +548,7 @@ class Matching:
             queue.timer_ns = wake_ns
             queue.timer = self._loop.call_at(wake_ns / _NS, self._wake, queue)
 
-    def _wake(self, queue: _Queue) -> None:
+    def _wake(self, queue: Line) -> None:
         queue.timer = None
         # The loop may be early by its resolution, and float seconds by a nanosecond: the token is there by definition.
         now_ns = max(self._now_ns(), queue.timer_ns)
@@ -542,15 +566,13 @@ class Matching:
         """Forget what nobody has touched. Runs once an idle time, and only while something is loaded."""
         self._idle_timer = None
         now_ns = self._now_ns()
-        for parts, queue in list(self._queues.items()):
-            queue.partition.trim(queue.clock.now_ns())
-            since_ns = queue.partition.idle_since_ns()
+        for line in sorted(self._lines.loaded.values(), key=_version_of, reverse=True):
+            line.partition.trim(line.clock.now_ns())
+            since_ns = line.partition.idle_since_ns()
             if since_ns is not None and now_ns - since_ns >= self._idle_ns:
-                if queue.timer is not None:
-                    queue.timer.cancel()
-                del self._queues[parts]
+                self._lines.drop(line)
         self._shut_down = {key: until_ns for key, until_ns in self._shut_down.items() if until_ns > now_ns}
-        if self._queues or self._shut_down:
+        if self._lines.loaded or self._shut_down:
             self._arm_idle()
 
 
@@ -558,3 +580,11 @@ def _waiter(poll: Poll) -> _Waiter:
     waiter = poll.waiter
     assert isinstance(waiter, _Waiter)
     return waiter
+
+
+def _due_of(task: Task) -> int:
+    return task.created_ns
+
+
+def _version_of(line: Line) -> str:
+    return line.key.version

@@ -25,6 +25,7 @@ CASES: list[tuple[errors.ServiceError, str]] = [
     (errors.NamespaceInvalidState("x", "n", 2, (1,)), "NamespaceInvalidStateFailure"),
     (errors.ClientVersionNotSupported("x", "a", "b", "c"), "ClientVersionNotSupportedFailure"),
     (errors.ServerVersionNotSupported("x", "a", "b"), "ServerVersionNotSupportedFailure"),
+    (errors.NewerBuildExists("x"), "NewerBuildExistsFailure"),
     (errors.ResourceExhausted("x", 2), "ResourceExhaustedFailure"),
     (errors.PermissionDenied("x", "why"), "PermissionDeniedFailure"),
     (errors.Unimplemented("x"), ""),

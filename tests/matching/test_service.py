@@ -164,12 +164,12 @@ async def test_a_namespace_has_its_own_clock() -> None:
 async def test_a_reserved_poll_gets_the_start_after_the_commit() -> None:
     """DESIGN 1.7."""
     matching = made()
-    assert matching.reserve(NORMAL, 3) is None
+    assert matching.reserve(task(99)) is None
     poll = await polling(matching)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
     assert (reservation.identity, reservation.request) == ("w1", WORKER)
-    assert matching.reserve(NORMAL, 3) is None
+    assert matching.reserve(task(99)) is None
     await passed(1)
     assert not poll.done()
 
@@ -186,7 +186,7 @@ async def test_a_released_poll_waits_on_and_keeps_its_deadline() -> None:
     matching = made()
     start = loop.time()
     poll = await polling(matching, timeout_s=10)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
     await passed(5)
     reservation.release()
@@ -199,7 +199,7 @@ async def test_a_released_poll_waits_on_and_keeps_its_deadline() -> None:
 async def test_a_reservation_is_closed_once() -> None:
     matching = made()
     await polling(matching)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
     reservation.release()
 
@@ -211,7 +211,7 @@ async def test_a_reservation_is_closed_once() -> None:
 async def test_a_commit_may_finish_shortly_after_the_time_of_the_reserved_poll() -> None:
     matching = made()
     polls = [await polling(matching, timeout_s=1), await polling(matching, timeout_s=1)]
-    delivered, released = matching.reserve(NORMAL, 3), matching.reserve(NORMAL, 3)
+    delivered, released = matching.reserve(task(99)), matching.reserve(task(99))
     assert delivered is not None
     assert released is not None
     await passed(1.4)
@@ -228,7 +228,7 @@ async def test_a_commit_may_finish_shortly_after_the_time_of_the_reserved_poll()
 async def test_a_commit_that_takes_too_long_finds_the_poll_gone() -> None:
     matching = made()
     poll = await polling(matching, timeout_s=1)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
 
     assert await poll is None
@@ -240,14 +240,14 @@ async def test_a_reserved_poll_whose_client_left_is_gone() -> None:
     matching = made()
     for settle_first in (True, False):
         poll = await polling(matching)
-        reservation = matching.reserve(NORMAL, 3)
+        reservation = matching.reserve(task(99))
         assert reservation is not None
         poll.cancel()
         if settle_first:
             await asyncio.sleep(0)
         assert not reservation.deliver(task(1), "outcome")
     poll = await polling(matching)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
     poll.cancel()
     reservation.release()
@@ -261,7 +261,7 @@ async def test_no_poll_is_reserved_whose_client_has_just_left() -> None:
     await polling(matching)
     first.cancel()
 
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
 
     assert reservation is not None
     assert reservation.identity == "w1"
@@ -272,7 +272,7 @@ async def test_a_started_task_lost_in_the_last_moment_is_reported() -> None:
     lost: list[tuple[Task, object]] = []
     matching = made(lost)
     poll = await polling(matching)
-    reservation = matching.reserve(NORMAL, 3)
+    reservation = matching.reserve(task(99))
     assert reservation is not None
     one = task(1)
     assert reservation.deliver(one, "outcome")
@@ -390,7 +390,7 @@ async def test_a_rate_of_zero_stops_activities_until_it_is_raised() -> None:
     poll = await polling(matching, ACTIVITIES)
     await passed(30)
     assert not poll.done()
-    assert matching.reserve(ACTIVITIES, 1) is None
+    assert matching.reserve(task(99, ACTIVITIES, 1)) is None
 
     matching.configure(ACTIVITIES, DispatchConfig(None))
     assert event_of(await poll) == 1
@@ -458,7 +458,7 @@ async def test_closing_ends_everything() -> None:
     matching = made()
     poll = await polling(matching)
     reserved = await polling(matching, ACTIVITIES)
-    reservation = matching.reserve(ACTIVITIES, 3)
+    reservation = matching.reserve(task(99, ACTIVITIES))
     assert reservation is not None
     query = asyncio.create_task(matching.query(QueueKey("ns", "x", WORKFLOW), QueryTask("q1", None), 10))
     await asyncio.sleep(0)
@@ -474,7 +474,7 @@ async def test_closing_ends_everything() -> None:
         await matching.query(NORMAL, QueryTask("q2", None), 10)
     assert matching.offer(task(1)) == Offered.QUEUED
     assert matching.give_back(task(1)) == Offered.QUEUED
-    assert matching.reserve(NORMAL, 3) is None
+    assert matching.reserve(task(99)) is None
 
 
 @virtual

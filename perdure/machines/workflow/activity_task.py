@@ -19,6 +19,7 @@ from perdure.machines.priorities import effective
 from perdure.machines.task_queue import ACTIVITY as ACTIVITY_QUEUE
 from perdure.machines.task_queue import QueueKey, Task
 from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask
 from perdure.machines.workflow.execution import Activity, Execution
@@ -128,6 +129,7 @@ def task_of(key: ChainKey, execution: Execution, pending: Activity) -> Task:
         expires_ns=expires,
         fairness_key=fairness_key,
         fairness_weight=fairness_weight,
+        build_id=build_id_of(execution) if pending.own_build else None,
     )
 
 

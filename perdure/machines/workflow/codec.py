@@ -539,6 +539,7 @@ def _activity_tuple(a: Activity) -> tuple[object, ...]:
         a.cancel_requested,
         a.cancel_request_event_id,
         _operated_tuple(a),
+        a.own_build,
     )
 
 
@@ -574,4 +575,6 @@ def _activity_of(f: Any) -> Activity:
     ) = f[11:25]
     if len(f) > 25 and f[25] is not None:
         _operated(activity, f[25])
+    if len(f) > 26:
+        activity.own_build = f[26]
     return activity

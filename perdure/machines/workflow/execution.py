@@ -64,6 +64,7 @@ class Activity:
         "last_worker_identity",
         "offered",
         "original_options",
+        "own_build",
         "pause",
         "priority",
         "request_id",
@@ -125,6 +126,8 @@ class Activity:
         self.reset_heartbeats: bool = False
         """The next attempt starts without heartbeat details."""
         self.original_options: bytes = b""
+        self.own_build: bool = False
+        """Only a worker of the workflow's own build may take it, where workers are versioned the old ways."""
         self.offered: bool = False
 
     def copy(self) -> Activity:
@@ -160,6 +163,7 @@ class Activity:
         other.activity_reset = self.activity_reset
         other.reset_heartbeats = self.reset_heartbeats
         other.original_options = self.original_options
+        other.own_build = self.own_build
         other.offered = self.offered
         return other
 

@@ -10,6 +10,7 @@ from perdure.ids import ChainKey
 from perdure.machines.priorities import effective
 from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import activity_task
+from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask, WithdrawTask
 from perdure.machines.workflow.execution import Execution
@@ -79,6 +80,7 @@ def _task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, s
         expires_ns=None,
         fairness_key=fairness_key,
         fairness_weight=fairness_weight,
+        build_id=build_id_of(execution),
     )
 
 

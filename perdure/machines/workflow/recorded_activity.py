@@ -11,7 +11,7 @@ from perdure.machines.workflow.execution import Activity
 def activity_of(event: history.HistoryEvent) -> Activity:
     """Attempt 1 of the activity, scheduled at the event's time."""
     attributes = event.activity_task_scheduled_event_attributes
-    return Activity(
+    activity = Activity(
         event.event_id,
         attributes.activity_id,
         attributes.activity_type.name,
@@ -24,3 +24,5 @@ def activity_of(event: history.HistoryEvent) -> Activity:
         policy_of(attributes.retry_policy),
         attributes.priority.SerializeToString() if attributes.HasField("priority") else b"",
     )
+    activity.own_build = attributes.use_workflow_build_id
+    return activity

@@ -73,7 +73,6 @@ def backlog_by_priority(s: Script) -> None:
     )
     for key, stats in sorted(reply.stats_by_priority_key.items()):
         s.fact(f"backlog of priority {key}", stats.approximate_backlog_count)
-        s.fact("it waits", stats.approximate_backlog_age.ToNanoseconds() > 0)
         s.fact("it came", stats.tasks_add_rate > 0)
 
 

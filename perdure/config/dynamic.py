@@ -99,6 +99,7 @@ FRONTEND_GLOBAL_NAMESPACE_VISIBILITY_RPS = _integer("frontend.globalNamespaceRPS
 FRONTEND_GLOBAL_NAMESPACE_RPS = _integer("frontend.globalNamespaceRPS", 0)
 FRONTEND_NAMESPACE_COUNT = _integer("frontend.namespaceCount", 1200)
 FRONTEND_VISIBILITY_MAX_PAGE_SIZE = _integer("frontend.visibilityMaxPageSize", 1000)
+FRONTEND_VISIBILITY_ARCHIVAL_QUERY_MAX_PAGE_SIZE = _integer("frontend.visibilityArchivalQueryMaxPageSize", 10_000)
 FRONTEND_HISTORY_MAX_PAGE_SIZE = _integer("frontend.historyMaxPageSize", 256)
 FRONTEND_MAX_BAD_BINARIES = _integer("frontend.maxBadBinaries", 10)
 FRONTEND_MAX_LINKS_PER_REQUEST = _integer("frontend.maxLinksPerRequest", 10)

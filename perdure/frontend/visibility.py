@@ -5,6 +5,7 @@ Filters are compiled by `perdure.visibility`; what cannot be executed is refused
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from perdure.api import Message, common, enums, operatorservice, workflow, workflowservice
@@ -42,7 +43,8 @@ async def _list(
     size = page_size if 0 < page_size <= largest else largest
     where = compile_list(query, namespace.search_attributes)
     page = await services.store.list_visibility(namespace.id, Kind.WORKFLOW, where, size, token)
-    return [execution_info(one) for one in page.records], page.next_page_token
+    shown = [execution_info(one, namespace.search_attributes) for one in page.records]
+    return shown, page.next_page_token
 
 
 async def count_workflow_executions(
@@ -62,14 +64,12 @@ async def count_workflow_executions(
 
 def group_value(value: object) -> common.Payload:
     """The value that a group of a count stands for."""
-    if value is None:
-        return common.Payload(metadata={"encoding": b"json/plain", "type": b"Keyword"}, data=b"null")
-    text = STATUS_NAMES.get(value, str(value)) if isinstance(value, int) else str(value)
+    text = STATUS_NAMES.get(value, str(value)) if isinstance(value, int) else str(value or "")
     return attributes.encode(text, attributes.KEYWORD)
 
 
-def execution_info(record: VisibilityRecord) -> workflow.WorkflowExecutionInfo:
-    """A record as lists show it (semantics 15.2)."""
+def execution_info(record: VisibilityRecord, custom: Mapping[str, int]) -> workflow.WorkflowExecutionInfo:
+    """A record as lists show it (semantics 15.2): of its own attributes, those registered with the type they have."""
     info = workflow.WorkflowExecutionInfo(
         execution=common.WorkflowExecution(workflow_id=record.workflow_id, run_id=record.run_id),
         type=common.WorkflowType(name=record.workflow_type),
@@ -94,6 +94,9 @@ def execution_info(record: VisibilityRecord) -> workflow.WorkflowExecutionInfo:
     info.memo.SetInParent()
     info.search_attributes.MergeFromString(record.search_attributes)
     info.search_attributes.SetInParent()
+    fields = info.search_attributes.indexed_fields
+    for name in [name for name, payload in fields.items() if not attributes.is_registered(name, payload, custom)]:
+        del fields[name]
     return info
 
 
@@ -154,10 +157,13 @@ def _quoted(text: str) -> str:
 
 
 async def list_archived_workflow_executions(
-    _: Services, __: Call, ___: workflowservice.ListArchivedWorkflowExecutionsRequest
+    services: Services, call: Call, request: workflowservice.ListArchivedWorkflowExecutionsRequest
 ) -> Message | bytes:
     """There is no archive."""
-    raise InvalidArgument("Cluster is not configured for reading archived visibility records.")
+    largest = services.config.get(settings.FRONTEND_VISIBILITY_ARCHIVAL_QUERY_MAX_PAGE_SIZE)
+    if request.page_size > largest:
+        raise InvalidArgument(f"PageSize is larger than allowed {largest}.")
+    raise InvalidArgument("Cluster is not configured for visibility archival.")
 
 
 async def get_search_attributes(
@@ -192,8 +198,11 @@ async def add_search_attributes(
     for name, kind in request.search_attributes.items():
         if attributes.is_reserved(name):
             raise InvalidArgument(f"Search attribute {name} is reserved by system.")
+        if not kind:
+            text = "cannot have more than 0 search attribute of type Unspecified."
+            raise InvalidArgument(f"Unable to create search attributes: {text}")
         if kind not in attributes.TYPE_NAMES:
-            raise InvalidArgument(f"Unknown search attribute type: {_type_name(kind)}.")
+            raise InvalidArgument(f"Unknown search attribute type: {kind}.")
     before = _namespace(call)
     fresh = {
         name: int(kind) for name, kind in request.search_attributes.items() if name not in before.search_attributes
@@ -201,10 +210,6 @@ async def add_search_attributes(
     if fresh:
         await services.namespaces.update(before, before.evolve(search_attributes={**before.search_attributes, **fresh}))
     return operatorservice.AddSearchAttributesResponse()
-
-
-def _type_name(kind: int) -> str:
-    return "Unspecified" if kind == 0 else str(kind)
 
 
 async def remove_search_attributes(

@@ -325,6 +325,14 @@ def set_type(payload: common.Payload, name: str, custom: Mapping[str, int]) -> N
         payload.metadata[_TYPE] = TYPE_NAMES[kind].encode()
 
 
+def is_registered(name: str, payload: common.Payload, custom: Mapping[str, int]) -> bool:
+    """Whether a written value belongs to the attribute that has the name now: one removed since, or registered again
+    with another type, is another.
+    """
+    kind = type_of(name, custom)
+    return kind is not None and payload.metadata.get(_TYPE, b"") == TYPE_NAMES[kind].encode()
+
+
 def words(text: str) -> str:
     """Text as its lower-case words, one blank before and after each: matching a token is finding its words in it."""
     found = _WORDS.findall(text.lower())

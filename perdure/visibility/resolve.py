@@ -78,12 +78,9 @@ def compile_list(text: str, custom: Mapping[str, int], division: str | None = No
     """The condition of a list, scan or batch filter over a namespace's custom attributes (name to type number).
 
     Unless the filter names TemporalNamespaceDivision it is confined to `division`, or to no division for None.
-    Raises InvalidArgument, also for GROUP BY.
+    A GROUP BY clause that a count could have is passed over. Raises InvalidArgument.
     """
-    found = resolve(parse(text), custom, division)
-    if found.group_by is not None:
-        raise not_supported("'GROUP BY' clause")
-    return found.where
+    return resolve(parse(text), custom, division).where
 
 
 def compile_count(text: str, custom: Mapping[str, int], division: str | None = None) -> Filter:

@@ -180,7 +180,6 @@ def test_matches(text: str, found: str) -> None:
         ("CB BETWEEN 1 AND 2", "invalid expression: cannot do range condition on search attribute 'CB' of type Bool"),
         ("CT = '  '", "invalid expression: no tokens found filtering on Text type search attribute CT"),
         ("WorkflowId is true", "invalid expression: 'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'"),
-        ("GROUP BY ExecutionStatus", "operation is not supported: 'GROUP BY' clause"),
         ("CK = 'a\\0b'", "invalid expression: NUL character in value of search attribute CK of type Keyword"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from perdure.api import Message, workflowservice
@@ -24,6 +25,8 @@ from perdure.visibility.schedule_filter import compile_schedules
 
 TIMES_MAX: Final = 1000
 """Times that one ListScheduleMatchingTimes answers."""
+STARTS_S: Final = 1.0
+"""How long describing a schedule waits for starts under way: who has just triggered one wants to see it."""
 _TOKEN_BYTES: Final = 8
 
 
@@ -41,8 +44,8 @@ async def create_schedule(
 async def describe_schedule(
     services: Services, call: Call, request: workflowservice.DescribeScheduleRequest
 ) -> Message | bytes:
-    """The whole state, as it is after everything that was acknowledged."""
-    state = await _state(services, call, request.schedule_id)
+    """The whole state, as it is after everything that was acknowledged; starts under way are waited for a moment."""
+    state = await _state(services, call, request.schedule_id, _settled)
     response = workflowservice.DescribeScheduleResponse(
         schedule=show.definition(state),
         info=show.info(state, services.clock.now_ns()),
@@ -147,9 +150,15 @@ def _filter(services: Services, call: Call, request: Any) -> Filter:
     return compile_schedules(request.query, call.namespace.search_attributes)
 
 
-async def _state(services: Services, call: Call, schedule_id: str) -> Schedule:
+def _settled(state: Schedule) -> bool:
+    return not state.starting
+
+
+async def _state(
+    services: Services, call: Call, schedule_id: str, wanted: Callable[[Schedule], bool] = lambda _: True
+) -> Schedule:
     _allowed(services, call)
-    state = await services.engine.entities.read(_key(call, schedule_id))
+    state = await services.engine.entities.wait(_key(call, schedule_id), wanted, STARTS_S)
     if state is None:
         raise NotFound(NOT_FOUND)
     assert isinstance(state, Schedule)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import schedules
 from tests.crash.run import run
 
 KILLS = 12
+SCHEDULE_KILLS = 8
 
 
 @pytest.mark.slow
@@ -20,3 +22,9 @@ def test_killed_again_and_again(tmp_path: Path, seed: int, capsys: pytest.Captur
         print(f"\n{outcome}")
     assert outcome.findings == []
     assert outcome.workflows > KILLS
+
+
+@pytest.mark.slow
+def test_schedules_fire_once_for_each_second(tmp_path: Path, seed: int) -> None:
+    """No start is lost and none doubled when the server is killed while six schedules fire."""
+    assert asyncio.run(schedules.run(tmp_path, SCHEDULE_KILLS, seed)) == []

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 import msgspec
 
 from perdure.clock import DAY
+from perdure.cluster.rules import compiled_all
 from perdure.config import dynamic as settings
 from perdure.config.dynamic import DynamicConfig
 from perdure.errors import NamespaceAlreadyExists, NamespaceNotFound, Unavailable
@@ -52,8 +53,8 @@ class BadBinary:
 class Namespace:
     """One namespace as stored. Never changed once made: `evolve` makes the next one.
 
-    `retention` is ns. `search_attributes` maps custom names to `enums.IndexedValueType` numbers. `version` is the
-    row's.
+    `retention` is ns. `search_attributes` maps custom names to `enums.IndexedValueType` numbers, `rules` ids of
+    workflow rules to serialized ones. `version` is the row's.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Namespace:
         "name",
         "owner_email",
         "retention",
+        "rules",
         "search_attributes",
         "state",
         "version",
@@ -83,6 +85,7 @@ class Namespace:
         bad_binaries: dict[str, BadBinary] | None = None,
         config_version: int = 0,
         version: int = 0,
+        rules: dict[str, bytes] | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -94,6 +97,7 @@ class Namespace:
         self.search_attributes = search_attributes or {}
         self.bad_binaries = bad_binaries or {}
         self.config_version = config_version
+        self.rules = rules or {}
         self.version = version
 
     def evolve(self, **changes: Any) -> Namespace:
@@ -247,6 +251,7 @@ class NamespaceRegistry:
                 namespace.retention,
                 namespace.search_attributes,
                 _limits(self._config, namespace.name),
+                compiled_all(namespace.rules),
             )
             self._views[namespace_id] = found
         return found
@@ -278,6 +283,7 @@ def _encoded(namespace: Namespace) -> bytes:
                 for checksum, bad in namespace.bad_binaries.items()
             },
             "config_version": namespace.config_version,
+            "rules": namespace.rules,
         }
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from perdure.ids import IdSource
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.rules import Rule
 
 MIB = 1 << 20
 
@@ -96,17 +99,26 @@ class Limits:
 @final
 class NamespaceView:
     """What a machine may know of its namespace. `search_attributes` maps custom names to `enums.IndexedValueType`
-    numbers.
+    numbers; `rules` are its workflow rules, compiled.
     """
 
-    __slots__ = ("id", "limits", "name", "retention", "search_attributes")
+    __slots__ = ("id", "limits", "name", "retention", "rules", "search_attributes")
 
-    def __init__(self, id: str, name: str, retention: int, search_attributes: dict[str, int], limits: Limits) -> None:
+    def __init__(
+        self,
+        id: str,
+        name: str,
+        retention: int,
+        search_attributes: dict[str, int],
+        limits: Limits,
+        rules: tuple[Rule, ...] = (),
+    ) -> None:
         self.id = id
         self.name = name
         self.retention = retention
         self.search_attributes = search_attributes
         self.limits = limits
+        self.rules = rules
 
 
 @final

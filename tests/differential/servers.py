@@ -34,6 +34,7 @@ DYNAMIC_CONFIG = (
     "frontend.enableServerVersionCheck=false",
     "frontend.enableUpdateWorkflowExecution=true",
     "frontend.namespaceRPS.visibility=100000",
+    "frontend.workflowRulesAPIsEnabled=true",
     "frontend.WorkflowPauseEnabled=true",
     "frontend.rps.namespaceReplicationInducingAPIs=100000",
     "frontend.namespaceRPS.namespaceReplicationInducingAPIs=100000",

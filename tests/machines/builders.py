@@ -40,6 +40,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskDelivery,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.rules import Rule
 
 T = TypeVar("T")
 
@@ -51,9 +52,9 @@ GRACE_S = activity_task.TRAVEL_GRACE / SECOND
 QUEUE = "queue"
 
 
-def env_at(now: int, limits: Limits | None = None, ids: SeededIds | None = None) -> Env:
+def env_at(now: int, limits: Limits | None = None, ids: SeededIds | None = None, rules: tuple[Rule, ...] = ()) -> Env:
     """The world at `now`: default limits, seeded ids, one namespace."""
-    namespace = NamespaceView("namespace-id", "default", 86_400 * SECOND, {}, limits or Limits())
+    namespace = NamespaceView("namespace-id", "default", 86_400 * SECOND, {}, limits or Limits(), rules)
     return Env(now, ids or SeededIds(1), namespace)
 
 
@@ -69,6 +70,8 @@ class Story:
         self.events: list[history.HistoryEvent] = []
         self.offers: list[Task] = []
         self.answers: list[Answer] = []
+        self.rules: tuple[Rule, ...] = ()
+        """Workflow rules of the namespace."""
         self.stored = False
         """Whether the last step had anything to store."""
         self.token: TaskToken | None = None
@@ -78,7 +81,7 @@ class Story:
 
     def apply(self, fact: Input) -> object:
         """One step; what it offers joins `offers`."""
-        transition = machine.step(self.key, self.state, fact, env_at(self.now, self.limits, self.ids))
+        transition = machine.step(self.key, self.state, fact, env_at(self.now, self.limits, self.ids, self.rules))
         self.state = transition.state
         self.stored = transition.stored
         for delta in transition.deltas:

@@ -18,7 +18,7 @@ from perdure.machines.deadlines import ACTIVITY, pop, push
 from perdure.machines.priorities import effective
 from perdure.machines.task_queue import ACTIVITY as ACTIVITY_QUEUE
 from perdure.machines.task_queue import QueueKey, Task
-from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow import rules, workflow_task
 from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask
@@ -184,7 +184,7 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
             draft.deadline(timeout[0], ACTIVITY, scheduled_event_id)
             return False
         recorded = _time_out(draft, pending, timeout[1])
-    elif _to_offer(execution, pending, now):
+    elif _to_offer(execution, pending, now) and not (pending.attempt > 1 and rules.paused_at_start(draft, pending)):
         offer(step, draft, pending)
     after = execution.activities.get(scheduled_event_id)
     following = next_deadline(after, execution.paused) if after is not None else None
@@ -223,6 +223,8 @@ def started(step: Step, fact: ActivityTaskStarted) -> ActivityDelivery | Stale:
     if pending.started_time:
         return _delivery(execution, pending, priority) if pending.request_id == fact.request_id else Stale()
     draft = step.edit(execution)
+    if pending.attempt == 1 and rules.paused_at_start(draft, pending):
+        return Stale()
     delivery = start_attempt(draft, pending, fact.request_id, fact.identity)
     delivery.priority = priority
     return delivery
@@ -410,6 +412,7 @@ def _fail(
     if state == enums.RETRY_STATE_IN_PROGRESS:
         _retry(draft, changed, interval, reason)
         replace(draft, pending, changed)
+        rules.show_pause(draft, pending, changed)
         return
     _record_started(draft, changed)
     draft.record(
@@ -427,11 +430,12 @@ def _fail(
 def _time_out(draft: RunDraft, pending: Activity, timeout_type: int) -> bool:
     """Retry, or record the timeout; True when an event was recorded (semantics 5.6)."""
     reason = _timeout_failure(failures.activity_timeout_message(_TIMEOUT_NAMES[timeout_type]), timeout_type)
-    interval, state = _retry_state(draft, pending, reason)
+    changed = pending.copy()
+    interval, state = _retry_state(draft, changed, reason)
     if state == enums.RETRY_STATE_IN_PROGRESS:
-        changed = pending.copy()
         _retry(draft, changed, interval, reason)
         draft.put_activity(changed)
+        rules.show_pause(draft, pending, changed)
         return False
     if state == enums.RETRY_STATE_TIMEOUT and timeout_type != enums.TIMEOUT_TYPE_SCHEDULE_TO_START:
         reason = _timeout_failure(failures.RETRY_OUTLIVES_ACTIVITY, enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
@@ -456,7 +460,10 @@ def _timeout_failure(message: str, timeout_type: int) -> failure.Failure:
 
 
 def _retry_state(draft: RunDraft, pending: Activity, reason: failure.Failure | None) -> tuple[int, int]:
-    """(interval in ns, `enums.RetryState`): is the attempt that ended with `reason` followed by another (5.5)?"""
+    """(interval in ns, `enums.RetryState`): is the attempt that ended with `reason` followed by another (5.5)?
+
+    `pending` is a copy: a workflow rule may pause it here.
+    """
     if pending.cancel_requested:
         return 0, enums.RETRY_STATE_CANCEL_REQUESTED
     if reason is not None and reason.timeout_failure_info.timeout_type in (
@@ -464,8 +471,10 @@ def _retry_state(draft: RunDraft, pending: Activity, reason: failure.Failure | N
         enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
     ):
         return 0, enums.RETRY_STATE_TIMEOUT
+    again = reason is None or retry.retryable(reason, pending.retry.non_retryable_error_types)
+    if again and pending.pause is None:
+        pending.pause = rules.pause_of(draft.env, draft.execution, pending)
     if pending.pause is not None:
-        again = reason is None or retry.retryable(reason, pending.retry.non_retryable_error_types)
         return 0, enums.RETRY_STATE_IN_PROGRESS if again else enums.RETRY_STATE_NON_RETRYABLE_FAILURE
     return retry.next_interval(pending.retry, pending.attempt, draft.env.now, pending.retry_expiration, reason)
 
@@ -549,8 +558,12 @@ def pending_info(pending: Activity, now: int) -> workflow.PendingActivityInfo:
     )
     if pending.pause is not None:
         info.pause_info.pause_time.CopyFrom(timestamp_of(pending.pause.time))
-        info.pause_info.manual.identity = pending.pause.identity
-        info.pause_info.manual.reason = pending.pause.reason
+        rule = info.pause_info.rule if pending.pause.rule_id else None
+        paused_by = rule or info.pause_info.manual
+        paused_by.identity = pending.pause.identity
+        paused_by.reason = pending.pause.reason
+        if rule is not None:
+            rule.rule_id = pending.pause.rule_id
     if pending.priority:
         info.priority.MergeFromString(pending.priority)
     if pending.last_failure:

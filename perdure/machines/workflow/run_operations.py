@@ -10,15 +10,19 @@ from typing import Any, final
 
 @final
 class Pause:
-    """By whom and why an activity or a run was paused (semantics 5.7, 7.6); `time` in ns since the epoch."""
+    """By whom and why an activity or a run was paused (semantics 5.7, 7.6); `time` in ns since the epoch.
 
-    __slots__ = ("identity", "reason", "request_id", "time")
+    `rule_id` names the workflow rule that paused an activity; identity and reason are its maker's then.
+    """
 
-    def __init__(self, time: int, identity: str, reason: str, request_id: str) -> None:
+    __slots__ = ("identity", "reason", "request_id", "rule_id", "time")
+
+    def __init__(self, time: int, identity: str, reason: str, request_id: str, rule_id: str = "") -> None:
         self.time = time
         self.identity = identity
         self.reason = reason
         self.request_id = request_id
+        self.rule_id = rule_id
 
 
 @final
@@ -61,7 +65,7 @@ NOTHING = RunOperations()
 
 def encode_pause(pause: Pause | None) -> object | None:
     """The stored form of a pause."""
-    return None if pause is None else (pause.time, pause.identity, pause.reason, pause.request_id)
+    return None if pause is None else (pause.time, pause.identity, pause.reason, pause.request_id, pause.rule_id)
 
 
 def decode_pause(stored: Any) -> Pause | None:

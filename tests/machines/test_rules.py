@@ -91,7 +91,7 @@ def test_a_rule_made_during_the_backoff_holds_back_the_retry() -> None:
 def test_a_rule_holds_back_what_timed_out() -> None:
     story, _ = started_activity(retry=retry_policy(1), heartbeat=5)
     story.rules = (rule("ActivityType != 'Other'"),)
-    story.wait(5)
+    story.wait(6)
     assert paused(story)
 
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from perdure.ui.serve import HttpServers
 
 CACHE_BYTES = 256 << 20
-"""Chains held in memory by one process."""
+"""Chains held in memory by one process, unless the server is told otherwise."""
 DRAIN_S = 2.0
 """How long a stopping server lets calls in progress finish."""
 SWITCH_INTERVAL_S = 0.0005
@@ -83,7 +83,7 @@ class Server:
     """One process's server without its listener: store, engine, matching and frontend on the running loop."""
 
     def __init__(
-        self, store: Store, clock: Clock, ids: IdSource, config: DynamicConfig, cache_bytes_max: int = CACHE_BYTES
+        self, store: Store, clock: Clock, ids: IdSource, config: DynamicConfig, cache_bytes_max: int = 0
     ) -> None:
         self.store = store
         self.clock = clock
@@ -94,7 +94,9 @@ class Server:
         self.matching = Matching(clock, asyncio.get_running_loop(), fair=self._shares_fairly)
         self.task_queues = TaskQueueRegistry(store, self.matching.queue_changed)
         self.outside = Outside(config)
-        self.engine = Engine(store, self.matching, self.namespaces, self.outside, clock, ids, cache_bytes_max)
+        self.engine = Engine(
+            store, self.matching, self.namespaces, self.outside, clock, ids, cache_bytes_max or CACHE_BYTES
+        )
         self._frontend: Frontend | None = None
 
     @property

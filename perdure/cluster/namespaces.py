@@ -308,6 +308,7 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     limits.history_count = get(settings.HISTORY_COUNT_LIMIT_ERROR, namespace)
     limits.history_size_suggest = get(settings.HISTORY_SIZE_SUGGEST_CONTINUE_AS_NEW, namespace)
     limits.history_count_suggest = get(settings.HISTORY_COUNT_SUGGEST_CONTINUE_AS_NEW, namespace)
+    limits.mutable_state_size = get(settings.MUTABLE_STATE_SIZE_LIMIT_ERROR)
     limits.pending_activities = get(settings.PENDING_ACTIVITIES_LIMIT_ERROR, namespace)
     limits.pending_children = get(settings.PENDING_CHILD_EXECUTIONS_LIMIT_ERROR, namespace)
     limits.pending_signals = get(settings.PENDING_SIGNALS_LIMIT_ERROR, namespace)

@@ -53,8 +53,9 @@ class Cache:
     def _charge(self, entity: Entity) -> None:
         if entity.digest not in self._entities:
             return
-        self.size += entity.size - self._charged.get(entity.digest, 0)
-        self._charged[entity.digest] = entity.size
+        size = entity.size
+        self.size += size - self._charged.get(entity.digest, 0)
+        self._charged[entity.digest] = size
 
     def _evict(self) -> None:
         """Make room from the old end; looks at no more entities than it removes or passes over."""

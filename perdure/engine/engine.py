@@ -369,12 +369,12 @@ class Engine:
         if not entity.pinned:
             for branch in entity.rest():
                 entity.branches.discard(branch)
-                entity.size -= self._histories.forget(branch)
+                entity.tail_bytes -= self._histories.forget(branch)
             self._cache.settle(entity)
 
     def _release_tails(self, entity: Entity) -> None:
         for branch in entity.branches:
-            entity.size -= self._histories.forget(branch)
+            entity.tail_bytes -= self._histories.forget(branch)
         entity.branches.clear()
 
     def _volatile(self, entity: Entity, letter: Letter, transition: Transition) -> None:
@@ -432,7 +432,7 @@ class Engine:
         for transition, write in zip(member.transitions, member.writes, strict=True):
             for fragment in write.fragments:
                 entity.branches.add(fragment.branch_id)
-                entity.size += self._histories.remember(fragment)
+                entity.tail_bytes += self._histories.remember(fragment)
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
         for transition in member.transitions[:1]:

@@ -10,13 +10,15 @@ from immutables import Map
 
 from perdure.engine.committer import Member
 from perdure.ids import ChainKey
+from perdure.machines.workflow import weight
 from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.machine import pinned
 from perdure.store.api import Fragment
 
-ENTITY_BYTES = 4000
-"""Rough size of a loaded chain without its history tail, as measured with one run of a few pending items."""
+CHAIN_BYTES = 1000
+RUN_BYTES = 3000
+"""Rough sizes of a loaded chain and of each of its runs, without history tails and without what `weight.py` counts."""
 MISSING_MAX = 100
 """Run ids remembered as not there."""
 REQUESTS_MAX = 100
@@ -94,8 +96,8 @@ class Entity:
         "loaded",
         "mailbox",
         "missing",
-        "size",
         "state",
+        "tail_bytes",
     )
 
     def __init__(self, digest: bytes, key: ChainKey | None, state: ChainState) -> None:
@@ -112,7 +114,8 @@ class Entity:
         """Run ids asked for that this chain does not have."""
         self.branches: set[bytes] = set()
         """Branches of this chain that have a tail in memory."""
-        self.size = ENTITY_BYTES
+        self.tail_bytes = 0
+        """What the tails of its branches hold."""
 
     def rest(self) -> list[bytes]:
         """Nothing waits or is in flight: forget closed runs that are no longer current, the store has them.
@@ -134,6 +137,12 @@ class Entity:
                 branches += [branch for branch, _ in execution.branches]
         self.state = ChainState(chain, runs, Map(), Map())
         return branches
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, roughly."""
+        held = sum([RUN_BYTES + weight.memory(execution) for execution in self.state.runs.values()])
+        return CHAIN_BYTES + held + self.tail_bytes
 
     @property
     def pinned(self) -> bool:

@@ -35,6 +35,7 @@ class Limits:
         "history_size_suggest",
         "id_length",
         "memo_size",
+        "mutable_state_size",
         "pending_activities",
         "pending_cancels",
         "pending_children",
@@ -64,6 +65,8 @@ class Limits:
         """Of the events that one workflow task adds."""
         self.history_size_suggest: int = 4 * MIB
         self.history_count_suggest: int = 4096
+        self.mutable_state_size: int = 8 * MIB
+        """Of what a run holds beside its history."""
         self.pending_activities: int = 2000
         self.pending_children: int = 2000
         self.pending_signals: int = 2000

@@ -14,7 +14,7 @@ from perdure.api.splice import split_events
 from perdure.ids import ChainKey, SeededIds, uuid_text
 from perdure.machines.deadlines import Deadline
 from perdure.machines.env import Env
-from perdure.machines.workflow import alarm, codec, machine
+from perdure.machines.workflow import alarm, codec, machine, weight
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.activity_task import TRAVEL_GRACE
 from perdure.machines.workflow.child import Child
@@ -397,6 +397,7 @@ def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
     loaded = shelf.load(run_id)
     lagging = _STICKINESS if run_id in shelf.lagging else ()
     assert stored_view(loaded, lagging) == stored_view(execution, lagging)
+    assert execution.held_bytes == weight.held(execution), "what the run holds was miscounted"
     assert shelf.completed_updates(execution) == shelf.completed[run_id]
     assert shelf.signal_ids(execution) == shelf.signals[run_id]
     check_task_events(execution, shelf.histories[run_id])

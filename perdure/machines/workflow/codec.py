@@ -19,7 +19,7 @@ from immutables import Map
 from perdure.ids import uuid_bytes, uuid_text
 from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, push
 from perdure.machines.retry import RetryPolicy
-from perdure.machines.workflow import activity_task, owed
+from perdure.machines.workflow import activity_task, owed, weight
 from perdure.machines.workflow.callback import (
     BACKING_OFF,
     CALLBACKS_SPILLED,
@@ -391,6 +391,7 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     execution.activity_ids = Map({a.activity_id: a.scheduled_event_id for a in activities})
     execution.timers = Map({t.timer_id: t for t in timers})
     execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
+    execution.held_bytes = weight.held(execution)
     execution.calls = execution.unsent = owed.derive(execution)
     if not execution.running:
         for callback in execution.callbacks.values():

@@ -16,6 +16,7 @@ from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow import weight
 from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED, Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
@@ -251,6 +252,7 @@ class RunDraft:
             return False
         self._drop_stored_buffer()
         self.execution.buffered = kept
+        self.execution.held_bytes += sum([len(entry.body) for entry in kept])
         for index in range(len(kept)):
             self.touched[(PART_BUFFERED, index)] = True
         return True
@@ -258,6 +260,7 @@ class RunDraft:
     def _drop_stored_buffer(self) -> None:
         for index in range(len(self.execution.buffered)):
             self.touched[(PART_BUFFERED, index)] = True
+        self.execution.held_bytes -= sum([len(entry.body) for entry in self.execution.buffered])
         self.execution.buffered = ()
         self.stored = True
 
@@ -267,6 +270,7 @@ class RunDraft:
             entry = BufferedEvent(event.event_type, recorded.link_of(event), event.SerializeToString())
             self.touched[(PART_BUFFERED, len(self.execution.buffered))] = True
             self.execution.buffered = (*self.execution.buffered, entry)
+            self.execution.held_bytes += len(entry.body)
         self.pending = []
 
     # -- parts -------------------------------------------------------------------------------------------------------
@@ -274,6 +278,8 @@ class RunDraft:
     def put_activity(self, activity: Activity) -> None:
         """Add or replace a pending activity."""
         execution = self.execution
+        before = execution.activities.get(activity.scheduled_event_id)
+        execution.held_bytes += weight.of_activity(activity) - (weight.of_activity(before) if before is not None else 0)
         execution.activities = execution.activities.set(activity.scheduled_event_id, activity)
         self.touched[(PART_ACTIVITY, activity.scheduled_event_id)] = True
         self.stored = True
@@ -281,6 +287,7 @@ class RunDraft:
     def drop_activity(self, activity: Activity) -> None:
         """Forget a pending activity."""
         execution = self.execution
+        execution.held_bytes -= weight.of_activity(execution.activities[activity.scheduled_event_id])
         execution.activities = execution.activities.delete(activity.scheduled_event_id)
         if execution.activity_ids.get(activity.activity_id) == activity.scheduled_event_id:
             execution.activity_ids = execution.activity_ids.delete(activity.activity_id)
@@ -420,6 +427,7 @@ class RunDraft:
     def put_memo(self, key: str, payload: bytes | None) -> None:
         """Set or, with None, remove a memo key."""
         memo = self.execution.memo
+        self.execution.held_bytes += _exchanged(memo, key, payload)
         if payload is not None:
             self.execution.memo = memo.set(key, payload)
         elif key in memo:
@@ -430,6 +438,7 @@ class RunDraft:
     def put_search_attribute(self, name: str, payload: bytes | None) -> None:
         """Set or, with None, remove a search attribute."""
         attributes = self.execution.search_attributes
+        self.execution.held_bytes += _exchanged(attributes, name, payload)
         if payload is not None:
             self.execution.search_attributes = attributes.set(name, payload)
         elif name in attributes:
@@ -446,6 +455,14 @@ class RunDraft:
     def owe(self, when: int, scheduled_event_id: int) -> None:
         """Note that an activity attempt scheduled for `when` is owed to matching until it starts."""
         self.execution.owed = push(self.execution.owed, when, 0, scheduled_event_id)
+
+
+def _exchanged(entries: Map[str, bytes], key: str, payload: bytes | None) -> int:
+    """By how much a map grows when this key gets this payload, or goes."""
+    before = entries.get(key)
+    return (len(key) + len(payload) if payload is not None else 0) - (
+        len(key) + len(before) if before is not None else 0
+    )
 
 
 @final

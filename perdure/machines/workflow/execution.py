@@ -234,6 +234,7 @@ class Execution:
         "external_cancels",
         "external_signals",
         "forgotten",
+        "held_bytes",
         "history_size",
         "info",
         "internal_callbacks",
@@ -352,6 +353,8 @@ class Execution:
         self.internal_callbacks: Map[int, InternalCallback] = Map()
         """Entities to be told how the chain of runs ends; the newest run of it has them."""
         # derived
+        self.held_bytes: int = 0
+        """What varies of the items that hang on it; see weight.py."""
         self.calls: Map[tuple[int, int], bool] = Map()
         """What is owed to other chains, by (part kind, initiated event id); see outbound.py."""
         # volatile
@@ -427,13 +430,12 @@ class Execution:
         other.awaits_parent = self.awaits_parent
         other.report_answered = self.report_answered
         other.internal_callbacks = self.internal_callbacks
-        other.calls = self.calls
-        other.unsent = self.unsent
+        other.held_bytes = self.held_bytes
+        other.calls, other.unsent = self.calls, self.unsent
         other.confirmed = self.confirmed
         other.forgotten = self.forgotten
         other.queries = self.queries
-        other.deadlines = self.deadlines
-        other.owed = self.owed
+        other.deadlines, other.owed = self.deadlines, self.owed
         return other
 
 

@@ -37,6 +37,7 @@ from perdure.machines.workflow import (
     signals,
     start,
     updates,
+    weight,
     workflow_task,
 )
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -473,6 +474,10 @@ def _over_limit(draft: RunDraft) -> str:
         return "Workflow history size exceeds limit."
     if execution.next_event_id - 1 > limits.history_count:
         return "Workflow history count exceeds limit."
+    task = execution.task
+    waiting = sum([event.ByteSize() for event in draft.pending]) if task is not None and task.started_event_id else 0
+    if weight.state(execution) + waiting > limits.mutable_state_size:
+        return "Workflow mutable state size exceeds limit."
     return ""
 
 

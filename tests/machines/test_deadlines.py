@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, pop, push
+from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, built, pop, push
 
 ENTRIES = st.tuples(st.integers(0, 9), st.sampled_from((ACTIVITY, TIMER)), st.integers(1, 5))
 
@@ -55,3 +55,24 @@ def test_many_ascending_deadlines_stay_shallow() -> None:
         heap = push(heap, when, TIMER, when)
 
     assert [when for when, _, _ in drain(heap)] == list(range(2_000))
+
+
+@given(st.lists(ENTRIES), st.lists(ENTRIES))
+def test_built_at_once_it_is_the_same_queue(
+    entries: list[tuple[int, int, int]], later: list[tuple[int, int, int]]
+) -> None:
+    heap = built(entries)
+    assert _leftist(heap)
+    for entry in later:
+        heap = push(heap, *entry)
+    assert _leftist(heap)
+    assert drain(heap) == sorted(entries + later)
+
+
+def _leftist(heap: Deadline | None) -> bool:
+    """Ranks are true and fall to the right, so that merging stays short."""
+    if heap is None:
+        return True
+    right = heap.right.rank if heap.right is not None else 0
+    left = heap.left.rank if heap.left is not None else 0
+    return heap.rank == right + 1 and left >= right and _leftist(heap.left) and _leftist(heap.right)

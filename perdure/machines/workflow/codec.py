@@ -17,7 +17,7 @@ import msgspec
 from immutables import Map
 
 from perdure.ids import uuid_bytes, uuid_text
-from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, push
+from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, built, push
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow import activity_task, owed, weight
 from perdure.machines.workflow.callback import (
@@ -398,14 +398,16 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
             if callback.state == BACKING_OFF:
                 execution.deadlines = push(execution.deadlines, callback.next_attempt_time, CALLBACK, callback.number)
         return
+    due = [(timer.expiry, TIMER, timer.started_event_id) for timer in timers]
+    waiting: list[tuple[int, int, int]] = []
     for activity in activities:
-        due = activity_task.next_deadline(activity, execution.paused)
-        if due is not None:
-            execution.deadlines = push(execution.deadlines, due, ACTIVITY, activity.scheduled_event_id)
+        when = activity_task.next_deadline(activity, execution.paused)
+        if when is not None:
+            due.append((when, ACTIVITY, activity.scheduled_event_id))
         if not activity.started_time and activity.pause is None:
-            execution.owed = push(execution.owed, activity.scheduled_time, 0, activity.scheduled_event_id)
-    for timer in timers:
-        execution.deadlines = push(execution.deadlines, timer.expiry, TIMER, timer.started_event_id)
+            waiting.append((activity.scheduled_time, 0, activity.scheduled_event_id))
+    execution.deadlines = built(due)
+    execution.owed = built(waiting)
 
 
 # -- tuples ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from perdure.machines.workflow.execution import Activity, Execution
 ACTIVITY_MEMORY, ACTIVITY_STATE = 1_000, 350
 TIMER_MEMORY, TIMER_STATE = 380, 80
 CHILD_MEMORY, CHILD_STATE = 540, 300
+CALLBACK_MEMORY, CALLBACK_STATE = 900, 400
 ID_MEMORY, ID_STATE = 150, 50
 """Of an entry that is little more than its key: a signal's id, a completed update, an external call, an attribute."""
 
@@ -44,6 +45,7 @@ def memory(execution: Execution) -> int:
         + ACTIVITY_MEMORY * len(execution.activities)
         + TIMER_MEMORY * len(execution.timers)
         + CHILD_MEMORY * len(execution.children)
+        + CALLBACK_MEMORY * len(execution.callbacks)
         + ID_MEMORY * _ids(execution)
         + _of_updates(execution)
     )
@@ -56,6 +58,7 @@ def state(execution: Execution) -> int:
         + ACTIVITY_STATE * len(execution.activities)
         + TIMER_STATE * len(execution.timers)
         + CHILD_STATE * len(execution.children)
+        + CALLBACK_STATE * len(execution.callbacks)
         + ID_STATE * _ids(execution)
         + _of_updates(execution)
     )

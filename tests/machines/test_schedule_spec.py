@@ -7,6 +7,7 @@ documented rules, and a few cases written out.
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -275,6 +276,24 @@ def test_times_beyond_the_calendar_are_harmless(far: int) -> None:
     found = next_due(spec, SEED, far)
     assert (found is None) == (far > 0)
     assert next_due(spec_of(early), SEED, far) is None or far < 0
+
+
+def test_a_spec_has_an_end() -> None:
+    many = ScheduleSpec(cron_string=["0 0 30 2 *"] * 1000)
+    assert next_due(spec_of(many), SEED, unix("2025-01-01T00:00")) is None
+    with pytest.raises(BadSpec, match="more than 1000"):
+        canonical(ScheduleSpec(cron_string=["0 0 * * *"] * 1001))
+
+
+def test_what_a_calendar_remembers_depends_on_nothing_else() -> None:
+    """Times asked for in any order are those of a fresh calendar."""
+    body = canonical(ScheduleSpec(cron_string=["*/7 3,9 * * *"])).SerializeToString()
+    spec = compiled(body)
+    moments = [unix("2025-01-01T00:00") + step * 7919 * SECOND for step in range(200)]
+    random.Random(3).shuffle(moments)
+    for moment in moments:
+        compiled.cache_clear()
+        assert next_due(spec, SEED, moment) == next_due(compiled(body), SEED, moment)
 
 
 def test_fingerprint_needs_a_long_key() -> None:

@@ -121,3 +121,29 @@ def test_every_occurrence_starts_one_workflow_under_faults_and_kills(overlap: in
         await world.close()
 
     virtual_time.run(seed, scenario())
+
+
+def test_starts_of_a_namespace_have_a_rate() -> None:
+    """A hundred at once: thirty start, the others in the seconds after; none is lost."""
+
+    async def scenario() -> None:
+        world = World()
+        await world.boot()
+        spec = Definition()
+        spec.spec.interval.add().interval.CopyFrom(duration_of(3600 * SECOND))
+        _definition(spec, enums.SCHEDULE_OVERLAP_POLICY_SKIP, 60)
+        for number in range(100):
+            spec.action.start_workflow.workflow_id = f"job-{number}"
+            request = workflowservice.CreateScheduleRequest(
+                namespace="default", schedule_id=f"plan-{number}", schedule=spec, request_id=f"created-{number}"
+            )
+            await world.sure("CreateSchedule", request)
+        until_the_hour = 3600 - world.loop.now_ns() / SECOND % 3600
+        await asyncio.sleep(until_the_hour + 0.04)
+        count = workflowservice.CountWorkflowExecutionsRequest(namespace="default")
+        assert (await world.sure("CountWorkflowExecutions", count)).count in range(30, 35)
+        await asyncio.sleep(15)
+        assert (await world.sure("CountWorkflowExecutions", count)).count == 100
+        await world.close()
+
+    virtual_time.run(2, scenario())

@@ -22,6 +22,7 @@ BEYOND = 4_133_980_800
 EARLIEST = -62_000_000_000
 """A second of year 5; earlier instants are taken as this one."""
 
+_LEAP_YEAR = 2000
 _ALL_SECONDS = _ALL_MINUTES = (1 << 60) - 1
 _ALL_HOURS = (1 << 24) - 1
 _ALL_WEEKDAYS = (1 << 7) - 1
@@ -33,12 +34,17 @@ _DAY_OF_TWO_CLOCKS = 2 * 3600
 class Calendar:
     """Bit `n` of a field says that the value n matches. `years` is None for every year."""
 
-    __slots__ = ("days", "hours", "minutes", "months", "seconds", "weekdays", "years", "zone")
+    __slots__ = ("_asked", "_found", "days", "hours", "minutes", "months", "seconds", "weekdays", "years", "zone")
 
     def __init__(self, fields: tuple[int, int, int, int, int, int], years: frozenset[int] | None, zone: tzinfo) -> None:
         self.seconds, self.minutes, self.hours, self.days, self.months, self.weekdays = fields
         self.years = years
         self.zone = zone
+        self._asked: int | None = None
+        self._found: int | None = None
+        if not _has_day(self.days, self.months) or not (self.seconds and self.minutes and self.hours and self.weekdays):
+            # It names no time at all, and that is known without a look at a hundred years.
+            self._asked = EARLIEST
 
     def matches(self, instant: int) -> bool:
         """Whether an instant, in seconds since the epoch, is one of this calendar's."""
@@ -65,10 +71,18 @@ class Calendar:
         return instant + max(hour_left, day_left - _DAY_OF_TWO_CLOCKS)
 
     def next_after(self, instant: int) -> int | None:
-        """The first matching instant later than `instant`, or None."""
+        """The first matching instant later than `instant`, or None. The last answer is remembered: of many calendars
+        one moves on at a time.
+        """
         if instant >= BEYOND:
             return None
         instant = max(instant, EARLIEST)
+        if self._asked is None or instant < self._asked or (self._found is not None and instant >= self._found):
+            self._found = self._search(instant)
+            self._asked = instant
+        return self._found
+
+    def _search(self, instant: int) -> int | None:
         moment = local(instant, self.zone)
         year, month, day = moment.year, moment.month, moment.day
         hour, minute, second = moment.hour, moment.minute, moment.second + 1
@@ -129,6 +143,13 @@ class Calendar:
             and self.weekdays >> moment.isoweekday() % 7 & 1
             and (self.years is None or moment.year in self.years)
         )
+
+
+def _has_day(days: int, months: int) -> bool:
+    """Whether any of the days is in any of the months, in some year."""
+    return any(
+        months >> month & 1 and days & ((2 << gregorian.monthrange(_LEAP_YEAR, month)[1]) - 2) for month in range(1, 13)
+    )
 
 
 def _next_bit(bits: int, above: int, none: int) -> int:

@@ -18,8 +18,11 @@ from perdure.machines.schedule.fingerprint import fingerprint32
 from perdure.machines.schedule.text import BadSpec, cron_of, structured_of
 from perdure.machines.zones import SECOND, UnknownZone, zone_named, zone_of_data
 
-EXCLUDED_MAX = 10_000
-"""So many excluded times in a row, and the search is given up: the spec names no further time."""
+LOOKS_MAX = 50_000
+"""So many looks at calendars and intervals for one time, and the search is given up: what is left of the spec is
+excluded, and it names no further time. A tenth of a second."""
+ENTRIES_MAX = 1_000
+"""Calendars, exclusions and intervals that one spec may have: each may cost a look at a hundred years once."""
 COMMENT_BYTES_MAX = 200
 _MILLISECOND = 1_000_000
 _JITTER_MS_MAX = 2**32 - 1
@@ -95,6 +98,8 @@ def canonical(given: ScheduleSpec) -> ScheduleSpec:
     _take_cron_strings(spec)
     for field in ("calendar", "exclude_calendar", "cron_string"):
         spec.ClearField(field)
+    if len(spec.structured_calendar) + len(spec.exclude_structured_calendar) + len(spec.interval) > ENTRIES_MAX:
+        raise BadSpec(f"more than {ENTRIES_MAX} calendars and intervals")
     for structured in spec.structured_calendar:
         _check_calendar(structured)
     for interval in spec.interval:
@@ -222,7 +227,8 @@ def _interval(interval: IntervalSpec) -> tuple[int, int]:
 def next_due(spec: Spec, seed: str, after: int) -> Due | None:
     """The earliest time later than `after`, or None when the spec names none (or excludes too many in a row)."""
     instant = max(after, spec.start - SECOND) // SECOND
-    for _ in range(EXCLUDED_MAX):
+    looks_each = len(spec.calendars) + len(spec.intervals) + len(spec.excludes)
+    for _ in range(LOOKS_MAX // max(looks_each, 1)):
         nominal = _next_raw(spec, instant)
         if nominal is None or nominal >= BEYOND or (spec.end is not None and nominal * SECOND > spec.end):
             return None

@@ -146,7 +146,7 @@ class Schedule:
         "requests",
     )
 
-    __slots__ = ("_coming", *FIELDS)
+    __slots__ = ("_all_known", "_coming", *FIELDS)
 
     def __init__(self) -> None:
         self.schedule_id = ""
@@ -201,6 +201,8 @@ class Schedule:
         """Of the user: serialized `common.Memo` and `common.SearchAttributes`."""
         self.requests: tuple[str, ...] = ()
         self._coming: tuple[Due, ...] = ()
+        self._all_known = False
+        """Whether nothing comes after `_coming`: a search that found nothing may have been a long one."""
 
     def copy(self) -> Schedule:
         """A copy that a step may change."""
@@ -255,9 +257,10 @@ class Schedule:
         known = [due for due in self._coming if due.actual > self.processed]
         after = known[-1].actual if known else self.processed
         spec = compiled(self.spec)
-        while len(known) < count:
+        while len(known) < count and not self._all_known:
             due = next_due(spec, self.seed, after)
             if due is None:
+                self._all_known = True
                 break
             after = due.actual
             # What was due before the last update was judged by what the schedule was then.
@@ -269,6 +272,7 @@ class Schedule:
     def forget_times(self) -> None:
         """The spec has changed; for a step's copy only."""
         self._coming = ()
+        self._all_known = False
 
 
 def encode(state: Schedule) -> bytes:

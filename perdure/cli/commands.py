@@ -1,6 +1,7 @@
 """The tree of commands: which words name which function, the flags that all share, and the help texts.
 
-A new command is a row in `COMMANDS` and a module with `FLAGS` and `run`. Modules are imported by name when their words
+A new command is a row in `COMMANDS` and a module with `FLAGS` and `run`, if need be with `ARGUMENTS` (the names of the
+words that follow it) and `REQUIRED` (flags that must be given). Modules are imported by name when their words
 are there, so a row costs nothing to the others.
 """
 
@@ -11,7 +12,7 @@ import sys
 from typing import Final, NamedTuple
 
 from perdure import __version__
-from perdure.cli.flags import Flag, FlagMistake, Kind, help_lines, parse
+from perdure.cli.flags import Flag, FlagMistake, Kind, Parsed, help_lines, parse
 
 
 class Command(NamedTuple):
@@ -24,6 +25,11 @@ class Command(NamedTuple):
 
 COMMANDS: Final = (
     Command(("server", "start-dev"), "Start a development server", "perdure.cli.start_dev"),
+    Command(("admin", "check"), "Check the integrity of a store", "perdure.cli.admin_check"),
+    Command(("admin", "stats"), "Count what a store holds", "perdure.cli.admin_stats"),
+    Command(("admin", "export-history"), "Print a run's history as JSON", "perdure.cli.admin_export_history"),
+    Command(("admin", "dump"), "Print the stored state of an entity", "perdure.cli.admin_dump"),
+    Command(("admin", "explain"), "Say what an execution waits for", "perdure.cli.admin_explain"),
 )  # fmt: skip
 
 _LEVELS: Final = ("debug", "info", "warn", "error", "fatal", "never")
@@ -55,20 +61,31 @@ def run(arguments: list[str]) -> int:
         return _without_command(words, [*before, *after])
     module = importlib.import_module(command.module)
     flags: tuple[Flag, ...] = (*module.FLAGS, *GLOBAL_FLAGS)
-    usage = f"perdure {' '.join(command.words)}"
+    arguments_wanted: tuple[str, ...] = getattr(module, "ARGUMENTS", ())
+    usage = " ".join(("perdure", *command.words, *arguments_wanted))
     try:
         parsed = parse([*before, *after], flags)
         if parsed.switch("help"):
             print(f"{module.DESCRIPTION}\n\nUsage:\n  {usage} [flags]\n\nFlags:\n{help_lines(module.FLAGS)}\n")
             print(f"Global flags:\n{help_lines(GLOBAL_FLAGS)}")
             return 0
-        if parsed.words:
-            raise FlagMistake(f'unknown command "{parsed.words[0]}" for "{usage}"')
+        _check_words(parsed, arguments_wanted, getattr(module, "REQUIRED", ()), usage)
     except FlagMistake as mistake:
         print(f"Error: {mistake}\nUsage:\n  {usage} [flags]\n", file=sys.stderr)
         return 1
     status: int = module.run(parsed)
     return status
+
+
+def _check_words(parsed: Parsed, wanted: tuple[str, ...], required: tuple[str, ...], usage: str) -> None:
+    """The words behind the command, and the flags that it cannot do without. Raises FlagMistake."""
+    if len(parsed.words) > len(wanted):
+        raise FlagMistake(f'unknown command "{parsed.words[len(wanted)]}" for "{usage}"')
+    if len(parsed.words) < len(wanted):
+        raise FlagMistake(f"{wanted[len(parsed.words)]} is missing")
+    missing = [name for name in required if not parsed.text(name)]
+    if missing:
+        raise FlagMistake("required flag(s) " + ", ".join([f'"{name}"' for name in missing]) + " not set")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], tuple[str, ...], list[str]]:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup dev test check format demo bench crash conformance compiled-test clean
+.PHONY: setup dev test check format demo bench crash conformance compiled-test ui-test clean
 
 setup: $(STAMP)
 
@@ -44,5 +44,12 @@ conformance: setup
 compiled-test: setup
 	$(BIN)/python bench/compiled.py
 
+ui-test: setup $(BIN)/temporal-ui-server
+	UI_SHOTS=.ui-shots $(BIN)/python -m pytest -q tests/ui
+
+$(BIN)/temporal-ui-server:
+	GOBIN=$(CURDIR)/$(BIN)/go go install github.com/temporalio/ui-server/v2/cmd/server@v2.54.1
+	mv $(BIN)/go/server $@
+
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .ui-shots build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

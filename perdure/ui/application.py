@@ -7,9 +7,12 @@ attach the Web UI. Everything about the server's state is asked through the same
 
 from __future__ import annotations
 
+import re
 import stat
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -59,6 +62,7 @@ SWITCHED_OFF: Final = (
 _HISTORY: Final = Routes(
     [HttpRule("", "GET", "/api/v1/namespaces/{namespace}/workflows/{workflow}/run/{run}/history.json", "", "")]
 )
+_INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _WORKFLOW: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
 
 
@@ -203,8 +207,20 @@ def _peer(scope: Scope) -> Peer:
 
 
 def index_page(folder: Path, public_path: str) -> str:
-    """The Web UI's page, told under which prefix it lives. Raises OSError."""
+    """The Web UI's page, told under which prefix it lives. Raises OSError.
+
+    The page allows its own inline script by hash, so a changed script needs its new hash.
+    """
     page = (folder / "index.html").read_text(encoding="utf-8")
-    if public_path:
-        page = page.replace('base: ""', f'base: "{public_path}"').replace('"/_app/', f'"{public_path}/_app/')
+    if not public_path:
+        return page
+    before = _INLINE_SCRIPT.findall(page)
+    page = page.replace('base: ""', f'base: "{public_path}"').replace('"/_app/', f'"{public_path}/_app/')
+    for old, new in zip(before, _INLINE_SCRIPT.findall(page), strict=True):
+        page = page.replace(_script_hash(old), _script_hash(new))
     return page
+
+
+def _script_hash(script: str) -> str:
+    """As a content security policy names it."""
+    return "sha256-" + b64encode(sha256(script.encode()).digest()).decode()

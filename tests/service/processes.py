@@ -52,7 +52,12 @@ class ServerProcess:
     """One server on one port and, if given, one file; it may be started again after it ended. A context manager."""
 
     def __init__(
-        self, log: Path, database: Path | None = None, flags: Sequence[str] = (), prefix: Sequence[str] = ()
+        self,
+        log: Path,
+        database: Path | None = None,
+        flags: Sequence[str] = (),
+        prefix: Sequence[str] = (),
+        headless: bool = True,
     ) -> None:
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
@@ -61,7 +66,8 @@ class ServerProcess:
         self._errors_from = 0
         self._spawned_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        command = [*prefix, str(PERDURE), "server", "start-dev", "--headless", "--port", str(self.port), *flags]
+        command = [*prefix, str(PERDURE), "server", "start-dev", "--port", str(self.port), *flags]
+        command += ["--headless"] if headless else []
         self._command = command if database is None else [*command, "--db-filename", str(database)]
 
     @property

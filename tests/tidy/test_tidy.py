@@ -46,7 +46,7 @@ OUTSIDE_WORLD = frozenset(
 THREADED_CALLS = frozenset({"run_in_executor", "to_thread"})
 """`asyncio.sleep` is not among them: it waits on the loop's clock, which simulation replaces."""
 
-OTHER_PROCESSES = ("tests/crash/", "tests/differential/", "tests/conformance/", "tests/service/")
+OTHER_PROCESSES = ("tests/crash/", "tests/differential/", "tests/conformance/", "tests/service/", "tests/ui/")
 """Tests that watch another process start or die, which has no virtual time."""
 
 VIRTUAL_TIME = (

@@ -146,3 +146,14 @@ def _cut(text: str, size_max: int) -> str:
 
 def _cost(text: str) -> int:
     return len(text.encode()) + _FIELD_OVERHEAD if text else 0
+
+
+def update_outlived_by_run() -> Failure:
+    """The outcome of an update that was accepted and not completed when its run closed (semantics 8.2)."""
+    failure = application_failure(
+        "Workflow Update failed because the Workflow completed before the Update completed.",
+        "AcceptedUpdateCompletedWorkflow",
+        non_retryable=True,
+    )
+    failure.source = SOURCE_SERVER
+    return failure

@@ -319,6 +319,9 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     newer = get(settings.HISTORY_ENABLE_CHASM_CALLBACKS, namespace)
     callbacks_max = settings.CALLBACK_MAX_PER_EXECUTION if newer else settings.SYSTEM_MAX_CALLBACKS_PER_WORKFLOW
     limits.callbacks = get(callbacks_max, namespace)
+    limits.update_callbacks = newer and get(settings.HISTORY_ENABLE_UPDATE_CALLBACKS, namespace)
+    limits.callbacks_per_update = get(settings.SYSTEM_MAX_CALLBACKS_PER_UPDATE_ID, namespace)
+    limits.callbacks_beside_updates = get(settings.SYSTEM_MAX_CALLBACKS_PER_WORKFLOW, namespace)
     limits.callback_retry_initial = get(settings.CALLBACK_RETRY_POLICY_INITIAL_INTERVAL)
     limits.callback_retry_maximum = get(settings.CALLBACK_RETRY_POLICY_MAX_INTERVAL)
     limits.buffered_queries = get(settings.HISTORY_MAX_BUFFERED_QUERY_COUNT)

@@ -86,6 +86,7 @@ LIMIT_ENDPOINT_LIST_MAX_PAGE_SIZE = _integer("limit.endpointListMaxPageSize", 10
 SYSTEM_TRANSACTION_SIZE_LIMIT = _integer("system.transactionSizeLimit", 4 * MIB, GLOBAL)
 SYSTEM_MAX_SERVICE_ERROR_MESSAGE_LENGTH = _integer("system.maxServiceErrorMessageLength", 4000, GLOBAL)
 SYSTEM_MAX_CALLBACKS_PER_WORKFLOW = _integer("system.maxCallbacksPerWorkflow", 32)
+SYSTEM_MAX_CALLBACKS_PER_UPDATE_ID = _integer("system.maxCallbacksPerUpdateID", 32)
 
 # The frontend: rates, pages, checks of requests.
 RATE_UNLIMITED: Final = 1_000_000

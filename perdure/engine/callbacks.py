@@ -167,8 +167,11 @@ class Callbacks:
     async def _ask(self, destination: _Destination, call: InvokeCallback) -> CallbackInvoked | None:
         """The outcome of a request; None when there was none."""
         try:
-            body = await self._histories.event(call.sender.branches, call.event_id)
-            asked = invocations.request(call, history.HistoryEvent.FromString(body))
+            event: history.HistoryEvent | None = None
+            if call.event_id:
+                body = await self._histories.event(call.sender.branches, call.event_id)
+                event = history.HistoryEvent.FromString(body)
+            asked = invocations.request(call, event)
             if isinstance(asked, CallbackInvoked):
                 return asked
             came = await self.outside.post(call.namespace, destination.address, asked)

@@ -65,7 +65,10 @@ def _callback(execution: Execution, callback: Callback, blocked: Callable[[str, 
         last_attempt_complete_time=timestamp_or_none(callback.last_attempt_time),
         next_attempt_schedule_time=timestamp_or_none(callback.next_attempt_time),
     )
-    shown.trigger.workflow_closed.SetInParent()
+    if callback.update_id:
+        shown.trigger.update_workflow_execution_completed.update_id = callback.update_id
+    else:
+        shown.trigger.workflow_closed.SetInParent()
     shown.state = callback.state  # type: ignore[assignment]  # wire numbers are plain ints here
     if callback.last_failure:
         shown.last_attempt_failure.MergeFromString(callback.last_failure)
@@ -148,9 +151,9 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
         extended.pause_info.paused_time.CopyFrom(timestamp_of(operations.pause.time))
         extended.pause_info.reason = operations.pause.reason
     extended.cancel_requested = execution.cancel_requested
-    for request_id, event_id in execution.request_ids:
+    for request_id, event_id, event_type in execution.request_ids:
         attached = extended.request_id_infos[request_id]
-        attached.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        attached.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
         attached.event_id = event_id
         attached.buffered = not event_id
     request = extended.request_id_infos[info.create_request_id]

@@ -199,6 +199,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     info.capabilities.workflow_pause = get(settings.FRONTEND_WORKFLOW_PAUSE_ENABLED, name)
     info.capabilities.sync_update = get(settings.FRONTEND_ENABLE_UPDATE_WORKFLOW_EXECUTION, name)
     info.capabilities.async_update = get(settings.FRONTEND_ENABLE_UPDATE_WORKFLOW_EXECUTION_ASYNC_ACCEPTED, name)
+    info.capabilities.workflow_update_callbacks = limits.update_callbacks
     info.capabilities.worker_poll_complete_on_shutdown = get(
         settings.FRONTEND_ENABLE_CANCEL_WORKER_POLLS_ON_SHUTDOWN, name
     )

@@ -20,7 +20,7 @@ from perdure.errors import (
 )
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import prepare_start, started_link
-from perdure.frontend.updates import Wait, check_update, update_response
+from perdure.frontend.updates import Wait, admit_input, check_update, update_response
 from perdure.machines.workflow.inputs import Start, StartOutcome
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
@@ -87,14 +87,7 @@ async def _execute(
     wait = Wait(services, call, key, update.request.meta.update_id)
     while True:
         waiter, answer = services.engine.new_waiter()
-        ask = AdmitUpdate(
-            "",
-            "",
-            update.request.meta.update_id,
-            update.request.SerializeToString(),
-            int(update.wait_policy.lifecycle_stage),
-            waiter,
-        )
+        ask = admit_input(update, "", "", update.request.SerializeToString(), waiter)
         try:
             outcome = await _submitted(services, call, start, ask)
             try:

@@ -22,9 +22,8 @@ from perdure.errors import (
     NotFound,
     PermissionDenied,
     ServiceError,
-    Unimplemented,
 )
-from perdure.frontend import validate
+from perdure.frontend import callback_checks, validate
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import check_links, request_id_link
 from perdure.ids import ChainKey
@@ -52,10 +51,9 @@ async def update_workflow_execution(services: Services, call: Call, request: Req
     target = request.workflow_execution
     body = request.request.SerializeToString()
     update_id = request.request.meta.update_id
-    stage = int(request.wait_policy.lifecycle_stage)
     wait = Wait(services, call, call.key(target.workflow_id), update_id)
     status = await wait.ask(
-        lambda waiter: AdmitUpdate(target.run_id, request.first_execution_run_id, update_id, body, stage, waiter)
+        lambda waiter: admit_input(request, target.run_id, request.first_execution_run_id, body, waiter)
     )
     return await update_response(services, call, request, status)
 
@@ -116,9 +114,24 @@ def check_update(services: Services, call: Call, request: Request) -> None:
             "UpdateWorkflowExecution issued asynchronously and waiting on update accepted is disabled on this "
             "namespace."
         )
-    if asked.completion_callbacks:
-        raise Unimplemented("completion callbacks are not implemented")
-    check_links(services, call, asked.links)
+    callback_checks.check(services, call, asked.completion_callbacks)
+    theirs = [link for callback in asked.completion_callbacks for link in callback.links]
+    check_links(services, call, [*asked.links, *theirs])
+
+
+def admit_input(request: Request, run_id: str, first_run_id: str, body: bytes, waiter: int) -> AdmitUpdate:
+    """The machine's input for a request whose inner request is serialized in `body`."""
+    asked = request.request
+    return AdmitUpdate(
+        run_id,
+        first_run_id,
+        asked.meta.update_id,
+        body,
+        int(request.wait_policy.lifecycle_stage),
+        waiter,
+        asked.request_id,
+        tuple([callback.SerializeToString(deterministic=True) for callback in asked.completion_callbacks]),
+    )
 
 
 def _check_enabled(services: Services, call: Call) -> None:

@@ -25,6 +25,8 @@ class Limits:
         "callback_retry_initial",
         "callback_retry_maximum",
         "callbacks",
+        "callbacks_beside_updates",
+        "callbacks_per_update",
         "cross_namespace_commands",
         "default_workflow_task_timeout",
         "eager_activities",
@@ -47,6 +49,7 @@ class Limits:
         "task_heartbeat_timeout",
         "task_retry_max_interval",
         "transaction_size",
+        "update_callbacks",
         "updates_in_flight",
         "updates_in_flight_size",
         "updates_suggest",
@@ -78,6 +81,10 @@ class Limits:
         self.buffered_queries: int = 1
         self.callbacks: int = 2000
         """Completion callbacks of one run."""
+        self.update_callbacks: bool = False
+        self.callbacks_per_update: int = 32
+        self.callbacks_beside_updates: int = 32
+        """Completion callbacks of one run, of any kind, beyond which no update may bring one."""
         self.callback_retry_initial: int = 1_000_000_000
         self.callback_retry_maximum: int = 3_600_000_000_000
         self.search_attribute_value_size: int = 2048

@@ -114,7 +114,15 @@ class Receiver:
     def record(self, count: int) -> None:
         """Write what has come into the transcript, in the order of arrival."""
         self.await_requests(count)
-        for request in self._requests:
+        self._write(self._requests)
+
+    def record_sorted(self, count: int) -> None:
+        """The same by path: requests to one receiver overtake each other."""
+        self.await_requests(count)
+        self._write(sorted(self._requests, key=lambda request: request.path))
+
+    def _write(self, requests: list[Request]) -> None:
+        for request in requests:
             self._script.section(f"{request.method} {request.path}")
             for line in sorted(_line(name, value) for name, value in request.headers if name not in UNCOMPARED):
                 self._script.fact("header", line)

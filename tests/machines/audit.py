@@ -98,7 +98,8 @@ def recorded_view(execution: Execution) -> dict[str, object]:
     view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.recorded}
     view["pause"] = frozen(execution.operations.pause)
     view["completed updates"] = execution.update_count
-    view["callbacks"] = {c.number: (c.spec, c.request_id, c.registration_time) for c in execution.callbacks.values()}
+    known = execution.callbacks.values()
+    view["callbacks"] = sorted((c.spec, c.update_id, c.request_id, c.origin, c.registration_time) for c in known)
     if execution.running:
         view["counts"] = (execution.signal_count, execution.activity_count, execution.timer_count)
         view["reset points"] = frozen(execution.reset_points)

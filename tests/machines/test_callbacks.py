@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from perdure.api import common, enums, failure, workflow
-from perdure.errors import FailedPrecondition, NotFound
+from perdure.api import common, enums, failure, update, workflow
+from perdure.errors import FailedPrecondition, InvalidArgument, NotFound
 from perdure.machines.env import Limits
 from perdure.machines.workflow import invocations
 from perdure.machines.workflow.callback import BACKING_OFF, FAILED, SCHEDULED, STANDBY, SUCCEEDED
@@ -17,8 +17,11 @@ from perdure.machines.workflow.exchange import CallbackInvoked, CallUndelivered
 from perdure.machines.workflow.inputs import AlarmRang
 from perdure.machines.workflow.invocations import HttpAnswer, Outgoing
 from perdure.machines.workflow.operator_inputs import Delete
+from perdure.machines.workflow.update_inputs import AdmitUpdate
+from perdure.machines.workflow.updates import STAGE_ACCEPTED
 from tests.machines.builders import SECOND, complete_workflow, retry_policy
 from tests.machines.chronicles import USE_EXISTING, Chronicle, continue_as_new, fail_workflow
+from tests.machines.update_messages import accept, reject, respond
 
 ATTACH = workflow.OnConflictOptions(attach_request_id=True, attach_completion_callbacks=True)
 
@@ -287,3 +290,129 @@ def test_any_body_of_an_answer_is_survived(body: bytes) -> None:
     came = invocations.answer(story.invocations[0], HttpAnswer(500, "no", "application/json; charset=x", "", body))
     assert (came.problem, came.retryable) == ("handler error (INTERNAL)", True)
     assert enums.CALLBACK_STATE_BACKING_OFF == BACKING_OFF
+
+
+# -- updates -----------------------------------------------------------------------------------------------------------
+
+
+def updated(limits: Limits | None = None) -> Chronicle:
+    """A run that may have callbacks of updates, with an update on the worker that has one."""
+    limits = limits or Limits()
+    limits.update_callbacks = True
+    story = begun(0, limits)
+    story.turn()
+    ask(story, "r1", spec("update"))
+    story.take()
+    return story
+
+
+def asked_for(request_id: str, callbacks: tuple[common.Callback, ...], update_id: str = "u") -> update.Request:
+    return update.Request(
+        meta=update.Meta(update_id=update_id),
+        input=update.Input(name="change"),
+        request_id=request_id,
+        completion_callbacks=callbacks,
+    )
+
+
+def ask(story: Chronicle, request_id: str, *callbacks: common.Callback, update_id: str = "u") -> object:
+    """UpdateWorkflowExecution by a caller who waits for the acceptance and brings these callbacks."""
+    request = asked_for(request_id, callbacks, update_id).SerializeToString()
+    bodies = tuple([callback.SerializeToString() for callback in callbacks])
+    story.last_waiter += 1
+    return story.apply(AdmitUpdate("", "", update_id, request, STAGE_ACCEPTED, story.last_waiter, request_id, bodies))
+
+
+def test_a_callback_of_an_update_waits_for_its_outcome() -> None:
+    story = updated()
+    story.complete(messages=[accept()])
+    assert (states(story), story.invocations) == ([STANDBY], [])
+    story.signal()
+    story.take()
+    story.complete(messages=[respond()])
+    (call,) = story.invocations
+    assert states(story) == [SCHEDULED]
+    answer(story, call, 503)
+    story.wait(1)
+    answer(story, story.invocations[0], 200)
+    assert states(story) == [SUCCEEDED]
+    assert story.execution.running
+
+
+def test_an_open_run_owes_its_callbacks_after_a_crash() -> None:
+    """Owed, and backing off: both are found again, also when the run has closed meanwhile."""
+    story = updated()
+    story.complete(messages=[accept(), respond()])
+    story.crash()
+    answer(story, story.invocations[0], 500)
+    story.crash()
+    assert not story.invocations
+    story.terminate()
+    story.wait(1)
+    answer(story, story.invocations[0], 200)
+    assert states(story) == [SUCCEEDED]
+
+
+def test_the_end_of_the_run_ends_its_updates() -> None:
+    """Each callback is told of what it waited for; only those for the close go on to the next run."""
+    story = updated()
+    attach(story, spec("run"))
+    story.complete(messages=[accept()])
+    story.wait(2)
+    story.signal()
+    story.take()
+    story.complete(continue_as_new())
+    assert (states(story, "A"), states(story)) == ([STANDBY, SCHEDULED], [STANDBY])
+    (call,) = story.invocations
+    asked = invocations.request(call, story.shelf.histories[call.sender.run_id][call.event_id - 1])
+    assert isinstance(asked, Outgoing)
+    assert b"Workflow completed before the Update completed" in asked.body
+
+
+def test_a_further_caller_attaches_until_there_is_an_outcome() -> None:
+    story = updated()
+    for _ in range(2):
+        ask(story, "r2", spec("second"))
+    story.complete(messages=[accept()])
+    for _ in range(2):
+        ask(story, "r3", spec("third"))
+    assert states(story) == [STANDBY] * 3
+    story.signal()
+    story.take()
+    ask(story, "r4", spec("fourth"))
+    story.complete(messages=[respond()])
+    assert states(story) == [SCHEDULED] * 4
+    ask(story, "r5", spec("fifth"))
+    assert len(story.execution.callbacks) == 4, "who comes later has the answer"
+
+
+def test_a_rejected_update_tells_nobody() -> None:
+    story = updated()
+    ask(story, "r2", spec("second"))
+    story.complete(messages=[reject()])
+    assert not story.execution.callbacks
+
+
+def test_callbacks_of_updates_have_limits_of_their_own() -> None:
+    limits = Limits()
+    limits.callbacks_per_update, limits.callbacks_beside_updates = 2, 3
+    story = updated(limits)
+    story.complete(messages=[accept()])
+    with pytest.raises(FailedPrecondition, match=r'more than 2 callbacks to update "u" \(1 callbacks already'):
+        ask(story, "r2", spec("a"), spec("b"))
+    with pytest.raises(FailedPrecondition, match=r"more than 3 callbacks to a workflow \(1 callbacks already"):
+        ask(story, "r2", *[spec(str(n)) for n in range(3)], update_id="other")
+    with pytest.raises(InvalidArgument, match="request_id is required"):
+        ask(story, "", spec("a"))
+
+
+def test_a_worker_brings_no_addresses() -> None:
+    """An update that the server has forgotten comes back with the worker's copy, whose addresses nobody checked."""
+    story = updated()
+    story.complete(messages=[accept(), respond()])
+    story.signal()
+    request = asked_for("r2", (spec("of the worker"),), "forgotten")
+    story.take()
+    story.complete(messages=[accept("forgotten", request=request)])
+    assert "forgotten" in {pending.update_id for pending in story.execution.updates}
+    assert [callback.update_id for callback in story.execution.callbacks.values()] == ["u"]

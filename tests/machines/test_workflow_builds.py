@@ -165,19 +165,19 @@ def test_an_attached_request_is_known_by_its_event_and_not_attached_twice() -> N
         assert not outcome.started
 
     assert story.history(after=4) == ["5 WorkflowExecutionOptionsUpdated(attached again)"]
-    assert story.execution.request_ids == (("again", 5),)
+    assert story.execution.request_ids == (("again", 5, enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED),)
     story.crash()
-    assert story.execution.request_ids == (("again", 5),)
+    assert story.execution.request_ids == (("again", 5, enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED),)
 
 
 def test_an_attached_request_waits_in_the_buffer_with_its_event() -> None:
     story = busy()
     story.begin(request_id="again", workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=ATTACH)
-    assert story.execution.request_ids == (("again", 0),)
+    assert story.execution.request_ids == (("again", 0, enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED),)
     story.complete()
 
     assert story.history(after=4) == ["5 WorkflowExecutionOptionsUpdated(attached again)", "6 WorkflowTaskScheduled"]
-    assert story.execution.request_ids == (("again", 5),)
+    assert story.execution.request_ids == (("again", 5, enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED),)
 
 
 def test_only_so_many_attached_requests_are_shown() -> None:

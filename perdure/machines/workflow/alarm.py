@@ -71,6 +71,8 @@ def _due(step: Step, draft: RunDraft, now: int) -> bool:
         execution.deadlines = pop(entry)
         if entry.kind == ACTIVITY:
             recorded = activity_task.due(step, draft, entry.key) or recorded
+        elif entry.kind == CALLBACK:
+            callbacks.due(draft, entry.key, entry.when)
         else:
             recorded = _fire(draft, entry.key) or recorded
     return recorded

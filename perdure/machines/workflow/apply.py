@@ -6,7 +6,7 @@ heartbeats, the workflow task's attempt, stickiness) is not written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.api import common, enums, history, workflow
@@ -231,7 +231,7 @@ def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     draft.execution.start_linked = bool(event.links)
     if attributes.HasField("versioning_override"):
         _set_override(draft, attributes.versioning_override)
-    _add_callbacks(draft, attributes.completion_callbacks, "", timestamp_ns(event.event_time))
+    _add_callbacks(draft, event, attributes.completion_callbacks, "", 0)
 
 
 def _paused(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -252,22 +252,51 @@ def _set_pause(draft: RunDraft, pause: Pause | None, status: int) -> None:
     draft.visibility = True
 
 
-def _add_callbacks(draft: RunDraft, specs: Iterable[common.Callback], request_id: str, now: int) -> None:
-    number = len(draft.execution.callbacks)
-    for spec in specs:
-        number += 1
-        draft.put_callback(Callback(number, spec.SerializeToString(deterministic=True), request_id, now))
+def _add_callbacks(
+    draft: RunDraft,
+    event: history.HistoryEvent,
+    specs: Sequence[common.Callback],
+    request_id: str,
+    origin: int,
+    update_id: str = "",
+) -> None:
+    """The callbacks that an event brings, unless they are there: one request brings its own once."""
+    if not specs:
+        return
+    known = draft.execution.callbacks
+    if any(one.request_id == request_id and one.update_id == update_id for one in known.values()):
+        return
+    for number, spec in enumerate(specs, len(known) + 1):
+        body = spec.SerializeToString(deterministic=True)
+        now = timestamp_ns(event.event_time)
+        draft.put_callback(Callback(number, body, request_id, now, update_id=update_id, origin=origin))
+
+
+def _add_update_callbacks(
+    draft: RunDraft, event: history.HistoryEvent, update_id: str, request_id: str, specs: Sequence[common.Callback]
+) -> None:
+    """What a request says of an update beside its input: its own id, and who wants to hear of the outcome."""
+    if request_id:
+        request_ids.attach(draft.execution, request_id, max(0, event.event_id), event.event_type)
+    if draft.env.limits.update_callbacks:
+        _add_callbacks(draft, event, specs, request_id, event.event_type, update_id)
 
 
 def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
     """Buffered, the event is applied before it has an id, and once more when it gets one."""
     request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
     if request_id:
-        request_ids.attach(draft.execution, request_id, max(0, event.event_id))
+        request_ids.attach(draft.execution, request_id, max(0, event.event_id), event.event_type)
     attributes = event.workflow_execution_options_updated_event_attributes
-    attached = attributes.attached_completion_callbacks
-    if attached and not any(one.request_id == request_id for one in draft.execution.callbacks.values()):
-        _add_callbacks(draft, attached, request_id, timestamp_ns(event.event_time))
+    _add_callbacks(draft, event, attributes.attached_completion_callbacks, request_id, event.event_type)
+    for of_update in attributes.workflow_update_options:
+        _add_update_callbacks(
+            draft,
+            event,
+            of_update.update_id,
+            of_update.attached_request_id,
+            of_update.attached_completion_callbacks,
+        )
     if attributes.HasField("priority"):
         draft.execution.info = with_priority(draft.execution.info, attributes.priority.SerializeToString())
     if attributes.HasField("versioning_override"):
@@ -294,12 +323,17 @@ def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:
 
 
 def _update_admitted(draft: RunDraft, event: history.HistoryEvent) -> None:
-    update_id = event.workflow_execution_update_admitted_event_attributes.request.meta.update_id
+    request = event.workflow_execution_update_admitted_event_attributes.request
+    update_id = request.meta.update_id
     draft.put_update(PendingUpdate(update_id, ADMITTED, b"", admitted_event=True))
+    _add_update_callbacks(draft, event, update_id, request.request_id, request.completion_callbacks)
 
 
 def _update_accepted(draft: RunDraft, event: history.HistoryEvent) -> None:
-    update_id = event.workflow_execution_update_accepted_event_attributes.protocol_instance_id
+    attributes = event.workflow_execution_update_accepted_event_attributes
+    update_id = attributes.protocol_instance_id
+    request = attributes.accepted_request
+    _add_update_callbacks(draft, event, update_id, request.request_id, request.completion_callbacks)
     for update in draft.execution.updates:
         if update.update_id == update_id:
             draft.put_update(update.accepted(event.event_id))

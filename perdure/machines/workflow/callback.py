@@ -32,21 +32,28 @@ SUCCEEDED = 5
 class Callback:
     """One callback; replaced, never changed. Times are ns since the epoch, 0 for none.
 
-    Recorded: `number` counts the run's callbacks from 1, `spec` is the serialized `temporal.api.common.v1.Callback`,
-    `request_id` names the start that attached it to the open run, "" for the start that made the run. Unrecorded: what
-    became of it; `attempt` counts invocations that have ended.
+    Recorded: `spec` is the serialized `temporal.api.common.v1.Callback`.
+    One that waits for an update names it by `update_id`; all others wait for the close. `origin` is the type of the
+    event that brought it with its `request_id`; the first event of the run needs neither, and has 0 and "".
+
+    Unrecorded: what became of it; `attempt` counts invocations that have ended. `number` counts the run's callbacks
+    from 1, in the order in which it heard of them, which is not that of history where events had to wait.
     """
 
     __slots__ = (
         "attempt",
+        "event_id",
         "last_attempt_time",
         "last_failure",
         "next_attempt_time",
         "number",
+        "origin",
         "registration_time",
+        "rejection",
         "request_id",
         "spec",
         "state",
+        "update_id",
     )
 
     def __init__(
@@ -60,6 +67,10 @@ class Callback:
         last_attempt_time: int = 0,
         last_failure: bytes = b"",
         next_attempt_time: int = 0,
+        update_id: str = "",
+        origin: int = 0,
+        event_id: int = 0,
+        rejection: bytes = b"",
     ) -> None:
         self.number = number
         self.spec = spec
@@ -71,6 +82,12 @@ class Callback:
         self.last_failure = last_failure
         """Serialized `Failure` of the last invocation, b"" when it succeeded."""
         self.next_attempt_time = next_attempt_time
+        self.update_id = update_id
+        self.origin = origin
+        self.event_id = event_id
+        """The event with the update's outcome; 0: the run's closing event tells what is to be told."""
+        self.rejection = rejection
+        """Serialized `Failure` of an update that was rejected, of which no event tells."""
 
     def scheduled(self) -> Callback:
         """The same callback, its next invocation owed."""
@@ -79,19 +96,22 @@ class Callback:
         other.next_attempt_time = 0
         return other
 
+    def settled(self, event_id: int, rejection: bytes) -> Callback:
+        """The same callback, its first invocation owed: what it waited for has come."""
+        other = self.scheduled()
+        other.event_id = event_id
+        other.rejection = rejection
+        return other
+
     def attempted(self, state: int, now: int, failure: bytes, next_attempt_time: int) -> Callback:
         """The same callback after an invocation."""
-        return Callback(
-            self.number,
-            self.spec,
-            self.request_id,
-            self.registration_time,
-            state,
-            self.attempt + 1,
-            now,
-            failure,
-            next_attempt_time,
-        )
+        other = callback_of(callback_tuple(self))
+        other.state = state
+        other.attempt += 1
+        other.last_attempt_time = now
+        other.last_failure = failure
+        other.next_attempt_time = next_attempt_time
+        return other
 
 
 def callback_tuple(callback: Callback) -> tuple[object, ...]:
@@ -106,6 +126,10 @@ def callback_tuple(callback: Callback) -> tuple[object, ...]:
         callback.last_attempt_time,
         callback.last_failure,
         callback.next_attempt_time,
+        callback.update_id,
+        callback.origin,
+        callback.event_id,
+        callback.rejection,
     )
 
 

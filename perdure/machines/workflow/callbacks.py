@@ -13,6 +13,7 @@ import hashlib
 from perdure.api import common, failure, history
 from perdure.errors import FailedPrecondition
 from perdure.machines.deadlines import CALLBACK, pop
+from perdure.machines.env import Limits
 from perdure.machines.workflow.callback import (
     BACKING_OFF,
     FAILED,
@@ -37,10 +38,28 @@ def check_room(draft: RunDraft, count: int) -> None:
         )
 
 
+def check_room_of_update(execution: Execution, limits: Limits, update_id: str, count: int) -> None:
+    """Whether so many more callbacks may wait for an update."""
+    if not limits.update_callbacks or not count:
+        return
+    held = len(execution.callbacks)
+    if count + held > limits.callbacks_beside_updates:
+        raise FailedPrecondition(
+            f"cannot attach more than {limits.callbacks_beside_updates} callbacks to a workflow "
+            f"({held} callbacks already attached)"
+        )
+    held = len([one for one in execution.callbacks.values() if one.update_id == update_id])
+    if count + held > limits.callbacks_per_update:
+        raise FailedPrecondition(
+            f'cannot attach more than {limits.callbacks_per_update} callbacks to update "{update_id}" '
+            f"({held} callbacks already attached)"
+        )
+
+
 def take_along(ended: Execution, started: history.WorkflowExecutionStartedEventAttributes) -> None:
     """Name the callbacks that still wait in the first event of the run that continues this one."""
     for callback in sorted(ended.callbacks.values(), key=_number):
-        if callback.state == STANDBY:
+        if callback.state == STANDBY and not callback.update_id:
             started.completion_callbacks.append(common.Callback.FromString(callback.spec))
 
 
@@ -48,22 +67,41 @@ def _number(callback: Callback) -> int:
     return callback.number
 
 
-def trigger(draft: RunDraft) -> None:
-    """The run has closed, and no other run continues it: every callback that waits for that is owed now."""
+def run_closed(draft: RunDraft, goes_on: bool) -> None:
+    """Every callback that still waits is owed now; those for the close not if another run has taken them along."""
     for callback in list(draft.execution.callbacks.values()):
-        if callback.state == STANDBY:
-            draft.put_callback(callback.scheduled())
+        if callback.state == STANDBY and (callback.update_id or not goes_on):
+            draft.put_callback(callback.settled(0, b""))
+
+
+def update_ended(draft: RunDraft, update_id: str, event_id: int, rejection: bytes = b"") -> None:
+    """An update has its outcome: in this event, or it was rejected with this serialized failure."""
+    for callback in list(draft.execution.callbacks.values()):
+        if callback.state == STANDBY and callback.update_id == update_id:
+            draft.put_callback(callback.settled(event_id, rejection))
+
+
+def await_attempts(draft: RunDraft) -> None:
+    """The deadlines were dropped with the close, and callbacks of updates are to be tried again all the same."""
+    for callback in draft.execution.callbacks.values():
+        if callback.state == BACKING_OFF:
+            draft.deadline(callback.next_attempt_time, CALLBACK, callback.number)
 
 
 def wake(draft: RunDraft) -> None:
-    """Invocations whose backoff is over are owed again."""
+    """A closed run's invocations whose backoff is over are owed again."""
     execution = draft.execution
     while execution.deadlines is not None and execution.deadlines.when <= draft.env.now:
         entry = execution.deadlines
         execution.deadlines = pop(entry)
-        callback = execution.callbacks.get(entry.key)
-        if callback is not None and awaits(callback, entry.when):
-            draft.put_callback(callback.scheduled())
+        due(draft, entry.key, entry.when)
+
+
+def due(draft: RunDraft, number: int, when: int) -> None:
+    """A callback's deadline has come: its invocation is owed again, unless the entry is no longer true."""
+    callback = draft.execution.callbacks.get(number)
+    if callback is not None and awaits(callback, when):
+        draft.put_callback(callback.scheduled())
 
 
 def awaits(callback: Callback, when: int) -> bool:

@@ -143,7 +143,18 @@ class ReportClose:
 class InvokeCallback:
     """Invoke a completion callback over HTTP. What the receiver knows it again by is in the callback itself."""
 
-    __slots__ = ("attempt", "event_id", "namespace", "request_id", "sender", "spec", "start_time")
+    __slots__ = (
+        "attempt",
+        "event_id",
+        "namespace",
+        "origin",
+        "rejection",
+        "request_id",
+        "sender",
+        "spec",
+        "start_time",
+        "update_id",
+    )
 
     def __init__(
         self,
@@ -152,17 +163,23 @@ class InvokeCallback:
         namespace: str,
         spec: bytes,
         request_id: str,
+        origin: int,
+        update_id: str,
+        rejection: bytes,
         attempt: int,
         start_time: int,
     ) -> None:
         self.sender = sender
         self.event_id = event_id
-        """The run's closing event."""
+        """The run's closing event, or the one with an update's outcome; 0 with a `rejection`."""
+        self.origin = origin
+        """The type of the event that brought it with its request id, 0 for the run's first event."""
+        self.update_id = update_id
+        self.rejection = rejection
         self.namespace = namespace
         self.spec = spec
         """Serialized `temporal.api.common.v1.Callback`."""
         self.request_id = request_id
-        """The start that attached it to the open run, "" for the one that made the run."""
         self.attempt = attempt
         """How often it was invoked before."""
         self.start_time = start_time

@@ -81,16 +81,17 @@ def end_task_by_force(draft: RunDraft) -> None:
         draft.flush()
 
 
-def closed(step: Step, draft: RunDraft, goes_on: bool = False) -> None:
+def closed(step: Step, draft: RunDraft, goes_on: bool = False, begins_again: bool = False) -> None:
     """After the closing event: what no longer matters is forgotten, and waiting queries are let go (semantics 11.1).
 
-    `goes_on`: continue-as-new, a retry or a reset has made the run that inherits the completion callbacks.
+    `goes_on`: continue-as-new or a retry has made the run that inherits the completion callbacks; `begins_again`: a
+    reset of this very run has made one that inherits those of updates as well.
     """
     execution = draft.execution
     assert not execution.running, "a closing event was recorded"
     draft.confirm_first_tasks()
-    if not goes_on:
-        callbacks.trigger(draft)
+    if not begins_again:
+        callbacks.run_closed(draft, goes_on)
     draft.close_calls()
     execution.awaits_parent = False
     task = execution.task
@@ -98,6 +99,7 @@ def closed(step: Step, draft: RunDraft, goes_on: bool = False) -> None:
         execution.task = None
     # A task that was only scheduled stays to be seen in Describe; nothing will start it any more.
     execution.deadlines = None
+    callbacks.await_attempts(draft)
     execution.owed = None
     workflow_task.clear_sticky(execution)
     execution.retention = draft.env.namespace.retention

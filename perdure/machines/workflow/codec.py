@@ -393,10 +393,10 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
     execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
     execution.held_bytes = weight.held(execution)
     execution.calls = execution.unsent = owed.derive(execution)
+    for callback in execution.callbacks.values():
+        if callback.state == BACKING_OFF:
+            execution.deadlines = push(execution.deadlines, callback.next_attempt_time, CALLBACK, callback.number)
     if not execution.running:
-        for callback in execution.callbacks.values():
-            if callback.state == BACKING_OFF:
-                execution.deadlines = push(execution.deadlines, callback.next_attempt_time, CALLBACK, callback.number)
         return
     due = [(timer.expiry, TIMER, timer.started_event_id) for timer in timers]
     waiting: list[tuple[int, int, int]] = []

@@ -282,7 +282,8 @@ def _schedule_next(batch: Batch, task: WorkflowTask) -> WorkflowTaskDelivery | N
     request = batch.request
     if not execution.running or execution.paused:
         return None
-    if not (request.force_create_new_workflow_task or batch.force_task or draft.has_buffered):
+    heeded = len(execution.buffered) + len(draft.pending) > batch.unheeded
+    if not (request.force_create_new_workflow_task or batch.force_task or heeded):
         return _carry_updates(draft, request)
     heartbeat = request.force_create_new_workflow_task and not request.commands and not request.messages
     workflow_task.schedule(draft, task.original_scheduled_time if heartbeat else 0)

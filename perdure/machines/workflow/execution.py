@@ -325,8 +325,8 @@ class Execution:
         """At most `reset_points.RESET_POINTS_MAX`, oldest first, those of earlier runs among them."""
         self.start_linked: bool = False
         """Whether the first event has links, which the next run of the chain takes over."""
-        self.request_ids: tuple[tuple[str, int], ...] = ()
-        """Attached start requests, at most `request_ids.ATTACHED_MAX`, and their events: 0 while those are buffered."""
+        self.request_ids: tuple[tuple[str, int, int], ...] = ()
+        """Attached requests, at most `request_ids.ATTACHED_MAX`: id and type of the event; 0 while that is buffered."""
         self.updates: tuple[PendingUpdate, ...] = ()
         """Updates on their way, in order of admission. Only those that are in history (accepted, or admitted by an
         event) are recorded and stored; the others, and everybody who waits, are volatile.

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, final
 from urllib.parse import quote, urlencode
 
-from perdure.api import common, enums, failure, history
+from perdure.api import common, enums, failure, failures, history
 from perdure.api.json import message_to_dict
 from perdure.clock import SECOND
 from perdure.machines.workflow import requests
@@ -27,6 +27,8 @@ SYSTEM_URLS: Final = frozenset((_SYSTEM_URL, _INTERNAL_URL))
 _FAILURE_TYPE: Final = "temporal.api.failure.v1.Failure"
 _LINK_TYPE: Final = "temporal.api.common.v1.Link.WorkflowEvent"
 
+_OPTIONS_UPDATED: Final = int(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
+"""What brought a callback of which that was not noted."""
 _NOT_ALLOWED: Final = frozenset(("host", "content-length", "transfer-encoding", "trailer", "connection"))
 """Headers that belong to the connection: a callback's own would break the framing of requests."""
 
@@ -72,8 +74,8 @@ def destination(spec: common.Callback) -> str:
     return f"{scheme}://{rest.partition('/')[0].partition('?')[0].partition('#')[0]}"
 
 
-def request(call: InvokeCallback, closing: history.HistoryEvent) -> Outgoing | CallbackInvoked:
-    """The request that tells of the run's closing event, or the answer where there is nobody to ask."""
+def request(call: InvokeCallback, event: history.HistoryEvent | None) -> Outgoing | CallbackInvoked:
+    """The request that tells what `event` says, or the answer where there is nobody to ask."""
     spec = common.Callback.FromString(call.spec)
     # Operations that this server could complete bear tokens of its own, and it has not made any.
     if spec.nexus.url == _SYSTEM_URL:
@@ -81,12 +83,18 @@ def request(call: InvokeCallback, closing: history.HistoryEvent) -> Outgoing | C
     if spec.nexus.url == _INTERNAL_URL:
         reference = requests.external(call.sender.run_id, call.sender.item[1])
         return _answer(call, f"internal error, reference-id: {reference}", False)
-    headers, body = _completion(closing)
+    if event is None:
+        headers, body = _unsuccessful("failed", failure.Failure.FromString(call.rejection))
+    else:
+        headers, body = _outcome(event) if call.update_id else _completion(event)
     for name, value in spec.nexus.header.items():
         if name not in _NOT_ALLOWED:
             headers[name] = value
+    if event is None:
+        # A rejection is no event, so there is nothing that it could be linked to.
+        return Outgoing(spec.nexus.url, headers, body)
     headers.setdefault("nexus-operation-start-time", _http_date(call.start_time))
-    headers.setdefault("nexus-operation-close-time", closing.event_time.ToJsonString())
+    headers.setdefault("nexus-operation-close-time", event.event_time.ToJsonString())
     headers.setdefault("nexus-link", f'<{_link(call)}>; type="{_LINK_TYPE}"')
     return Outgoing(spec.nexus.url, headers, body)
 
@@ -95,9 +103,7 @@ def _completion(closing: history.HistoryEvent) -> tuple[dict[str, str], bytes]:
     """State and content of the completion."""
     match closing.event_type:
         case enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
-            payloads = closing.workflow_execution_completed_event_attributes.result.payloads
-            headers, body = _content(payloads[0]) if payloads else ({}, b"")
-            return headers | {"nexus-operation-state": "succeeded"}, body
+            return _successful(closing.workflow_execution_completed_event_attributes.result)
         case enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
             return _unsuccessful("failed", closing.workflow_execution_failed_event_attributes.failure)
         case enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
@@ -117,6 +123,22 @@ def _completion(closing: history.HistoryEvent) -> tuple[dict[str, str], bytes]:
             terminated = failure.Failure(message="operation terminated")
             terminated.terminated_failure_info.SetInParent()
             return _unsuccessful("failed", terminated)
+
+
+def _outcome(event: history.HistoryEvent) -> tuple[dict[str, str], bytes]:
+    """An update's completion; any event that closed the run over it says that there will be none."""
+    if event.event_type != enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+        return _unsuccessful("failed", failures.update_outlived_by_run())
+    outcome = event.workflow_execution_update_completed_event_attributes.outcome
+    if outcome.HasField("failure"):
+        return _unsuccessful("failed", outcome.failure)
+    return _successful(outcome.success)
+
+
+def _successful(result: common.Payloads) -> tuple[dict[str, str], bytes]:
+    """The first payload: Nexus knows no more than one."""
+    headers, body = _content(result.payloads[0]) if result.payloads else ({}, b"")
+    return headers | {"nexus-operation-state": "succeeded"}, body
 
 
 def _unsuccessful(state: str, reason: failure.Failure) -> tuple[dict[str, str], bytes]:
@@ -187,8 +209,9 @@ def _link(call: InvokeCallback) -> str:
     chain = call.sender.chain
     parts = [quote(part, safe="$&+=:@") for part in (call.namespace, chain.id, call.sender.run_id)]
     if call.request_id:
-        query = {"eventType": "WorkflowExecutionOptionsUpdated", "referenceType": "RequestIdReference"}
-        query["requestID"] = call.request_id
+        named = enums.EventType.Name(call.origin or _OPTIONS_UPDATED).removeprefix("EVENT_TYPE_")  # type: ignore[arg-type]
+        kind = "".join(word.capitalize() for word in named.split("_"))
+        query = {"eventType": kind, "referenceType": "RequestIdReference", "requestID": call.request_id}
     else:
         query = {"eventID": "1", "eventType": "WorkflowExecutionStarted", "referenceType": "EventReference"}
     return f"temporal:///namespaces/{parts[0]}/workflows/{parts[1]}/{parts[2]}/history?{urlencode(query)}"

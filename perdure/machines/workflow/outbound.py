@@ -98,9 +98,17 @@ def invocation_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) 
     info = execution.info
     callback = execution.callbacks[item[1]]
     sender = Sender(chain, info.run_id, item, execution.branches)
-    closing = execution.next_event_id - 1
     return InvokeCallback(
-        sender, closing, info.namespace, callback.spec, callback.request_id, callback.attempt, info.start_time
+        sender,
+        0 if callback.rejection else callback.event_id or execution.next_event_id - 1,
+        info.namespace,
+        callback.spec,
+        callback.request_id,
+        callback.origin,
+        callback.update_id,
+        callback.rejection,
+        callback.attempt,
+        info.start_time,
     )
 
 

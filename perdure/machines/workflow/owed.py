@@ -54,15 +54,15 @@ def derive(execution: Execution) -> Map[tuple[int, int], bool]:
     for child in execution.children.values():
         if owes_child(execution, child):
             found[(PART_CHILD, child.initiated_event_id)] = True
+    for callback in execution.callbacks.values():
+        if callback.state == SCHEDULED:
+            found[(PART_CALLBACK, callback.number)] = True
     if execution.running:
         for initiated_event_id in execution.external_signals:
             found[(PART_EXTERNAL_SIGNAL, initiated_event_id)] = True
         for initiated_event_id in execution.external_cancels:
             found[(PART_EXTERNAL_CANCEL, initiated_event_id)] = True
     else:
-        for callback in execution.callbacks.values():
-            if callback.state == SCHEDULED:
-                found[(PART_CALLBACK, callback.number)] = True
         if owes_report(execution):
             found[REPORT] = True
         if not execution.new_run_id:

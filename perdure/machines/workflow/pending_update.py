@@ -43,9 +43,11 @@ class PendingUpdate:
 
     `request` is the serialized `temporal.api.update.v1.Request`, b"" once history has it. `accepted_event_id` is 0
     before the acceptance. `admitted_event` says that an UPDATE_ADMITTED event carries the request (after a reset).
+    `attached` are callers of the same update who want to be told over HTTP as well: (request id, their serialized
+    callbacks), until the acceptance puts them into history.
     """
 
-    __slots__ = ("accepted_event_id", "admitted_event", "request", "state", "update_id", "waiters")
+    __slots__ = ("accepted_event_id", "admitted_event", "attached", "request", "state", "update_id", "waiters")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class PendingUpdate:
         accepted_event_id: int = 0,
         admitted_event: bool = False,
         waiters: tuple[UpdateWaiter, ...] = (),
+        attached: tuple[tuple[str, tuple[bytes, ...]], ...] = (),
     ) -> None:
         self.update_id = update_id
         self.state = state
@@ -62,6 +65,7 @@ class PendingUpdate:
         self.accepted_event_id = accepted_event_id
         self.admitted_event = admitted_event
         self.waiters = waiters
+        self.attached = attached
 
     @property
     def recorded(self) -> bool:
@@ -71,12 +75,19 @@ class PendingUpdate:
     @property
     def size(self) -> int:
         """Bytes it holds in memory, roughly."""
-        return len(self.update_id) + len(self.request)
+        attached = sum([len(body) for _, bodies in self.attached for body in bodies])
+        return len(self.update_id) + len(self.request) + attached
 
     def at(self, state: int) -> PendingUpdate:
         """The same update in another state."""
         return PendingUpdate(
-            self.update_id, state, self.request, self.accepted_event_id, self.admitted_event, self.waiters
+            self.update_id,
+            state,
+            self.request,
+            self.accepted_event_id,
+            self.admitted_event,
+            self.waiters,
+            self.attached,
         )
 
     def accepted(self, event_id: int) -> PendingUpdate:
@@ -86,7 +97,25 @@ class PendingUpdate:
     def awaited_by(self, waiters: tuple[UpdateWaiter, ...]) -> PendingUpdate:
         """The same update with these callers."""
         return PendingUpdate(
-            self.update_id, self.state, self.request, self.accepted_event_id, self.admitted_event, waiters
+            self.update_id,
+            self.state,
+            self.request,
+            self.accepted_event_id,
+            self.admitted_event,
+            waiters,
+            self.attached,
+        )
+
+    def with_attached(self, request_id: str, callbacks: tuple[bytes, ...]) -> PendingUpdate:
+        """The same update with one more caller who wants to be told over HTTP."""
+        return PendingUpdate(
+            self.update_id,
+            self.state,
+            self.request,
+            self.accepted_event_id,
+            self.admitted_event,
+            self.waiters,
+            (*self.attached, (request_id, callbacks)),
         )
 
 

@@ -1,4 +1,4 @@
-"""Start requests that were attached to a run instead of starting one (semantics 2.5.1): what Describe tells of them.
+"""Requests that a run knows beside the one that started it, of starts and updates: what Describe tells (2.5.1).
 
 Deduplication is not done here: the chain knows every request id that made or met one of its runs.
 """
@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from perdure.api import enums
 from perdure.machines.workflow.execution import Execution
 
+_OPTIONS_UPDATED = int(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
+"""What runs stored before there were requests of updates."""
 ATTACHED_MAX = 25
 """The oldest are no longer shown; they stay known to the chain."""
 
 
-def attach(execution: Execution, request_id: str, event_id: int) -> None:
+def attach(execution: Execution, request_id: str, event_id: int, event_type: int) -> None:
     """Note the event of an attached request; 0 while that event waits in the buffer, and again when it has an id."""
     others = tuple([one for one in execution.request_ids if one[0] != request_id])
-    execution.request_ids = (*others, (request_id, event_id))[-ATTACHED_MAX:]
+    execution.request_ids = (*others, (request_id, event_id, event_type))[-ATTACHED_MAX:]
 
 
 def encode(execution: Execution) -> object | None:
@@ -26,4 +29,4 @@ def encode(execution: Execution) -> object | None:
 
 def decode(execution: Execution, stored: Any) -> None:
     """The way back."""
-    execution.request_ids = tuple([(request_id, event_id) for request_id, event_id in stored])
+    execution.request_ids = tuple([(f[0], f[1], f[2] if len(f) > 2 else _OPTIONS_UPDATED) for f in stored])

@@ -225,7 +225,7 @@ def _terminate(
     attributes = history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=RESETTER_IDENTITY)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
     _leave_children(draft, successor)
-    close.closed(step, draft, goes_on=current.info.run_id == base.info.run_id)
+    close.closed(step, draft, begins_again=current.info.run_id == base.info.run_id)
     return draft
 
 

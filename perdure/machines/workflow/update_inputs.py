@@ -11,13 +11,26 @@ from perdure.machines.workflow.inputs import Input, StartOutcome
 @final
 class AdmitUpdate(Input):
     """UpdateWorkflowExecution. `request` is a serialized `temporal.api.update.v1.Request` whose meta names
-    `update_id`; `stage` is what the caller waits for, `waiter` whom an `Answer` effect will name.
+    `update_id`; `stage` is what the caller waits for, `waiter` whom an `Answer` effect will name. Who attaches to a
+    known update brings its request id and serialized completion callbacks along.
     """
 
-    __slots__ = ("first_run_id", "request", "stage", "update_id", "waiter")
+    __slots__ = ("callbacks", "first_run_id", "request", "request_id", "stage", "update_id", "waiter")
 
-    def __init__(self, run_id: str, first_run_id: str, update_id: str, request: bytes, stage: int, waiter: int) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        first_run_id: str,
+        update_id: str,
+        request: bytes,
+        stage: int,
+        waiter: int,
+        request_id: str = "",
+        callbacks: tuple[bytes, ...] = (),
+    ) -> None:
         super().__init__(run_id)
+        self.request_id = request_id
+        self.callbacks = callbacks
         self.first_run_id = first_run_id
         self.update_id = update_id
         self.request = request

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from perdure.api import enums, failures, update
-from perdure.errors import FailedPrecondition, NotFound, ResourceExhausted, ServiceError, Unavailable, WorkflowNotReady
+from perdure.api import common, enums, failures, history, update
+from perdure.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+    WorkflowNotReady,
+)
 from perdure.machines.env import Limits
-from perdure.machines.workflow import workflow_task
+from perdure.machines.workflow import callbacks, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer, Effect
 from perdure.machines.workflow.execution import Execution
@@ -62,7 +70,15 @@ def admit(step: Step, execution: Execution, ask: AdmitUpdate) -> UpdatePending |
     task = execution.task
     if execution.close_attempted and task is not None and task.started_event_id:
         raise ResourceExhausted(CLOSING, enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW)
-    if execution.completed_updates.get(ask.update_id, 0) or find_pending(execution, ask.update_id) is not None:
+    if ask.callbacks and not ask.request_id:
+        raise InvalidArgument("invalid *update.Request: request_id is required when completion_callbacks are set")
+    if execution.completed_updates.get(ask.update_id, 0):
+        # Its callers are told by the answer.
+        return _attach(step, execution, ask.update_id, ask.stage, ask.waiter)
+    pending = find_pending(execution, ask.update_id)
+    if pending is not None:
+        if ask.callbacks:
+            execution = _attach_callbacks(step, execution, pending, ask)
         return _attach(step, execution, ask.update_id, ask.stage, ask.waiter)
     limits = step.env.limits
     check_in_flight(execution, limits)
@@ -73,12 +89,39 @@ def admit(step: Step, execution: Execution, ask: AdmitUpdate) -> UpdatePending |
             f"({limits.updates_in_flight_size} bytes)",
             enums.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
         )
+    callbacks.check_room_of_update(execution, limits, ask.update_id, len(ask.callbacks))
     draft = step.edit(execution)
     waiter = UpdateWaiter(ask.waiter, ask.stage)
     draft.put_update(PendingUpdate(ask.update_id, ADMITTED, ask.request, waiters=(waiter,)))
     if draft.execution.task is None:
         workflow_task.schedule_speculative(draft)
     return UpdatePending(execution.info.run_id)
+
+
+def _attach_callbacks(step: Step, execution: Execution, pending: PendingUpdate, ask: AdmitUpdate) -> Execution:
+    """A further caller's callbacks: into history if the update is there, else with its acceptance. Returns the draft's
+    run, which knows them.
+    """
+    draft = step.edit(execution)
+    if any(request_id == ask.request_id for request_id, _ in pending.attached):
+        return draft.execution
+    if any(request_id == ask.request_id for request_id, _, _ in execution.request_ids):
+        return draft.execution
+    count = len(ask.callbacks) + sum([len(bodies) for _, bodies in pending.attached])
+    callbacks.check_room_of_update(execution, step.env.limits, ask.update_id, count)
+    if pending.state == ACCEPTED:
+        record_callbacks(draft, ask.update_id, ask.request_id, ask.callbacks)
+    else:
+        draft.put_update(pending.with_attached(ask.request_id, ask.callbacks))
+    return draft.execution
+
+
+def record_callbacks(draft: RunDraft, update_id: str, request_id: str, bodies: tuple[bytes, ...]) -> None:
+    """An event that names a further caller's request and serialized callbacks."""
+    attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes()
+    added = attributes.workflow_update_options.add(update_id=update_id, attached_request_id=request_id)
+    added.attached_completion_callbacks.extend([common.Callback.FromString(body) for body in bodies])
+    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED, attributes)
 
 
 def polled(step: Step, ask: PollUpdate) -> UpdatePending | UpdateStatus:
@@ -239,13 +282,7 @@ def _abort(step: Step, draft: RunDraft) -> None:
 
 
 def _outcome_of_closed() -> bytes:
-    failure = failures.application_failure(
-        "Workflow Update failed because the Workflow completed before the Update completed.",
-        "AcceptedUpdateCompletedWorkflow",
-        non_retryable=True,
-    )
-    failure.source = failures.SOURCE_SERVER
-    return update.Outcome(failure=failure).SerializeToString()
+    return update.Outcome(failure=failures.update_outlived_by_run()).SerializeToString()
 
 
 def forgotten(execution: Execution) -> list[Effect]:

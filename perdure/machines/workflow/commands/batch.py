@@ -52,6 +52,7 @@ class Batch:
         "request",
         "started_children",
         "step",
+        "unheeded",
     )
 
     def __init__(
@@ -76,6 +77,8 @@ class Batch:
         """Workflow ids of the children that this batch starts."""
         self.messages: list[protocol.Message] = list(request.messages)
         """Messages that no command has taken yet, in order."""
+        self.unheeded: int = 0
+        """Events of this batch that wait for their ids and are nothing to a worker."""
         self._search_attributes = search_attributes or {}
         self._namespace_ids = namespace_ids or {}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from perdure.api import command as commands
 from perdure.api import enums, history, protocol, update
 from perdure.errors import InvalidArgument, ServiceError
-from perdure.machines.workflow import updates
+from perdure.machines.workflow import callbacks, updates
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, SENT, PendingUpdate
 from perdure.machines.workflow.update_messages import request_message_id
@@ -100,6 +100,8 @@ def _resurrected(batch: Batch, message: protocol.Message) -> PendingUpdate:
             f"update {update_id} wasn't found on the server. This is most likely a transient error which will be "
             "resolved automatically by retries",
         )
+    # Nobody has checked the addresses in a worker's copy. Who named them asks again, since his call has failed.
+    request.ClearField("completion_callbacks")
     pending = PendingUpdate(update_id, ADMITTED, request.SerializeToString())
     batch.draft.put_update(pending)
     return pending
@@ -145,7 +147,11 @@ def _accept(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
     )
     if not pending.admitted_event:
         attributes.accepted_request.MergeFromString(pending.request)
-    batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, attributes)
+    links = tuple([link for callback in attributes.accepted_request.completion_callbacks for link in callback.links])
+    batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, attributes, links=links)
+    for request_id, bodies in pending.attached:
+        updates.record_callbacks(batch.draft, pending.update_id, request_id, bodies)
+        batch.unheeded += 1
 
 
 def _reject(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
@@ -155,6 +161,7 @@ def _reject(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
     outcome = update.Outcome(failure=message.failure)
     updates.answer(batch.step, batch.execution, pending, outcome.SerializeToString())
     batch.draft.drop_update(pending.update_id)
+    callbacks.update_ended(batch.draft, pending.update_id, 0, message.failure.SerializeToString())
 
 
 def _respond(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
@@ -173,7 +180,8 @@ def _respond(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
         meta=message.meta, accepted_event_id=pending.accepted_event_id, outcome=message.outcome
     )
     updates.answer(batch.step, batch.execution, pending, message.outcome.SerializeToString())
-    batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, attributes)
+    event_id = batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, attributes)
+    callbacks.update_ended(batch.draft, pending.update_id, event_id)
 
 
 _HANDLERS: dict[str, Callable[[Batch, PendingUpdate, bytes], None]] = {

@@ -129,3 +129,16 @@ def test_another_run_of_the_id_does_not_take_the_report() -> None:
     family.settle()
     assert "CHILD_COMPLETED" not in parent.kinds()
     assert not kid.execution.calls
+
+
+def test_the_same_request_again_is_told_what_it_made() -> None:
+    """A client that did not hear the answer asks again, also after the new run has ended: one reset."""
+    family, parent, _ = settled_child()
+    verb = Reset(parent.run_id, 9, "why", "once", frozenset())
+    made = parent.apply(verb)
+    parent.turn(complete_workflow())
+    family.settle()
+    assert parent.apply(verb) == made
+    parent.die()
+    assert parent.apply(verb) == made
+    assert len(parent.runs) == 2

@@ -90,7 +90,7 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
-from perdure.machines.workflow.requests import external, remembered_as
+from perdure.machines.workflow.requests import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.target import find
 from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 
@@ -246,6 +246,11 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     if state.chain is None:
         return None
     if isinstance(fact, Reset):
+        known_as = reset_remembered_as(fact.request_id)
+        if known_as not in state.start_requests:
+            return Needs(state.chain.current_run_id, start_request=known_as)
+        if state.start_requests[known_as]:
+            return None
         lacking = reset.wanted(state, fact)
         return None if lacking is None else Needs(lacking[0], state=not lacking[1], history=lacking[1])
     execution = state.runs.get(fact.run_id or state.chain.current_run_id)
@@ -476,7 +481,7 @@ def _over_limit(draft: RunDraft) -> str:
         return "Workflow history count exceeds limit."
     task = execution.task
     waiting = sum([event.ByteSize() for event in draft.pending]) if task is not None and task.started_event_id else 0
-    if weight.state(execution) + waiting > limits.mutable_state_size:
+    if weight.exceeds(execution, waiting, limits.mutable_state_size):
         return "Workflow mutable state size exceeds limit."
     return ""
 

@@ -11,6 +11,7 @@ import hashlib
 from perdure.ids import uuid4, uuid_text
 
 _PREFIX = "external/"
+_RESET = "reset/"
 
 
 def writer(branches: tuple[tuple[bytes, int], ...], event_id: int) -> str:
@@ -39,3 +40,8 @@ def external(run_id: str, initiated_event_id: int) -> str:
 def remembered_as(request_id: str) -> str:
     """The name under which the receiver's chain remembers the request id of an external signal or cancel request."""
     return _PREFIX + request_id
+
+
+def reset_remembered_as(request_id: str) -> str:
+    """The name under which a chain remembers the request id of a reset."""
+    return _RESET + request_id

@@ -23,7 +23,7 @@ from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainSt
 from perdure.machines.workflow.info_changes import reset_from
 from perdure.machines.workflow.operator_inputs import Reset
 from perdure.machines.workflow.pending_task import WorkflowTask
-from perdure.machines.workflow.requests import writer
+from perdure.machines.workflow.requests import reset_remembered_as, writer
 from perdure.machines.workflow.target import find
 
 _EVERY_KIND = frozenset([number for number in enums.ResetReapplyExcludeType.values() if number])
@@ -58,7 +58,11 @@ def wanted(state: ChainState, verb: Reset) -> tuple[str, bool] | None:
 
 
 def reset(step: Step, verb: Reset) -> str:
-    """Make the new run; terminate the current one if it is open."""
+    """Make the new run; terminate the current one if it is open. The same request again is told what it made."""
+    known_as = reset_remembered_as(verb.request_id)
+    made = step.state.start_requests.get(known_as, "")
+    if made:
+        return made
     base = find(step, verb.run_id)
     if not 1 < verb.finish_event_id < base.next_event_id:
         raise InvalidArgument("Workflow task finish ID must be > 1 && <= workflow last event ID.")
@@ -86,6 +90,7 @@ def reset(step: Step, verb: Reset) -> str:
     operations.reset_run_id = run_id
     changed.execution.operations = operations
     changed.stored = True
+    step.start_requests.append((known_as, run_id))
     return run_id
 
 

@@ -13,9 +13,12 @@ from perdure.machines.workflow.execution import Activity, Execution
 ACTIVITY_MEMORY, ACTIVITY_STATE = 1_000, 350
 TIMER_MEMORY, TIMER_STATE = 380, 80
 CHILD_MEMORY, CHILD_STATE = 540, 300
-CALLBACK_MEMORY, CALLBACK_STATE = 900, 400
 ID_MEMORY, ID_STATE = 150, 50
 """Of an entry that is little more than its key: a signal's id, a completed update, an external call, an attribute."""
+CALLBACK_ENTRIES = 6
+"""A completion callback is as much as so many of those."""
+FEW_BYTES = 4_096
+"""Less is not worth measuring at every step."""
 
 
 def of_activity(activity: Activity) -> int:
@@ -39,37 +42,38 @@ def held(execution: Execution) -> int:
 
 
 def memory(execution: Execution) -> int:
-    """What it takes in memory beyond what every run takes."""
-    return (
+    """What it takes in memory beyond what every run takes. Few small entries (see `codec.INLINE_ENTRIES_MAX`) are not
+    looked for.
+    """
+    found = (
         execution.held_bytes
         + ACTIVITY_MEMORY * len(execution.activities)
         + TIMER_MEMORY * len(execution.timers)
         + CHILD_MEMORY * len(execution.children)
-        + CALLBACK_MEMORY * len(execution.callbacks)
-        + ID_MEMORY * _ids(execution)
-        + _of_updates(execution)
     )
+    return found + ID_MEMORY * _entries(execution) if execution.parts_spilled or execution.callbacks else found
 
 
-def state(execution: Execution) -> int:
-    """What it counts as against the limit of a run's state."""
+def exceeds(execution: Execution, waiting: int, bytes_max: int) -> bool:
+    """Whether the run's state, with `waiting` bytes of events that are about to join the buffer, is over the limit.
+
+    A run with few small items is not measured: it cannot be over `FEW_BYTES` by much.
+    """
+    held = execution.held_bytes + waiting
+    if held <= FEW_BYTES and not execution.parts_spilled:
+        return False
     return (
-        execution.held_bytes
+        held
         + ACTIVITY_STATE * len(execution.activities)
         + TIMER_STATE * len(execution.timers)
         + CHILD_STATE * len(execution.children)
-        + CALLBACK_STATE * len(execution.callbacks)
-        + ID_STATE * _ids(execution)
-        + _of_updates(execution)
-    )
+        + ID_STATE * _entries(execution)
+        # Those on their way are few, and volatile, so they are looked at each time.
+        + sum([update.size for update in execution.updates])
+    ) > bytes_max
 
 
-def _of_updates(execution: Execution) -> int:
-    """Those on their way: few, and volatile, so they are looked at each time."""
-    return sum([update.size for update in execution.updates])
-
-
-def _ids(execution: Execution) -> int:
+def _entries(execution: Execution) -> int:
     return (
         len(execution.signal_ids)
         + len(execution.completed_updates)
@@ -78,5 +82,5 @@ def _ids(execution: Execution) -> int:
         + len(execution.memo)
         + len(execution.search_attributes)
         + len(execution.buffered)
-        + len(execution.updates)
+        + CALLBACK_ENTRIES * len(execution.callbacks)
     )

@@ -187,7 +187,7 @@ BATCHES = (
     *_batch("workflow terminate", "--reason why"),
     Row(f"workflow list {IDLES}", False, lambda a: [one["status"][26:] for one in a] == ["TERMINATED"] * 3, again_s=10),
     *_batch("workflow delete", "--reason why"),
-    Row(f"workflow count {IDLES}", False, lambda a: a.get("count", "0") == "0", again_s=20),
+    Row(f"workflow count {IDLES}", False, lambda a: a.get("count", "0") == "0", again_s=4),
 )
 
 SPAN = "--start-time 2024-01-01T00:00:00Z --end-time 2024-01-01T03:00:00Z"

@@ -110,6 +110,7 @@ class NamespaceDeletionWork:
             counts = await self._services.store.count_visibility(namespace_id, kind, None, None)
             if sum([count for _, count in counts]):
                 return Leftover()
+        await self._services.task_queues.forget_namespace(namespace_id)
         await self._services.namespaces.remove(namespace_id)
         return RecordRemoved()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.api import Duration, operatorservice, workflowservice
+from perdure.api import Duration, enums, operatorservice, workflowservice
 from perdure.cluster.namespaces import DELETED, SYSTEM_NAMESPACE_ID, NamespaceRegistry
 from perdure.config.dynamic import DynamicConfig
 from perdure.errors import StatusCode
@@ -64,6 +64,10 @@ async def test_everything_of_a_namespace_goes_and_its_name_is_free() -> None:
         job.visibility_query = "WorkflowType = 'Type'"
         job.signal_operation.signal = "go"
         await world.call("StartBatchOperation", job, workflowservice.StartBatchOperationResponse)
+        limit = workflowservice.UpdateTaskQueueConfigRequest(namespace="mine", task_queue="queue")
+        limit.task_queue_type = enums.TASK_QUEUE_TYPE_ACTIVITY
+        limit.update_queue_rate_limit.rate_limit.requests_per_second = 5
+        await world.call("UpdateTaskQueueConfig", limit, workflowservice.UpdateTaskQueueConfigResponse)
         assert await delete(world, "mine") == f"mine-deleted-{namespace_id[:5]}"
         fresh_id = await register(world, "mine")
         await start(world, "mine", 2)
@@ -71,6 +75,7 @@ async def test_everything_of_a_namespace_goes_and_its_name_is_free() -> None:
         store = world.server.store
         for kind in (Kind.WORKFLOW, Kind.BATCH, Kind.SCHEDULE):
             assert (await store.list_visibility(namespace_id, kind, None, 10, b"")).records == []
+        assert await store.list_records("task_queue") == []
         describe = workflowservice.DescribeNamespaceRequest(id=namespace_id)
         assert (await world.refused("DescribeNamespace", describe)).code == StatusCode.NOT_FOUND
         for name, count in (("mine", 2), ("default", 3)):

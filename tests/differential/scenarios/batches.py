@@ -22,7 +22,7 @@ from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
-from ..values import payloads, seconds, workflow_type
+from ..values import payloads, retry_policy, seconds, workflow_type
 
 TERMINATION = {"termination_operation": BatchOperationTermination(identity="operator")}
 
@@ -252,3 +252,47 @@ def one_at_a_time(s: Script) -> None:
         rpc.ListBatchOperationsResponse,
         lambda reply: reply.operation_info[0].state == BatchOperationState.BATCH_OPERATION_STATE_FAILED,
     )
+
+
+def activities(s: Script) -> None:
+    """Paused activities are unpaused by type, given options, and reset, all of them or those of a type."""
+    ns = _namespace(s)
+    s.start(namespace=ns)
+    task = s.poll(namespace=ns)
+    s.complete(task, s.activity("a", retry_policy=retry_policy(3600.0)), namespace=ns)
+    s.fail_activity(s.poll_activity(namespace=ns), namespace=ns)
+    pause = rpc.PauseActivityRequest(
+        namespace=ns, execution=s.execution(), id="a", identity="operator", reason="rest", request_id="p"
+    )
+    s.call(pause, rpc.PauseActivityResponse)
+    targets = [WorkflowExecution(workflow_id=s.workflow_id, run_id=s.run_id), WorkflowExecution(workflow_id="missing")]
+    unpause = BatchOperationUnpauseActivities(identity="operator", match_all=True)
+    _run(s, ns, "unpause", executions=targets, unpause_activities_operation=unpause)
+    _pending(s, ns)
+    options = BatchOperationUpdateActivityOptions(
+        identity="operator", type="Act", activity_options=ActivityOptions(heartbeat_timeout=seconds(7))
+    )
+    options.update_mask.paths.append("heartbeat_timeout")
+    _run(s, ns, "update", executions=targets, update_activity_options_operation=options)
+    _pending(s, ns)
+    restore = BatchOperationUpdateActivityOptions(identity="operator", type="Act", restore_original=True)
+    restore.update_mask.SetInParent()  # without it the reference's worker dies
+    _run(s, ns, "restore", executions=targets, update_activity_options_operation=restore)
+    _pending(s, ns)
+    reset = BatchOperationResetActivities(identity="operator", match_all=True)
+    _run(s, ns, "reset", executions=targets, reset_activities_operation=reset)
+    _pending(s, ns)
+    other = BatchOperationResetActivities(identity="operator", type="Other")
+    _run(s, ns, "other", executions=targets, reset_activities_operation=other)
+
+
+def _pending(s: Script, namespace: str) -> None:
+    """What is pending, without the times of retries."""
+    request = rpc.DescribeWorkflowExecutionRequest(namespace=namespace, execution=s.execution())
+    reply = s.send(request, rpc.DescribeWorkflowExecutionResponse)
+    assert isinstance(reply, rpc.DescribeWorkflowExecutionResponse)
+    for one in reply.pending_activities:
+        one.ClearField("next_attempt_schedule_time")
+        one.ClearField("current_retry_interval")
+    shown = rpc.DescribeWorkflowExecutionResponse(pending_activities=reply.pending_activities)
+    s.record(request, rpc.DescribeWorkflowExecutionResponse, shown)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any as Anything
 
 from temporalio.api.enums.v1 import NamespaceState
-from temporalio.api.namespace.v1 import NamespaceConfig, NamespaceFilter, UpdateNamespaceInfo
-from temporalio.api.replication.v1 import ClusterReplicationConfig
+from temporalio.api.namespace.v1 import (
+    BadBinaries,
+    BadBinaryInfo,
+    NamespaceConfig,
+    NamespaceFilter,
+    UpdateNamespaceInfo,
+)
+from temporalio.api.replication.v1 import ClusterReplicationConfig, NamespaceReplicationConfig
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
@@ -131,3 +137,32 @@ def listed_by_pages(s: Script) -> None:
         if not reply.next_page_token:
             break
     s.fact("finds the default", names.count("default"))
+
+
+def clusters(s: Script) -> None:
+    """Clusters, promotion and replication as a single cluster takes them in updates."""
+    name = _register(s)
+    _update(s, namespace=name, replication_config=NamespaceReplicationConfig(active_cluster_name="active"))
+    _update(s, namespace=name, replication_config=NamespaceReplicationConfig(active_cluster_name="elsewhere"))
+    elsewhere = [ClusterReplicationConfig(cluster_name="active"), ClusterReplicationConfig(cluster_name="elsewhere")]
+    _update(s, namespace=name, replication_config=NamespaceReplicationConfig(clusters=elsewhere))
+    here = [ClusterReplicationConfig(cluster_name="active")]
+    _update(s, namespace=name, replication_config=NamespaceReplicationConfig(clusters=here))
+
+
+def bad_binaries(s: Script) -> None:
+    """Bad binaries are merged, shown and limited in number."""
+    name = _register(s)
+    for count in (1, 10, 11):
+        binaries = {f"sum-{number}": BadBinaryInfo(reason="r", operator="o") for number in range(count)}
+        _update(s, namespace=name, config=NamespaceConfig(bad_binaries=BadBinaries(binaries=binaries)))
+
+
+def states(s: Script) -> None:
+    """From registered to deprecated to deleted, and never back."""
+    name = _register(s)
+    for state in ("REGISTERED", "DEPRECATED", "REGISTERED", "DEPRECATED", "DELETED"):
+        s.section(state)
+        number = NamespaceState.Value(f"NAMESPACE_STATE_{state}")
+        _update(s, namespace=name, update_info=UpdateNamespaceInfo(state=number, description=state))
+    _describe(s, namespace=name)

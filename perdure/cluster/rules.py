@@ -6,6 +6,7 @@ when it is made, so that no rule is stored that could never hold.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Final, final
 
@@ -17,6 +18,8 @@ from perdure.machines.workflow.rules import Clause, Rule
 from perdure.visibility import syntax
 from perdure.visibility.query import parse
 from perdure.visibility.times import parse_rfc3339
+
+_log = logging.getLogger(__name__)
 
 _EQUALITIES: Final = ("=", "!=")
 _PREFIXES: Final = ("starts_with", "not starts_with")
@@ -58,8 +61,18 @@ def compiled(rule: messages.WorkflowRule) -> Rule:
 
 
 def compiled_all(bodies: Mapping[str, bytes]) -> tuple[Rule, ...]:
-    """A namespace's rules, by id. All of them were compiled once before they were stored."""
-    return tuple([compiled(messages.WorkflowRule.FromString(body)) for _, body in sorted(bodies.items())])
+    """A namespace's rules, by id.
+
+    All of them were compiled once before they were stored; one that this version cannot read holds for nothing, and
+    the log says so, since a namespace must not be lost to it.
+    """
+    found = []
+    for rule_id, body in sorted(bodies.items()):
+        try:
+            found.append(compiled(messages.WorkflowRule.FromString(body)))
+        except InvalidArgument as error:
+            _log.error("workflow rule %s is left out: %s", rule_id, error)
+    return tuple(found)
 
 
 def _condition(text: str, fields: _Fields) -> Clause:

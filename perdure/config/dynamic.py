@@ -346,6 +346,10 @@ class DynamicConfig:
         self.generation += 1
         self._warnings = warnings
 
+    def sets(self, *wanted: Setting[Any]) -> bool:
+        """Whether somebody gave one of these a value, anywhere."""
+        return any(setting.folded in self._values for setting in wanted)
+
     def get(
         self,
         setting: Setting[T],

@@ -86,6 +86,16 @@ class Ladder:
         return True
 
 
+_RATES_OF_CALLS: Final = (
+    settings.FRONTEND_RPS,
+    settings.FRONTEND_NAMESPACE_RPS,
+    settings.FRONTEND_GLOBAL_NAMESPACE_RPS,
+)
+_RATES_OF_LISTS: Final = (
+    settings.FRONTEND_NAMESPACE_VISIBILITY_RPS,
+    settings.FRONTEND_GLOBAL_NAMESPACE_VISIBILITY_RPS,
+)
+
 _LADDERS_MAX: Final = 20_000
 """More namespaces than this at once begin anew with full buckets."""
 
@@ -94,10 +104,14 @@ _LADDERS_MAX: Final = 20_000
 class LimitRates:
     """Refuses calls that are over the server's rate (`frontend.rps`) or over their namespace's."""
 
-    __slots__ = ("_ladders", "_services")
+    __slots__ = ("_generation", "_ladders", "_limits_calls", "_limits_lists", "_services")
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._generation = -1
+        self._limits_calls = False
+        self._limits_lists = False
+        """Whether there is any rate for calls, and one for lists only: mostly there is none."""
         self._ladders: dict[tuple[str, bool], Ladder] = {}
 
     def applies(self, method: Method) -> bool:
@@ -105,6 +119,13 @@ class LimitRates:
 
     def enter(self, call: Call, request: Any) -> None:
         method = call.method.name
+        config = self._services.config
+        if self._generation != config.generation:
+            self._generation = config.generation
+            self._limits_calls = config.sets(*_RATES_OF_CALLS)
+            self._limits_lists = self._limits_calls or config.sets(*_RATES_OF_LISTS)
+        if not (self._limits_lists if method in _LISTS else self._limits_calls):
+            return
         now = self._services.clock.now_ns()
         priority = _PRIORITIES.get(method, _CHANGE_OF_STATE)
         if method == "GetWorkflowExecutionHistory" and request.wait_new_event:

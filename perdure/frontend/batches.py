@@ -39,8 +39,11 @@ async def start_batch_operation(services: Services, call: Call, request: Request
         raise InvalidArgument(f"The operation type {_go_type(kind)} is not supported for this namespace")
     _check(request, kind)
     assert kind is not None, "checked above"
-    if validate.too_long(request.job_id, services.view(call).limits.id_length):
+    limits = services.view(call).limits
+    if validate.too_long(request.job_id, limits.id_length):
         raise InvalidArgument("JobId length exceeds limit.")
+    if request.ByteSize() > limits.blob_size:
+        raise InvalidArgument("Blob data size exceeds limit.")
     if request.visibility_query:
         _check_syntax(request.visibility_query)
     targets = _targets(request)

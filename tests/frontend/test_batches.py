@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perdure.api import enums, workflowservice
+from perdure.errors import StatusCode
 from perdure.ids import ChainKey, Kind
 from perdure.store.memory import MemoryDisk
 from tests.frontend.served import Served, served
@@ -175,3 +176,62 @@ async def test_a_stopped_job_leaves_the_rest_alone() -> None:
         left = await count(world, f"{QUERY} AND ExecutionStatus = 'Running'")
         assert left == 80
         assert (await described(world, "job")).complete_operation_count == 100 - left
+
+
+async def test_what_is_too_much_or_switched_off_is_refused() -> None:
+    """More executions than a request may name, more bytes than a row should have, more jobs at once, no batcher."""
+    settings: dict[str, object] = {"worker.batcherRPS": 1, "frontend.MaxConcurrentBatchOperationPerNamespace": 2}
+    async with served(settings) as world:
+        await start_workflows(world, 1)
+        request = workflowservice.StartBatchOperationRequest(namespace="default", job_id="job", reason="because")
+        request.signal_operation.signal = "go"
+        for number in range(1001):
+            request.executions.add(workflow_id=f"w{number}")
+        refused = await world.refused("StartBatchOperation", request)
+        assert refused.message == "a batch operation may name 1000 executions at most"
+        del request.executions[3:]
+        request.signal_operation.input.payloads.add(data=b"x" * (2 << 20))
+        assert (await world.refused("StartBatchOperation", request)).message == "Blob data size exceeds limit."
+        request.signal_operation.ClearField("input")
+        for job_id in ("one", "two"):
+            request.job_id = job_id
+            await world.call("StartBatchOperation", request, workflowservice.StartBatchOperationResponse)
+        request.job_id = "three"
+        error = await world.refused("StartBatchOperation", request)
+        assert (error.code, error.message) == (
+            StatusCode.RESOURCE_EXHAUSTED,
+            "Max concurrent batch operations is reached",
+        )
+    async with served({"frontend.enableBatcher": False}) as world:
+        listing = workflowservice.ListBatchOperationsRequest(namespace="default")
+        assert (await world.refused("ListBatchOperations", listing)).code == StatusCode.PERMISSION_DENIED
+
+
+async def test_jobs_are_listed_by_pages() -> None:
+    """Newest first, each once."""
+    async with served(FAST) as world:
+        for number in range(5):
+            await begin(world, f"job-{number}", visibility_query=QUERY, **operation("cancellation_operation"))
+            await finished(world, f"job-{number}")
+        listing = workflowservice.ListBatchOperationsRequest(namespace="default", page_size=2)
+        seen: list[str] = []
+        while True:
+            page = await world.call("ListBatchOperations", listing, workflowservice.ListBatchOperationsResponse)
+            seen += [one.job_id for one in page.operation_info]
+            listing.next_page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+        assert seen == [f"job-{number}" for number in reversed(range(5))]
+
+
+async def test_unpausing_a_type_keeps_the_query() -> None:
+    """Only executions that the query finds are concerned, and of those only what is paused of the type."""
+    async with served(FAST) as world:
+        request = workflowservice.StartBatchOperationRequest(namespace="default", job_id="job", reason="because")
+        request.visibility_query = "WorkflowId = 'w1'"
+        request.unpause_activities_operation.type = "It's"
+        await start_workflows(world, 2)
+        await world.call("StartBatchOperation", request, workflowservice.StartBatchOperationResponse)
+        done = await finished(world, "job")
+        assert (done.state, done.total_operation_count) == (enums.BATCH_OPERATION_STATE_COMPLETED, 0)
+        assert done.query == "WorkflowId = 'w1'"

@@ -64,6 +64,12 @@ def _job(answer: Answer) -> str:
 
 
 WITH_START = f"--type Ledger --task-queue {QUEUE} --input 1"
+
+
+def _worker(answer: Answer) -> str:
+    return str(answer[0]["workerHeartbeat"]["workerInstanceKey"])
+
+
 LEDGER = f"workflow start --type Ledger --task-queue {QUEUE} --input 1 -w"
 ERRAND = f"workflow start --type Errand --task-queue {QUEUE} -w"
 IDLE = f"workflow start --type Idle --task-queue {NOBODY} -w"
@@ -219,6 +225,23 @@ QUEUES = (
     Row(f"task-queue config get --task-queue {QUEUE} --task-queue-type activity", False, lambda a: "100" in str(a)),
 )
 
+WORKERS = (
+    Row("worker list", False, lambda a: len(a) == 1, (("worker", _worker),), again_s=15),
+    Row("worker count", False, lambda a: str(a["count"]) == "1"),
+    Row("worker describe --worker-instance-key {worker}", False, lambda a: QUEUE in str(a)),
+    Row("worker describe --worker-instance-key none", fails="none"),
+    Row(f"task-queue update-build-ids add-new-default --task-queue {NOBODY} --build-id 1.0"),
+    Row(
+        f"task-queue update-build-ids add-new-compatible --task-queue {NOBODY} --build-id 1.1"
+        " --existing-compatible-build-id 1.0"
+    ),
+    Row(f"task-queue update-build-ids promote-id-in-set --task-queue {NOBODY} --build-id 1.0"),
+    Row(f"task-queue get-build-ids --task-queue {NOBODY}"),
+    Row(f"task-queue get-build-id-reachability --task-queue {NOBODY} --build-id 1.0"),
+    Row(f"task-queue versioning insert-assignment-rule --task-queue {QUEUE} --build-id 2.0 --yes"),
+    Row(f"task-queue versioning get-rules --task-queue {QUEUE}"),
+)
+
 LOCAL = (
     Row("env set --env cli --key address --value 127.0.0.1:1 --env-file {folder}/env.yaml"),
     Row("env get --env cli --env-file {folder}/env.yaml", False),
@@ -230,4 +253,16 @@ LOCAL = (
     Row("config delete --profile cli --prop address --config-file {folder}/config.toml", False),
 )
 
-TABLE = (*CLUSTER, *NAMESPACES, *ATTRIBUTES, *ENDPOINTS, *WORKFLOWS, *ACTIVITIES, *BATCHES, *SCHEDULES, *QUEUES, *LOCAL)
+TABLE = (
+    *CLUSTER,
+    *NAMESPACES,
+    *ATTRIBUTES,
+    *ENDPOINTS,
+    *WORKFLOWS,
+    *ACTIVITIES,
+    *BATCHES,
+    *SCHEDULES,
+    *QUEUES,
+    *WORKERS,
+    *LOCAL,
+)

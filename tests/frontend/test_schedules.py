@@ -12,6 +12,7 @@ from perdure.api.schedule import Schedule, SchedulePatch
 from perdure.api.times import timestamp_of
 from perdure.clock import SECOND
 from perdure.errors import StatusCode
+from perdure.ids import ChainKey, Kind
 from tests.frontend.served import Served, detail_name, served
 
 NOON = 1_714_564_800
@@ -212,3 +213,22 @@ async def test_schedules_are_no_workflows_to_lists() -> None:
         ).count == 1
         schedules = workflowservice.CountSchedulesRequest(namespace="default")
         assert (await server.call("CountSchedules", schedules, workflowservice.CountSchedulesResponse)).count == 1
+
+
+async def test_a_deleted_workflow_holds_nobody_up() -> None:
+    """Somebody deletes the workflow that a schedule waits for: the next one starts."""
+    async with served() as server:
+        await server.call("CreateSchedule", _create(), workflowservice.CreateScheduleResponse)
+        buffered = enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL
+        for minute in (1, 2):
+            time = timestamp_of((NOON + 60 * minute) * SECOND)
+            await _patch(server, trigger_immediately={"scheduled_time": time, "overlap_policy": buffered})
+        info = (await _describe(server)).info
+        assert (info.action_count, info.buffer_size) == (1, 1)
+        request = workflowservice.DeleteWorkflowExecutionRequest(
+            namespace="default", workflow_execution=info.running_workflows[0]
+        )
+        await server.call("DeleteWorkflowExecution", request, workflowservice.DeleteWorkflowExecutionResponse)
+        key = ChainKey(server.server.namespaces.by_name("default").id, Kind.SCHEDULE, "plan")
+        state = await server.server.engine.entities.wait(key, lambda one: one.action_count == 2, 10.0)
+        assert state.action_count == 2

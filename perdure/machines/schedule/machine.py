@@ -40,6 +40,8 @@ from perdure.machines.zones import SECOND
 NOT_FOUND: Final = "schedule not found"
 RECENT_MAX: Final = 10
 """Actions that are remembered."""
+NOTES_MAX: Final = 3000
+"""Characters of a note that a failure writes: ids and what a person reads of a message."""
 RETENTION: Final = 7 * 86_400 * SECOND
 """How long a schedule stays that will never act again."""
 CATCHUP_WINDOW: Final = 365 * 86_400 * SECOND
@@ -316,7 +318,7 @@ def _pause_on_failure(state: Schedule, fact: ExecutionClosed) -> None:
     state.token += 1
     if fact.status == _FAILED:
         message = failure.Failure.FromString(fact.failure).message
-        state.notes = f"paused due to workflow failure: {fact.workflow_id}: {message}"
+        state.notes = f"paused due to workflow failure: {fact.workflow_id}: {message}"[:NOTES_MAX]
     else:
         state.notes = f"paused due to workflow timeout: {fact.workflow_id}"
 

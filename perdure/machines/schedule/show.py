@@ -6,6 +6,8 @@ users do not see.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from perdure.api import common
 from perdure.api.schedule import Schedule as Definition
 from perdure.api.schedule import (
@@ -116,13 +118,20 @@ def _list_info(state: Schedule) -> ScheduleListInfo:
     )
     if state.workflow_type:
         found.workflow_type.name = state.workflow_type
-    spec = ScheduleSpec.FromString(state.spec)
+    found.spec.MergeFromString(_listed_spec(state.spec))
+    found.spec.SetInParent()
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _listed_spec(body: bytes) -> bytes:
+    """A spec as lists show it: without what is large."""
+    spec = ScheduleSpec.FromString(body)
     spec.ClearField("timezone_data")
     for many in (spec.structured_calendar, spec.exclude_structured_calendar, spec.interval):
         del many[SPECS_LISTED:]
     tidy(spec)
-    found.spec.CopyFrom(spec)
-    return found
+    return spec.SerializeToString()
 
 
 def entry(schedule_id: str, memo: bytes, search_attributes: bytes) -> ScheduleListEntry:

@@ -6,6 +6,7 @@ Records are tuples with names: cheap to copy, compared by value, and stored as t
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, final
 
 import msgspec
@@ -213,7 +214,8 @@ class Schedule:
 
     def fields(self) -> tuple[Any, ...]:
         """Everything that is stored, in order."""
-        return tuple([getattr(self, name) for name in self.FIELDS])
+        found: tuple[Any, ...] = _all_fields(self)
+        return found
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schedule) and self.fields() == other.fields()
@@ -273,6 +275,9 @@ class Schedule:
         """The spec has changed; for a step's copy only."""
         self._coming = ()
         self._all_known = False
+
+
+_all_fields: Final = attrgetter(*Schedule.FIELDS)
 
 
 def encode(state: Schedule) -> bytes:

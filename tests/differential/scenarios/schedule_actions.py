@@ -17,7 +17,7 @@ from temporalio.api.workflowservice import v1 as rpc
 
 from ..plans import ALLOW_ALL, BUFFER_ALL, BUFFER_ONE, CANCEL_OTHER, SKIP, TERMINATE_OTHER, Plan, at, stamp
 from ..script import NAMESPACE, Script
-from ..values import attributes, complete_workflow, fail_workflow, failure, memo, payloads, seconds
+from ..values import attributes, complete_workflow, continue_as_new, fail_workflow, failure, memo, payloads, seconds
 from ..wire import RpcFailed
 
 # -- patching ----------------------------------------------------------------------------------------------------------
@@ -346,3 +346,74 @@ def end_of_times(s: Script) -> None:
     plan = Plan(s)
     plan.created(plan.definition(cron_string=["* * * * *"], end_time=stamp("2024-06-01T00:00:00Z")))
     s.fact("future", len(plan.read().info.future_action_times))
+
+
+# -- chains, users, updates --------------------------------------------------------------------------------------------
+
+
+def continuing_as_new_is_going_on(s: Script) -> None:
+    """The next run in a chain of runs holds others up as the first one did; its end frees the schedule."""
+    plan = _running_one(s, SKIP)
+    s.complete(s.poll_quietly(), continue_as_new())
+    plan.trigger_and_wait(2)
+    plan.counters()
+    plan.finish()
+    plan.trigger(3)
+    found = plan.started(2)
+    s.fact("first", WorkflowExecutionStatus.Name(found.info.recent_actions[0].start_workflow_status))
+
+
+def terminated_by_a_user(s: Script) -> None:
+    """A workflow that a user ends is no failure, and frees the schedule."""
+    plan = Plan(s)
+    schedule = plan.definition()
+    schedule.policies.pause_on_failure = True
+    plan.created(schedule)
+    plan.trigger(1)
+    plan.started(1)
+    plan.workflow(1)
+    s.terminate()
+    plan.trigger(2)
+    found = plan.started(2)
+    s.fact("paused", found.schedule.state.paused)
+    s.fact("first", WorkflowExecutionStatus.Name(found.info.recent_actions[0].start_workflow_status))
+
+
+def an_update_changes_the_action(s: Script) -> None:
+    """What is triggered after an update is what the update says."""
+    plan = Plan(s)
+    plan.created()
+    schedule = plan.definition()
+    schedule.action.start_workflow.workflow_id = f"other-{s.nonce}"
+    plan.update(schedule)
+    plan.until(lambda reply: reply.info.HasField("update_time"))
+    plan.trigger(1)
+    plan.started(1)
+
+
+def an_update_changes_the_policy_of_what_waits(s: Script) -> None:
+    """Starts without a policy of their own follow the schedule's when they are looked at."""
+    plan = _running_one(s, BUFFER_ALL)
+    plan.trigger_and_wait(2)
+    plan.trigger_and_wait(3)
+    schedule = plan.definition()
+    schedule.policies.overlap_policy = SKIP
+    plan.update(schedule)
+    plan.until(lambda reply: reply.info.overlap_skipped == 2)
+    plan.counters()
+    plan.token()
+
+
+def a_buffer_of_mixed_policies(s: Script) -> None:
+    """Each waiting start by its own policy, in their order."""
+    plan = _running_one(s, SKIP)
+    plan.trigger_and_wait(2, BUFFER_ALL)
+    plan.trigger_and_wait(3, BUFFER_ONE)
+    plan.trigger_and_wait(4, BUFFER_ALL)
+    plan.trigger_and_wait(5, SKIP)
+    plan.counters()
+    plan.finish()
+    plan.started(2)
+    plan.finish()
+    plan.started(3)
+    plan.counters()

@@ -194,6 +194,7 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     info = namespace.NamespaceInfo(
         name=name, description=found.description, owner_email=found.owner_email, data=found.data, id=found.id
     )
+    info.supports_schedules = get(settings.FRONTEND_ENABLE_SCHEDULES, name)
     info.state = found.state  # type: ignore[assignment]  # wire numbers are plain ints here
     info.capabilities.eager_workflow_start = limits.eager_workflow_start
     info.capabilities.workflow_pause = get(settings.FRONTEND_WORKFLOW_PAUSE_ENABLED, name)

@@ -128,6 +128,7 @@ async def test_registered_namespace_is_described_updated_and_listed() -> None:
         update.update_info.data["b"] = "2"
         update.config.workflow_execution_retention_ttl.CopyFrom(Duration(seconds=2 * DAY_S))
         changed = await _update(server, update)
+        assert changed.namespace_info.supports_schedules
         assert dict(changed.namespace_info.data) == {"a": "1", "b": "2"}
         assert changed.namespace_info.description == "d"
         assert changed.config.workflow_execution_retention_ttl.seconds == 2 * DAY_S

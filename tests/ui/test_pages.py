@@ -102,7 +102,7 @@ def test_the_tabs_of_a_workflow(site: Site) -> None:
     expect(page.get_by_role("link", name="order-done-receipt").first).to_be_visible()
     site.shoot("relationships")
     site.tab("Workers")
-    expect(page.get_by_test_id("worker-row").or_(page.get_by_test_id("poller-row")).first).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="ui-queue")).to_contain_text("Running")
     site.tab("Search Attributes")
     expect(page.get_by_text('"Paris"').first).to_be_visible()
     site.tab("Memo")
@@ -152,7 +152,11 @@ def test_task_queue_workers_and_archive(site: Site) -> None:
     """What polls the queue; what the namespace does not have says so."""
     page = site.open("/task-queues/ui-queue")
     expect(page.get_by_test_id("task-queue-name")).to_have_text("ui-queue")
-    expect(page.get_by_test_id("poller-row").or_(page.get_by_test_id("worker-row")).first).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="ui-queue")).to_contain_text("Running")
+    page.get_by_role("button", name=re.compile("^Pollers")).or_(
+        page.get_by_role("tab", name=re.compile("^Pollers"))
+    ).click()
+    expect(page.get_by_test_id("poller-identity").or_(page.get_by_test_id("worker-row")).first).to_be_visible()
     site.shoot("task-queue")
     site.open("/workers")
     expect(page.get_by_role("tab", name="Instances")).to_be_visible()
@@ -189,3 +193,17 @@ def test_the_web_ui_from_our_own_port(
         site.shoot(request.node.name)
         page.close()
         assert site.errors == []
+
+
+def test_pages_of_what_nobody_has_used(site: Site) -> None:
+    """Empty, not broken."""
+    page = site.open("/schedules")
+    expect(page.get_by_text("No Schedules Found")).to_be_visible()
+    site.open("/batch-operations")
+    expect(page.get_by_role("heading", name="Batch Operations").first).to_be_visible()
+    page.goto(site.url + "/import/events")
+    expect(page.get_by_test_id("import-event-history")).to_be_visible()
+    site.namespace = "second"
+    site.workflows()
+    expect(page.get_by_test_id("workflow-count").first).to_have_text(re.compile(r"^\s*0\b"))
+    site.shoot("second-namespace")

@@ -14,6 +14,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 QUEUE = "ui-queue"
@@ -155,7 +156,8 @@ async def populate(client: Client) -> None:
 
 async def main(target: str) -> None:
     """Until killed."""
-    client = await Client.connect(target)
+    runtime = Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=timedelta(seconds=1))
+    client = await Client.connect(target, runtime=runtime)
     async with Worker(
         client, task_queue=QUEUE, workflows=[Order, Receipt, Stuck, Failing], activities=[charge, broken]
     ):

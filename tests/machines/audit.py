@@ -95,7 +95,8 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         "memo": dict(execution.memo.items()),
         "search attributes": {k: v for k, v in execution.search_attributes.items() if k not in _UNRECORDED},
     }
-    view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.recorded}
+    # One that an event admitted may have been rejected since, which leaves no event.
+    view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.accepted_event_id}
     view["pause"] = frozen(execution.operations.pause)
     view["completed updates"] = execution.update_count
     known = execution.callbacks.values()
@@ -108,7 +109,8 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         view["children"] = {c.initiated_event_id: _recorded_child(c) for c in execution.children.values()}
         view["externals"] = (set(execution.external_signals), set(execution.external_cancels))
         view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
-        view["activities"] = {a.scheduled_event_id: _recorded_activity(a) for a in execution.activities.values()}
+        anew = execution.info.original_run_id != execution.info.run_id
+        view["activities"] = {a.scheduled_event_id: _recorded_activity(a, anew) for a in execution.activities.values()}
         view["activity ids"] = dict(execution.activity_ids.items())
     return view
 
@@ -122,12 +124,13 @@ def _recorded_child(c: Child) -> tuple[object, ...]:
     )
 
 
-def _recorded_activity(a: Activity) -> tuple[object, ...]:
+def _recorded_activity(a: Activity, anew: bool) -> tuple[object, ...]:
+    """`anew`: in a run that a reset made, activities from before the point begin when it was made."""
     return (
         a.activity_id,
         a.activity_type,
         a.task_queue,
-        a.first_scheduled_time,
+        0 if anew else a.first_scheduled_time,
         (a.schedule_to_close, a.schedule_to_start, a.start_to_close, a.heartbeat_timeout),
         frozen(a.retry),
         a.priority,

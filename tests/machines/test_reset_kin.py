@@ -10,7 +10,9 @@ from perdure.machines.workflow.calls import StartChild
 from perdure.machines.workflow.execution import TERMINATED
 from perdure.machines.workflow.operator_inputs import Reset
 from tests.machines.builders import complete_workflow
+from tests.machines.chronicles import idle
 from tests.machines.families import Family, Relative, start_child, with_child
+from tests.machines.update_messages import accept, place, respond
 
 
 def reset(member: Relative, finish: int, run_id: str = "") -> str:
@@ -142,3 +144,22 @@ def test_the_same_request_again_is_told_what_it_made() -> None:
     parent.die()
     assert parent.apply(verb) == made
     assert len(parent.runs) == 2
+
+
+def test_an_update_that_was_taken_over_is_not_lost_to_a_workers_mistake() -> None:
+    """Its request stands in history, so the worker knows of it, and may accept it with the next attempt."""
+    story = idle()
+    story.update("u")
+    story.take()
+    story.complete(place(accept("u", 5)), messages=[accept("u", 5)])
+    story.apply(story.informed(Reset("", 4, "why", "again", frozenset())))
+    assert story.history()[-2].endswith("WorkflowExecutionUpdateAdmitted")
+    story.take()
+    story.rejected(messages=[respond("nobody")])
+    story.take()
+    answers = [accept("u", 5), respond("u")]
+    story.complete(*[place(message) for message in answers], messages=answers)
+    assert [line.split()[1].partition("(")[0] for line in story.history()[-2:]] == [
+        "WorkflowExecutionUpdateAccepted",
+        "WorkflowExecutionUpdateCompleted",
+    ]

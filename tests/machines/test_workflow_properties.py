@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from perdure.api import command as commands
-from perdure.api import enums, failures, protocol
+from perdure.api import enums, failures, protocol, workflow
 from perdure.api import history as api_history
 from perdure.errors import (
     InvalidArgument,
@@ -41,6 +41,16 @@ from perdure.machines.workflow.inputs import (
     StartOutcome,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
+)
+from perdure.machines.workflow.operator_inputs import (
+    ActivitySelection,
+    Pause,
+    PauseActivity,
+    Reset,
+    ResetActivity,
+    Unpause,
+    UnpauseActivity,
+    UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import ACCEPTED
 from perdure.machines.workflow.update_inputs import UpdatePending
@@ -180,6 +190,45 @@ class Tale(Chronicle):
         outcome = self.update_with_start(f"u{b % 30}", workflow_id_conflict_policy=policy)
         if isinstance(outcome.update, UpdatePending):
             self.waiting.add(self.last_waiter)
+
+    # -- operators -------------------------------------------------------------------------------------------------
+
+    def operator_pauses(self, a: int, b: int) -> None:
+        if a % 3 == 0:
+            self.apply(Pause("", "operator", f"why{b % 3}", f"pause{b}"))
+        else:
+            self.apply(Unpause("", "operator", "", f"unpause{b}"))
+
+    def operator_holds_activities(self, a: int, b: int) -> None:
+        pending = sorted(self.execution.activities.values(), key=lambda each: each.scheduled_event_id)
+        if not pending:
+            return
+        chosen = ActivitySelection(activity_id=pending[a % len(pending)].activity_id)
+        if b % 4 == 0:
+            chosen = ActivitySelection(everything=True)
+        match a % 4:
+            case 0:
+                self.apply(PauseActivity("", chosen, "operator", "why", f"hold{b}"))
+            case 1:
+                self.apply(UnpauseActivity("", chosen, b % 2 == 0, b % 3 == 0, (b % 5) * SECOND))
+            case _:
+                self.apply(ResetActivity("", chosen, b % 2 == 0, b % 3 == 0, False, 0))
+
+    def operator_changes_options(self, a: int, b: int) -> None:
+        options = workflow.WorkflowExecutionOptions()
+        options.priority.priority_key = a % 4
+        if b % 2:
+            options.versioning_override.auto_upgrade = True
+        self.apply(UpdateOptions("", options, ("priority", "versioning_override"), "operator"))
+
+    def operator_resets(self, a: int, b: int) -> None:
+        events = self.shelf.histories[self.run_id]
+        points = [e.event_id for e in events if e.event_type == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
+        if points and b % 3 == 0:
+            finish = points[a % len(points)]
+            excluded = frozenset([1, 2][: b % 3])
+            self.apply(self.informed(Reset(self.run_id, finish, "why", f"reset{len(self.runs)}", excluded)))
+            self.token = None
 
     def client_resets_stickiness(self, a: int, b: int) -> None:
         self.reset_sticky()
@@ -435,6 +484,11 @@ _VERBS = (
     Tale.client_terminates,
     Tale.client_resets_stickiness,
     Tale.clock_goes_back,
+    Tale.operator_pauses,
+    Tale.operator_pauses,
+    Tale.operator_holds_activities,
+    Tale.operator_changes_options,
+    Tale.operator_resets,
     Tale.owner_dies,
 )
 

@@ -240,9 +240,13 @@ def reject_unprocessed(step: Step, draft: RunDraft) -> None:
 
 
 def task_failed(step: Step, draft: RunDraft) -> None:
-    """The server failed the workflow task: updates that the workflow has seen are not sent again."""
+    """The server failed the workflow task: updates that the workflow has seen are not sent again, but for those that
+    history tells of, which are not lost to a worker's mistake.
+    """
     for pending in draft.execution.updates:
-        if pending.state == SENT:
+        if pending.state == SENT and pending.recorded:
+            draft.put_update(pending.at(ADMITTED))
+        elif pending.state == SENT:
             text = "Unable to perform workflow execution update due to unexpected workflow task failure."
             _refuse(step, draft, pending, WorkflowNotReady(text))
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup dev test check format demo bench crash conformance compiled-test ui-test clean
+.PHONY: setup dev test check format demo bench crash fuzz conformance compiled-test ui-test clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,9 @@ bench: setup
 
 crash: setup
 	$(BIN)/python tests/crash/run.py
+
+fuzz: setup
+	$(BIN)/python -m tests.differential.fuzz
 
 conformance: setup
 	$(BIN)/python tests/conformance/run.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from perdure.api.splice import event_fragment, event_id_of, split_events
+from perdure.api.splice import event_fragment, event_id_of, slice_events, split_events
 from perdure.engine.entity import Tail
 from perdure.errors import Unavailable
 from perdure.store.api import Fragment, Store, StoreError
@@ -47,7 +47,8 @@ class Histories:
         reverse: bool,
     ) -> list[Fragment]:
         """Whole fragments in order (descending if `reverse`) over a run's branches; stops once `bytes_max` is
-        reached. Raises Unavailable when the store cannot be read.
+        reached. The last of a branch that this run shares is cut where the run left it, which may lie within a batch:
+        a speculative task is written together with its completion. Raises Unavailable when the store cannot be read.
         """
         if len(branches) == 1:
             tail = self._tails.get(branches[0][0])
@@ -65,7 +66,7 @@ class Histories:
             except StoreError as error:
                 raise Unavailable("the store cannot be read now") from error
             for fragment in page:
-                result.append(fragment)
+                result.append(_without_foreign_events(fragment, end))
                 size += len(fragment.body)
         return result
 
@@ -89,8 +90,16 @@ def _ranges(branches: tuple[tuple[bytes, int], ...], reverse: bool) -> list[tupl
     return result[::-1] if reverse else result
 
 
+def _without_foreign_events(fragment: Fragment, end: int) -> Fragment:
+    """The fragment without what another run wrote from event `end` on."""
+    if fragment.next_event_id <= end:
+        return fragment
+    body = slice_events(fragment.body, fragment.first_event_id, end)
+    return Fragment(fragment.branch_id, fragment.first_event_id, end, body)
+
+
 def whole_events(fragments: list[Fragment], next_event_id: int) -> bytes:
-    """The fragments as one, without events of a branch from beyond the point where another run left it."""
+    """The fragments as one, without events from `next_event_id` on: newer than the state they are read for."""
     kept: list[bytes] = []
     expected = 1
     for fragment in fragments:

@@ -58,8 +58,11 @@ _DROPPED = {(rule.message, rule.field) for rule in DROPPED}
 OPAQUE = frozenset({"task_token", "next_page_token", "conflict_token"})
 """Bytes that only the server that made them can read: compared as present or absent."""
 
-UNORDERED = frozenset({"pending_activities", "callbacks"})
+UNORDERED = frozenset({"pending_activities", "pending_children", "callbacks"})
 """Lists that the reference builds from a map, in another order each time: compared sorted."""
+
+OPTIONAL = frozenset({"auto_reset_points", "priority"})
+"""Messages of which an empty one and none are the same: the reference shows either, by how it came by the run."""
 
 TIMESTAMP = "google.protobuf.Timestamp"
 DURATION = "google.protobuf.Duration"
@@ -124,6 +127,8 @@ class Normaliser:
         short = message.DESCRIPTOR.name
         for field, value in message.ListFields():
             if (short, field.name) in _DROPPED or ("*", field.name) in _DROPPED:
+                continue
+            if field.name in OPTIONAL and not value.ByteSize():
                 continue
             yield from self._field(field, value)
         unknown: Anything = UnknownFieldSet(message)

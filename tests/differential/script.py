@@ -62,19 +62,27 @@ class Pending(Generic[Reply]):
     def _run(self, timeout: float) -> None:
         self._outcome = self._script.send(self._request, self._reply_type, timeout)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is there."""
+        return not self._thread.is_alive()
+
     def join(self) -> Reply:
         """Wait for the RPC, record it, and return its answer (an empty one if it failed)."""
+        return self._script.record(self._request, self._reply_type, self.outcome())
+
+    def outcome(self) -> Reply | RpcFailed:
+        """Wait for the RPC; its outcome, unrecorded."""
         self._thread.join()
-        outcome = self._outcome
-        if outcome is None:
+        if self._outcome is None:
             raise AssertionError("the RPC's thread died")
-        return self._script.record(self._request, self._reply_type, outcome)
+        return self._outcome
 
 
 class Script:
     """One run of one scenario against one server, with ids of its own."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, normaliser: type[Normaliser] = Normaliser) -> None:
         self.connection = connection
         self.name = name
         self.nonce = "n" + uuid.uuid4().hex[:12]
@@ -83,7 +91,7 @@ class Script:
         self.sticky_queue = f"sticky-{self.nonce}"
         self.run_id = ""
         self.transcript: list[str] = []
-        self._normaliser = Normaliser(self.nonce)
+        self._normaliser = normaliser(self.nonce)
         self._requests = 0
         self._others = 0
 
@@ -109,6 +117,14 @@ class Script:
         lines = list(self._normaliser.lines(outcome))
         self.transcript += indented(lines or ["(empty)"])
         return outcome
+
+    def show(self, message: Message) -> None:
+        """Record a message that is part of an answer, without a heading."""
+        self.transcript += indented(self._normaliser.lines(message))
+
+    def show_error(self, failed: RpcFailed) -> None:
+        """The same for an error."""
+        self.transcript += indented(self._normaliser.error(failed))
 
     def call_bytes(self, path: str, request: bytes) -> None:
         """Send raw bytes to any path and record the outcome."""

@@ -114,6 +114,19 @@ def test_the_search_attribute_names_the_paused_types() -> None:
     assert PAUSE_INFO not in story.execution.search_attributes
 
 
+def test_the_search_attribute_changes_with_a_pause_only() -> None:
+    """As in the reference: the end of a paused activity leaves it, and so does a verb that unpauses nothing."""
+    story, target = started_activity()
+    pause(story)
+    story.complete_activity(target)
+    story.turn(schedule_activity("b"))
+    story.apply(UnpauseActivity("", ActivitySelection(everything=True), False, False, 0))
+    assert PAUSE_INFO in story.execution.search_attributes
+    pause(story, ActivitySelection(activity_id="b"))
+    story.apply(UnpauseActivity("", ActivitySelection(everything=True), False, False, 0))
+    assert PAUSE_INFO not in story.execution.search_attributes
+
+
 def test_unpausing_may_count_anew_and_forget_heartbeats() -> None:
     story, target = started_activity(retry=retry_policy(3600))
     story.heartbeat(target, payloads("1"))

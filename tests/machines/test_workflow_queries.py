@@ -130,11 +130,15 @@ def test_an_answer_in_the_last_completion_is_passed_on() -> None:
     assert outcomes(story) == [(3, "QueryAnswered"), (4, "QueryDirect")]
 
 
-def test_a_rejected_batch_does_not_lose_the_answers_it_carried() -> None:
+def test_an_answer_of_a_rejected_batch_does_not_count() -> None:
+    """It tells of a state that never was; the next task brings the query again."""
     story = busy()
     story.ask("q", waiter=3)
     story.rejected(start_timer("", 1), query_results={"q": answered('"1"')})
+    assert outcomes(story) == []
 
+    assert [name for name, _ in story.take().queries] == ["q"]
+    story.complete(query_results={"q": answered('"2"')})
     assert outcomes(story) == [(3, "QueryAnswered")]
 
 
@@ -213,3 +217,14 @@ def test_a_crash_forgets_buffered_queries() -> None:
     story.ask("q")
 
     assert story.crash().execution.queries == ()
+
+
+def test_a_query_waits_for_the_task_that_an_update_asked_for() -> None:
+    """In the backoff of a run's first task an update has a task already, though no history knows it."""
+    story = Chronicle()
+    story.begin(delay=3600)
+    with pytest.raises(WorkflowNotReady, match="not scheduled yet"):
+        story.ask("early")
+    story.update()
+
+    assert isinstance(story.ask("q"), QueryBuffered)

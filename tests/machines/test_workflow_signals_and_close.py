@@ -63,6 +63,25 @@ def test_a_repeated_signal_changes_nothing(others: int, crashed: bool) -> None:
     assert story.execution.signal_count == count
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.parametrize("others", [0, 40])
+def test_a_signal_is_not_refused_for_a_close_that_came_after_it(others: int, crashed: bool) -> None:
+    """Its caller did not hear the answer and asks again: the signal is in the history."""
+    story = idle()
+    for number in range(others):
+        story.signal(request_id=f"other {number}")
+    story.signal("first", request_id="r")
+    story.terminate()
+    if crashed:
+        story.crash()
+
+    story.signal("again", request_id="r")
+
+    assert not story.stored
+    with pytest.raises(NotFound, match="workflow execution already completed"):
+        story.signal("new", request_id="s")
+
+
 def test_signals_without_a_request_id_are_all_different() -> None:
     assert idle().signal().signal().execution.signal_count == 2
 

@@ -38,6 +38,7 @@ def paused(step: Step, verb: PauseActivity) -> None:
     """PauseActivity: attempts that wait are held back, one that runs is told by its heartbeats."""
     draft, chosen = _chosen(step, verb.run_id, verb.selection)
     pause = Pause(draft.env.now, verb.identity, verb.reason, verb.request_id)
+    shown = _paused(draft)
     for pending in chosen:
         if pending.pause is not None:
             if pending.pause.request_id == verb.request_id:
@@ -49,12 +50,13 @@ def paused(step: Step, verb: PauseActivity) -> None:
             changed.stamp += 1
             changed.offered = False
         activity_task.replace(draft, pending, changed)
-    pause_info.show(draft)
+    _show_pauses(draft, shown)
 
 
 def unpaused(step: Step, verb: UnpauseActivity) -> None:
     """UnpauseActivity: what is not paused is left alone; an attempt that waited is offered again, after the jitter."""
     draft, chosen = _chosen(step, verb.run_id, verb.selection)
+    shown = _paused(draft)
     for pending in chosen:
         if pending.pause is None:
             continue
@@ -68,12 +70,13 @@ def unpaused(step: Step, verb: UnpauseActivity) -> None:
         if not changed.started_time:
             _reschedule(draft, changed, draft.env.now + _jitter(draft.env, verb.jitter))
         activity_task.replace(draft, pending, changed)
-    pause_info.show(draft)
+    _show_pauses(draft, shown)
 
 
 def reset(step: Step, verb: ResetActivity) -> None:
     """ResetActivity: attempt 1 again; an attempt that waits starts over at once, one that runs keeps running."""
     draft, chosen = _chosen(step, verb.run_id, verb.selection)
+    shown = _paused(draft)
     for pending in chosen:
         changed = pending.copy()
         changed.attempt = 1
@@ -92,7 +95,7 @@ def reset(step: Step, verb: ResetActivity) -> None:
             if not changed.started_time:
                 _reschedule(draft, changed, draft.env.now + _jitter(draft.env, verb.jitter))
         activity_task.replace(draft, pending, changed)
-    pause_info.show(draft)
+    _show_pauses(draft, shown)
 
 
 def options_updated(step: Step, verb: UpdateActivityOptions) -> Options:
@@ -173,6 +176,16 @@ def _next_time(pending: Activity) -> int:
     if maximum and (interval <= 0 or interval > maximum):
         interval = maximum
     return pending.last_attempt_complete_time + interval if interval > 0 else pending.scheduled_time
+
+
+def _paused(draft: RunDraft) -> frozenset[int]:
+    return frozenset([key for key, pending in draft.execution.activities.items() if pending.pause is not None])
+
+
+def _show_pauses(draft: RunDraft, before: frozenset[int]) -> None:
+    """Tell what is paused, if the verb changed it: the end of a paused activity alone does not, as in the reference."""
+    if _paused(draft) != before:
+        pause_info.show(draft)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

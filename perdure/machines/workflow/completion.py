@@ -238,7 +238,7 @@ def _reject(
     updates.task_failed(step, fresh)
     if task.attempt > 1 and rejected.cause != enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
         return InvalidArgument(message)
-    queries.answer(step, fresh, dict(request.query_results.items()))
+    # Queries go out again with the next task: what the worker answered is the state of a batch that never was.
     reason = failure.Failure(message=message, server_failure_info=failure.ServerFailureInfo())
     workflow_task.fail(fresh, rejected.cause, reason, request.identity, request.binary_checksum)
     if rejected.terminate:

@@ -275,11 +275,11 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     update_id = _unknown_update(execution, fact)
     if update_id:
         return Needs(execution.info.run_id, update_id=update_id)
-    if not execution.running:
-        return None
     if signal is not None and execution.parts_spilled & codec.SIGNAL_IDS_SPILLED and signal.request_id:
         if signal.request_id not in execution.signal_ids:
             return Needs(execution.info.run_id, signal_id=signal.request_id)
+        return None
+    if not execution.running:
         return None
     run_id = execution.info.run_id
     if run_id not in state.start_events and _may_be_followed(execution, fact, now):

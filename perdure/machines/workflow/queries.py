@@ -33,10 +33,11 @@ def asked(step: Step, ask: Query) -> QueryRejected | QueryDirect | QueryBuffered
     completed_any = execution.last_completed_started_event_id > 0
     if not execution.running and not completed_any:
         raise WorkflowNotReady("Workflow execution closed before WorkflowTaskStarted event")
-    if execution.running and not execution.task_ever_scheduled and ask.deadline < execution.info.execution_time:
-        raise WorkflowNotReady("Workflow task is not scheduled yet.")
     task = execution.task
-    if task is not None and task.attempt >= FAILING_FROM_ATTEMPT:
+    unscheduled = task is None and not execution.task_ever_scheduled
+    if execution.running and unscheduled and ask.deadline < execution.info.execution_time:
+        raise WorkflowNotReady("Workflow task is not scheduled yet.")
+    if execution.task_attempt >= FAILING_FROM_ATTEMPT:
         raise WorkflowNotReady("Unable to query workflow due to Workflow Task in failed state.")
     if completed_any and (not execution.running or task is None):
         return QueryDirect(execution)

@@ -9,19 +9,23 @@ from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Origin, Signal
 from perdure.machines.workflow.requests import remembered_as
-from perdure.machines.workflow.target import WRONG_PARENT, find_running
+from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find
 
 
 def signaled(step: Step, signal: Signal) -> str:
-    """SignalWorkflowExecution; returns the id of the run. A request id seen before is a success without effect."""
+    """SignalWorkflowExecution; returns the id of the run. A request id seen before is a success without effect, also
+    when the run has closed since: the caller asks again about a signal that was taken.
+    """
     origin = signal.origin
     if origin is not None:
         taken = step.state.start_requests.get(remembered_as(signal.request_id))
         if taken:
             return taken
-    execution = find_running(step, signal.run_id)
+    execution = find(step, signal.run_id)
     if origin is None and signal.request_id and execution.signal_ids.get(signal.request_id, False):
         return execution.info.run_id
+    if not execution.running:
+        raise NotFound(ALREADY_COMPLETED)
     draft = step.edit(execution)
     check(draft)
     if origin is not None:

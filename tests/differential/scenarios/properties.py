@@ -9,8 +9,11 @@ from temporalio.api.workflowservice import v1 as rpc
 from ..script import NAMESPACE, Script
 from ..values import (
     attributes,
+    cancel_workflow,
     command,
     complete_workflow,
+    continue_as_new,
+    fail_workflow,
     failure,
     header,
     memo,
@@ -97,10 +100,11 @@ def user_metadata(s: Script) -> None:
 
 def metadata_of_close(s: Script) -> None:
     """A closing command's metadata, too."""
-    close = complete_workflow()
-    close.user_metadata.CopyFrom(UserMetadata(summary=payload('"end"')))
-    s.complete(s.begin_quietly(), close)
-    s.closed_history()
+    for close in (complete_workflow(), fail_workflow(), cancel_workflow(), continue_as_new()):
+        s.another(str(close.command_type))
+        close.user_metadata.CopyFrom(UserMetadata(summary=payload('"end"')))
+        s.complete(s.begin_quietly(), close)
+        s.closed_history()
 
 
 def wrong_type_in_list(s: Script) -> None:

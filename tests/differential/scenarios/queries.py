@@ -7,7 +7,8 @@ from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
-from ..values import complete_workflow, fail_workflow, failure, huge, payloads, start_timer
+from ..update_values import admitted, complete_with, done
+from ..values import complete_workflow, fail_workflow, failure, huge, payloads, seconds, start_timer
 from ..wire import RpcFailed
 
 ANSWERED = QueryResultType.QUERY_RESULT_TYPE_ANSWERED
@@ -202,3 +203,31 @@ def unanswerable_answer(s: Script) -> None:
     request = rpc.RespondQueryTaskCompletedRequest(namespace=NAMESPACE, task_token=task.task_token)
     outcome = s.send(request, rpc.RespondQueryTaskCompletedResponse)
     s.fact("refused", isinstance(outcome, RpcFailed))
+
+
+def answered_by_a_rejected_batch(s: Script) -> None:
+    """The answer does not count; the query comes with the next task again."""
+    s.start()
+    query = s.query()
+    task = _poll_with_queries(s)
+    results = {key: WorkflowQueryResult(result_type=ANSWERED, answer=payloads('"bad"')) for key in task.queries}
+    s.complete(task, start_timer(""), query_results=results)
+    s.another_run_waits()
+    task = s.poll_quietly()
+    results = {key: WorkflowQueryResult(result_type=ANSWERED, answer=payloads('"good"')) for key in task.queries}
+    s.complete(task, start_timer(), query_results=results)
+    query.join()
+
+
+def in_backoff_with_an_update(s: Script) -> None:
+    """Before the first task of a delayed run a query is refused, unless an update has brought a task about."""
+    s.start(workflow_start_delay=seconds(3600))
+    s.query().join()
+    pending = admitted(s)
+    query = s.query()
+    task = _poll_with_queries(s)
+    results = {key: WorkflowQueryResult(result_type=ANSWERED, answer=payloads('"1"')) for key in task.queries}
+    complete_with(s, task, done(task), query_results=results)
+    pending.join()
+    query.join()
+    s.history()

@@ -8,6 +8,7 @@ from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
+from ..update_values import complete_with, done, idle, update
 from ..values import complete_workflow, continue_as_new, seconds, start_timer
 
 
@@ -151,3 +152,24 @@ def refused(s: Script) -> None:
     _reset(s, 4)
     s.workflow_id = ""
     _reset(s, 4)
+
+
+def after_an_update(s: Script) -> None:
+    """The tasks of an update are written with their completion: the point lies within a batch of events."""
+    idle(s)
+    pending = update(s)
+    task = s.poll()
+    complete_with(s, task, done(task))
+    pending.join()
+    s.complete(_next(s), complete_workflow())
+    s.await_close()
+    _reset(s, 7)
+    s.history()
+    s.describe()
+    s.complete(s.poll(), complete_workflow())
+    s.closed_history()
+
+
+def _next(s: Script) -> rpc.PollWorkflowTaskQueueResponse:
+    s.signal()
+    return s.poll()

@@ -178,3 +178,12 @@ def link_of_each(s: Script) -> None:
     s.signal(request_id=None)
     s.signal(request_id=None, workflow_execution=s.execution(""))
     s.history()
+
+
+def repeated_after_close(s: Script) -> None:
+    """A request id that the run knows is a success even when the run has closed."""
+    s.complete(s.begin_quietly())
+    s.signal(request_id="same-" + s.nonce)
+    s.terminate()
+    s.signal(request_id="same-" + s.nonce)
+    s.signal(request_id="other-" + s.nonce)

@@ -1,0 +1,274 @@
+"""Batches of commands, as a worker might send them, and as none should.
+
+One command at most of a batch sets something going by itself (a child, a call to another workflow, a short timer):
+the outcomes of two could come in either order. What a command says is drawn from few values, so that ids meet.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any as Anything
+
+from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import ActivityType, Priority
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, ParentClosePolicy, WorkflowIdReusePolicy
+from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.taskqueue.v1 import TaskQueue
+
+from .. import values
+from .story import SHORT_SECONDS, Story
+
+Maker = Callable[[Story, random.Random], Command]
+
+WRONG_SHARE = 0.05
+"""Share of the commands that are spoiled."""
+
+
+def _start_timer(story: Story, draw: random.Random) -> Command:
+    return values.start_timer(draw.choice(("t1", "t2", "t3")), draw.choice((3600.0, 7200.0, 50.0)))
+
+
+def _short_timer(story: Story, draw: random.Random) -> Command:
+    return values.start_timer(draw.choice(("t1", "s1", "s2")), draw.choice((0.0, SHORT_SECONDS)))
+
+
+def _cancel_timer(story: Story, draw: random.Random) -> Command:
+    known = sorted(story.view.timers)
+    return values.cancel_timer(draw.choice(known if known and draw.random() < 0.9 else ["t1", "s1", "gone"]))
+
+
+def _activity(story: Story, draw: random.Random) -> Command:
+    name = draw.choice(("a", "b", "c"))
+    fields: dict[str, Anything] = {
+        "task_queue": TaskQueue(name=f"act-{name}-{story.s.queue}"),
+        "activity_type": ActivityType(name=draw.choice(("Act", "Other"))),
+        "retry_policy": draw.choice(
+            (
+                values.retry_policy(3600),
+                values.retry_policy(0.1, 2),
+                values.retry_policy(0.1, 1, 0, 2),
+                values.retry_policy(3600, 1, 0, 1),
+                values.retry_policy(3600, 3, 7200, 5, "Fatal"),
+            )
+        ),
+    }
+    if draw.random() < 0.3:
+        fields["heartbeat_timeout"] = values.seconds(draw.choice((20, 40)))
+    if draw.random() < 0.3:
+        fields["schedule_to_close_timeout"] = values.seconds(draw.choice((60, 5000)))
+    if draw.random() < 0.2:
+        fields["start_to_close_timeout"] = None
+        fields["schedule_to_close_timeout"] = values.seconds(100)
+    if draw.random() < 0.2:
+        fields["input"] = values.payloads('"in"')
+        fields["header"] = values.header(h="1")
+    if draw.random() < 0.15:
+        fields["priority"] = Priority(priority_key=draw.choice((1, 3, 5)), fairness_key="f")
+    if draw.random() < 0.25:
+        fields["request_eager_execution"] = True
+    return values.schedule_activity(name, **fields)
+
+
+def _short_activity(story: Story, draw: random.Random) -> Command:
+    """An activity that times out before any worker comes."""
+    name = draw.choice(("a", "x"))
+    kind = draw.choice(("schedule_to_start_timeout", "schedule_to_close_timeout"))
+    # With neither a retry in it nor another timer beside it, each of the two has one outcome.
+    return values.schedule_activity(
+        name,
+        task_queue=TaskQueue(name=f"act-{name}-{story.s.queue}"),
+        retry_policy=values.retry_policy(3600),
+        **{kind: values.seconds(SHORT_SECONDS)},
+    )
+
+
+def _cancel_activity(story: Story, draw: random.Random) -> Command:
+    known = sorted(story.view.activities)
+    return values.cancel_activity(draw.choice(known if known and draw.random() < 0.9 else [0, 4, 5, 9, 99]))
+
+
+def _marker(story: Story, draw: random.Random) -> Command:
+    fields: dict[str, Anything] = {"details": {"d": values.payloads("1")}} if draw.random() < 0.5 else {}
+    if draw.random() < 0.3:
+        fields |= {"header": values.header(m="2"), "failure": values.failure("in a marker")}
+    return values.record_marker(draw.choice(("marker", "Version", "core_local_activity")), **fields)
+
+
+def _upsert(story: Story, draw: random.Random) -> Command:
+    return draw.choice(
+        (
+            values.upsert(DiffInt=str(draw.randint(1, 3))),
+            values.upsert(DiffKeyword='"k"', DiffBool="true"),
+            values.upsert(DiffInt="null"),
+            values.upsert(DiffKeywordList='["a","b"]'),
+            values.upsert(DiffKeywordList="[]"),
+        )
+    )
+
+
+def _modify_memo(story: Story, draw: random.Random) -> Command:
+    return values.modify_memo(**{draw.choice(("m", "n")): draw.choice(("1", "2", "null"))})
+
+
+def _child(story: Story, draw: random.Random) -> Command:
+    name = story.child_id(draw.choice((1, 1, 2)))
+    policy = draw.choice(
+        (
+            ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE,
+            ParentClosePolicy.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+            ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON,
+            ParentClosePolicy.PARENT_CLOSE_POLICY_UNSPECIFIED,
+        )
+    )
+    reuse = draw.choice(
+        (
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED,
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+            WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+    )
+    fields: dict[str, Anything] = {
+        "workflow_id": name,
+        "workflow_type": values.workflow_type("Kid"),
+        "task_queue": story.queue_of(name),
+        "parent_close_policy": policy,
+        "workflow_id_reuse_policy": reuse,
+    }
+    if draw.random() < 0.3:
+        fields["input"] = values.payloads("1")
+        fields["memo"] = values.memo(kid="1")
+        fields["search_attributes"] = values.attributes(DiffInt="7")
+        fields["header"] = values.header(k="1")
+    if draw.random() < 0.2:
+        fields["retry_policy"] = values.retry_policy(0.1, 1, 0, 2)
+    if draw.random() < 0.2:
+        fields["workflow_run_timeout"] = values.seconds(500)
+        fields["control"] = "control"
+    story.kids[name] = f"q-{name}"
+    return values.command("START_CHILD_WORKFLOW_EXECUTION", **fields)
+
+
+def _target(story: Story, draw: random.Random) -> Anything:
+    names = [story.other_id, story.child_id(1), story.child_id(2), story.s.workflow_id, "nobody-" + story.s.nonce]
+    return values.execution(draw.choice(names))
+
+
+def _signal_external(story: Story, draw: random.Random) -> Command:
+    story.calm()
+    fields: dict[str, Anything] = {"execution": _target(story, draw), "signal_name": "from afar"}
+    if draw.random() < 0.3:
+        fields |= {"input": values.payloads("1"), "control": "c", "header": values.header(x="1")}
+    if draw.random() < 0.3:
+        fields["child_workflow_only"] = True
+    return values.command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", **fields)
+
+
+def _cancel_external(story: Story, draw: random.Random) -> Command:
+    story.calm()
+    target = _target(story, draw)
+    fields: dict[str, Anything] = {"workflow_id": target.workflow_id, "reason": "enough"}
+    if draw.random() < 0.3:
+        fields["child_workflow_only"] = True
+    return values.command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", **fields)
+
+
+def _continue(story: Story, draw: random.Random) -> Command:
+    fields: dict[str, Anything] = {}
+    if draw.random() < 0.3:
+        fields["memo"] = values.memo(next="1")
+        fields["search_attributes"] = values.attributes(DiffInt="8")
+        fields["header"] = values.header(n="1")
+    if draw.random() < 0.2:
+        fields["retry_policy"] = values.retry_policy(0.1, 1, 0, 2)
+    if draw.random() < 0.2:
+        fields["initiator"] = draw.choice(ContinueAsNewInitiator.values())
+    if draw.random() < 0.2:
+        fields["failure"] = values.failure("carried")
+        fields["last_completion_result"] = values.payloads('"last"')
+    if draw.random() < 0.2:
+        fields["workflow_run_timeout"] = values.seconds(300)
+        fields["workflow_task_timeout"] = values.seconds(20)
+    return values.continue_as_new(**({"input": values.payloads('"next"')} | fields))
+
+
+def _close(story: Story, draw: random.Random) -> Command:
+    kind = draw.choice(("complete", "fail", "fail", "cancel", "continue", "continue", "continue"))
+    if kind == "complete":
+        return values.complete_workflow()
+    if kind == "cancel":
+        return values.cancel_workflow()
+    if kind == "continue":
+        return _continue(story, draw)
+    return values.fail_workflow(values.failure("end", draw.choice(("Kind", "Fatal")), draw.random() < 0.3))
+
+
+ALONE: tuple[tuple[Maker, float], ...] = (
+    (_short_timer, 2),
+    (_short_activity, 1),
+    (_child, 4),
+    (_signal_external, 2),
+    (_cancel_external, 1.5),
+)
+"""Commands that set something going; one a batch."""
+
+TOGETHER: tuple[tuple[Maker, float], ...] = (
+    (_start_timer, 3),
+    (_cancel_timer, 2),
+    (_activity, 5),
+    (_cancel_activity, 2),
+    (_marker, 1),
+    (_upsert, 1),
+    (_modify_memo, 1),
+)
+"""Commands whose effects are all in the answer."""
+
+CLOSE_SHARE = 0.08
+ALONE_SHARE = 0.3
+
+
+def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> list[Command]:
+    """Commands for one completion. `inline`: another task follows at once, so nothing may come in from outside.
+    `careful`: none that could fail.
+    """
+    made: list[Command] = []
+    if careful:
+        return [_marker(story, draw)] if draw.random() < 0.7 else []
+    for _ in range(draw.choice((0, 1, 1, 2, 2, 3, 4))):
+        made.append(_pick(draw, TOGETHER)(story, draw))
+    closes = draw.random() < CLOSE_SHARE
+    if not inline and not closes and draw.random() < ALONE_SHARE:
+        made.insert(draw.randint(0, len(made)), _pick(draw, ALONE)(story, draw))
+    made = [_spoil(one, draw) if draw.random() < WRONG_SHARE else one for one in made]
+    if closes:
+        made.append(_close(story, draw))
+    if draw.random() < 0.02 and not story.fragile:
+        draw.shuffle(made)
+    for one in made:
+        if draw.random() < 0.05:
+            one.user_metadata.CopyFrom(UserMetadata(summary=values.payload('"summary"')))
+    return made
+
+
+def _pick(draw: random.Random, makers: tuple[tuple[Maker, float], ...]) -> Maker:
+    return draw.choices([maker for maker, _ in makers], [weight for _, weight in makers])[0]
+
+
+def _spoil(command: Command, draw: random.Random) -> Command:
+    """The command without one of its fields, with a bad duration, or without attributes at all."""
+    spoiled = Command()
+    spoiled.CopyFrom(command)
+    name = spoiled.WhichOneof("attributes")
+    if name is None or draw.random() < 0.15 or not getattr(spoiled, name).ListFields():
+        return Command(command_type=command.command_type)
+    attributes = getattr(spoiled, name)
+    present = [descriptor.name for descriptor, _ in attributes.ListFields()]
+    field = draw.choice(present)
+    if field == "task_queue":
+        return command
+    if field == "start_to_fire_timeout" or (field.endswith("_timeout") and draw.random() < 0.6):
+        getattr(attributes, field).CopyFrom(values.seconds(-1))
+    else:
+        attributes.ClearField(field)
+    return spoiled

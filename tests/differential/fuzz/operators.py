@@ -1,0 +1,157 @@
+"""What operators do: pause, unpause, reset and tune activities; reset a run; change its options."""
+
+from __future__ import annotations
+
+import random
+from typing import Any as Anything
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.common.v1 import Priority
+from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import WorkflowExecutionOptions
+from temporalio.api.workflowservice import v1 as rpc
+
+from .. import values
+from ..script import NAMESPACE
+from .story import Story
+
+
+def _target(story: Story, draw: random.Random, everything: str) -> dict[str, Anything]:
+    """Whom an operator means: an id, a type, or all where the request can say so."""
+    known = sorted({activity.activity_id for activity in story.described.pending_activities})
+    kind = draw.random()
+    if everything and kind < 0.2:
+        return {everything: True}
+    if kind < 0.4:
+        return {"type": draw.choice(("Act", "Other"))}
+    return {"id": draw.choice(known if known and draw.random() < 0.9 else ["a", "nobody"])}
+
+
+def _has_none(story: Story, draw: random.Random) -> bool:
+    return not story.described.pending_activities and draw.random() < 0.95
+
+
+def pause_activity(story: Story, draw: random.Random) -> bool:
+    if _has_none(story, draw):
+        return False
+    request = rpc.PauseActivityRequest(
+        namespace=NAMESPACE,
+        execution=story.s.execution(),
+        identity="operator",
+        reason="why",
+        request_id=draw.choice(("one", "two")),
+        **_target(story, draw, ""),
+    )
+    story.s.call(request, rpc.PauseActivityResponse)
+    return True
+
+
+def unpause_activity(story: Story, draw: random.Random) -> bool:
+    if _has_none(story, draw):
+        return False
+    request = rpc.UnpauseActivityRequest(
+        namespace=NAMESPACE,
+        execution=story.s.execution(),
+        identity="operator",
+        reset_attempts=draw.random() < 0.3,
+        reset_heartbeat=draw.random() < 0.3,
+        **_target(story, draw, "unpause_all"),
+    )
+    story.s.call(request, rpc.UnpauseActivityResponse)
+    return True
+
+
+def reset_activity(story: Story, draw: random.Random) -> bool:
+    if _has_none(story, draw):
+        return False
+    request = rpc.ResetActivityRequest(
+        namespace=NAMESPACE,
+        execution=story.s.execution(),
+        identity="operator",
+        keep_paused=draw.random() < 0.3,
+        reset_heartbeat=draw.random() < 0.3,
+        restore_original_options=draw.random() < 0.2,
+        **_target(story, draw, "match_all"),
+    )
+    story.s.call(request, rpc.ResetActivityResponse)
+    return True
+
+
+def tune_activity(story: Story, draw: random.Random) -> bool:
+    """New options for pending activities, or the old ones back.
+
+    Not of a closed run: the reference gives activities that nobody will see their old options back.
+    """
+    if _has_none(story, draw) or not story.running:
+        return False
+    fields: dict[str, Anything] = {"restore_original": True}
+    if draw.random() < 0.8:
+        options = ActivityOptions(
+            heartbeat_timeout=values.seconds(draw.choice((0, 25, 70))),
+            start_to_close_timeout=values.seconds(draw.choice((15, 90))),
+            schedule_to_close_timeout=values.seconds(draw.choice((0, 4000))),
+            retry_policy=values.retry_policy(draw.choice((1800, 7200)), 2, 9000, draw.choice((0, 2, 6))),
+            priority=Priority(priority_key=2),
+            task_queue=TaskQueue(name=f"tuned-{story.s.queue}"),
+        )
+        paths = (
+            "heartbeat_timeout",
+            "start_to_close_timeout",
+            "schedule_to_close_timeout",
+            "retry_policy.maximum_attempts",
+            "retry_policy.initial_interval",
+            "retry_policy",
+            "priority",
+            "task_queue.name",
+        )
+        mask = FieldMask(paths=draw.sample(paths, draw.randint(1, 3)))
+        fields = {"activity_options": options, "update_mask": mask}
+    request = rpc.UpdateActivityOptionsRequest(
+        namespace=NAMESPACE, execution=story.s.execution(), **fields, **_target(story, draw, "match_all")
+    )
+    story.s.call(request, rpc.UpdateActivityOptionsResponse)
+    return True
+
+
+def reset_run(story: Story, draw: random.Random) -> bool:
+    """Go back to the end of some workflow task, or to a point that is none."""
+    if not story.view.finishes and draw.random() < 0.8:
+        return False
+    points = story.view.finishes or [3]
+    point = draw.choice(points) if draw.random() < 0.85 else draw.randint(0, story.view.last_id + 1)
+    request = rpc.ResetWorkflowExecutionRequest(
+        namespace=NAMESPACE,
+        workflow_execution=story.s.execution(),
+        reason="again",
+        request_id=story.s.new_request_id(),
+        workflow_task_finish_event_id=point,
+    )
+    if draw.random() < 0.3:
+        request.reset_reapply_type = draw.choice(ResetReapplyType.values())
+    if draw.random() < 0.2:
+        request.reset_reapply_exclude_types.append(draw.choice(ResetReapplyExcludeType.values()))
+    reply = story.s.call(request, rpc.ResetWorkflowExecutionResponse)
+    if reply.run_id:
+        story.s.run_id, story.held = reply.run_id, None
+    return True
+
+
+def change_options(story: Story, draw: random.Random) -> bool:
+    """A priority for the run.
+
+    Not while a task waits: the reference offers it anew, and throws away what is only in memory when the old offer
+    comes to a worker.
+    """
+    if story.task_waits:
+        return False
+    options = WorkflowExecutionOptions(priority=Priority(priority_key=draw.choice((1, 4))))
+    request = rpc.UpdateWorkflowExecutionOptionsRequest(
+        namespace=NAMESPACE,
+        workflow_execution=story.s.execution(),
+        workflow_execution_options=options,
+        update_mask=FieldMask(paths=[draw.choice(("priority", "priority.priority_key"))]),
+    )
+    story.s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    return True

@@ -1,0 +1,382 @@
+"""One story on one server: what the script holds, what it has seen, and how it waits until nothing is under way.
+
+The rule that keeps two servers comparable: a step begins only when everything the steps before it set going has come
+to rest, and whatever cannot be seen resting is given time by :meth:`Story.calm`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any as Anything
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import (
+    ParentClosePolicy,
+    PendingActivityState,
+    PendingWorkflowTaskState,
+    WorkflowExecutionStatus,
+)
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.update.v1 import UpdateRef
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice import v1 as rpc
+
+from .. import values
+from ..script import NAMESPACE, Pending, Script
+from ..update_values import poll_request
+from ..wire import RpcFailed
+from .plan import Plan
+from .view import Child, View, view_of
+
+Described = rpc.DescribeWorkflowExecutionResponse
+Task = rpc.PollWorkflowTaskQueueResponse
+
+REST_SECONDS = 4.0
+"""How long a story waits for something to come to rest before it goes on and says so."""
+TIMER_SECONDS = 1.6
+"""How long a timer may take that no answer shows: the reference looks at its timers once a second."""
+SHORT_SECONDS = 0.2
+"""Length of timers and timeouts that a story waits out."""
+PROBLEMS_MAX = 2
+"""Failed tasks in a row. After five the reference writes a search attribute; terminations and resets count, too."""
+POLL_SECONDS = 4.0
+"""Deadline of a poll; a task should be there already."""
+WAIT_SECONDS = 8.0
+"""Deadline of updates and queries, which others must answer."""
+FIRST_BACKOFF_MAX = 3.0
+"""A longer backoff of a run's first task is not waited for."""
+
+TERMINATE = ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
+REQUEST_CANCEL = ParentClosePolicy.PARENT_CLOSE_POLICY_REQUEST_CANCEL
+RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+PAUSED = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
+
+
+@dataclass
+class Ask:
+    """An update or a query under way.
+
+    `is_accepted` once a worker has taken the update; `is_answered` once one has sent an answer to the query.
+    """
+
+    pending: Pending[Anything]
+    update_id: str = ""
+    stage: int = 0
+    is_accepted: bool = False
+    is_answered: bool = False
+
+
+@dataclass
+class Story:
+    """One seed on one server."""
+
+    s: Script
+    plan: Plan
+    draw: random.Random
+    sticky: bool = False
+    held: Task | None = None
+    old_tasks: list[Task] = field(default_factory=list)
+    activities: list[rpc.PollActivityTaskQueueResponse] = field(default_factory=list)
+    old_activities: list[rpc.PollActivityTaskQueueResponse] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    kids: dict[str, str] = field(default_factory=dict)
+    has_other: bool = False
+    problems: int = 0
+    described: Described = field(default_factory=Described)
+    view: View = field(default_factory=View)
+    _seen: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    _watched: str = ""
+    _calm_at: float = 0.0
+
+    # What there is
+
+    @property
+    def running(self) -> bool:
+        return self.described.workflow_execution_info.status in (RUNNING, PAUSED)
+
+    @property
+    def is_first_run(self) -> bool:
+        """Whether the run that the story began with is still the one in question.
+
+        Perdure remembers request ids of starts as long as any run of the chain is there, and those of signals over a
+        reset; the reference forgets them. Both are meant (docs/decisions/010).
+        """
+        return len(self._seen) <= 1
+
+    @property
+    def task_waits(self) -> bool:
+        """Whether a workflow task waits for a worker."""
+        waiting = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        return self.running and self.described.pending_workflow_task.state == waiting
+
+    @property
+    def task_runs(self) -> bool:
+        started = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
+        return self.described.pending_workflow_task.state == started
+
+    @property
+    def fragile(self) -> bool:
+        """Whether the reference holds something in memory only that an error in any other request makes it forget.
+
+        Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again. Errors are for
+        other moments.
+        """
+        return any(not ask.is_accepted for ask in self.asks)
+
+    def waiting_activities(self) -> list[PendingActivityInfo]:
+        """Activities that a poll of their queue should bring."""
+        scheduled = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        found = [one for one in self.described.pending_activities if one.state == scheduled and _ahead(one) <= 0]
+        return sorted(found, key=lambda one: one.activity_id)
+
+    def child_id(self, number: int) -> str:
+        return f"kid-{number}-{self.s.nonce}"
+
+    @property
+    def other_id(self) -> str:
+        return f"other-{self.s.nonce}"
+
+    def queue_of(self, workflow_id: str) -> TaskQueue:
+        """Children and strangers poll queues of their own."""
+        return TaskQueue(name=f"q-{workflow_id}")
+
+    def calm(self, seconds: float = 0.25) -> None:
+        """Something that no answer shows happens within `seconds`: let it."""
+        self._calm_at = max(self._calm_at, time.monotonic() + seconds)
+
+    @property
+    def careful(self) -> bool:
+        """Whether the next completion should succeed.
+
+        A failed one makes the reference forget queries, and updates that the worker has not seen or has just answered.
+        Their callers ask again by themselves, but some of them in vain.
+        """
+        return self.problems >= PROBLEMS_MAX or self.fragile
+
+    # Looking
+
+    def look(self) -> None:
+        """Wait for rest, then record what is new: events, the description, answers of updates that are decided."""
+        decided = [ask for ask in self.asks if self._is_decided(ask)]
+        late = self._come_to_rest()
+        if late:
+            self.s.fact("did not come to rest", late)
+        if self._watched and self._watched != self.s.run_id:
+            self.accepted.clear()
+            self._record_events(self._watched, self._events(self._watched))
+            self._await_children(self._watched)
+        self._watched = self.s.run_id
+        self._record_events(self.s.run_id, self._events(self.s.run_id))
+        self.described = self.s.describe()
+        self._collect(decided)
+        if self.view.closed and self.view.next_run_id:
+            self.s.fact("the chain goes on", self.view.next_run_id)
+            self._await_children(self.s.run_id)
+            self.s.run_id, self.held = self.view.next_run_id, None
+            self.look()
+        elif self.view.closed:
+            self._await_children(self.s.run_id)
+
+    def describe_quietly(self, execution: WorkflowExecution) -> Described:
+        request = rpc.DescribeWorkflowExecutionRequest(namespace=NAMESPACE, execution=execution)
+        reply = self.s.send(request, Described)
+        return Described() if isinstance(reply, RpcFailed) else reply
+
+    def note_completion(self) -> None:
+        """Count failed completions in a row: the last answer of the transcript says whether this was one."""
+        failed = any(line.startswith("  error:") for line in self.s.transcript[-8:])
+        self.problems = self.problems + 1 if failed else 0
+
+    def await_task_of(self, workflow_id: str) -> None:
+        """Wait for the first task of a run that another may have continued in its first second (10.1)."""
+        pause = threading.Event()
+        for _ in range(100):
+            described = self.describe_quietly(values.execution(workflow_id))
+            if (
+                described.workflow_execution_info.status != RUNNING
+                or described.workflow_execution_info.history_length > 1
+            ):
+                return
+            pause.wait(0.02)
+
+    def _events(self, run_id: str) -> list[HistoryEvent]:
+        request = self.s.history_request(execution=self.s.execution(run_id))
+        reply = self.s.send(request, rpc.GetWorkflowExecutionHistoryResponse)
+        return [] if isinstance(reply, RpcFailed) else list(reply.history.events)
+
+    def _record_events(self, run_id: str, events: list[HistoryEvent]) -> None:
+        """Record events that were not there the last time this run was looked at."""
+        known = self._seen.get(run_id, [])
+        now = [(event.event_id, int(event.event_type)) for event in events]
+        same = 0
+        while same < min(len(known), len(now)) and known[same] == now[same]:
+            same += 1
+        for gone in known[same:]:
+            if gone not in now:
+                self.s.transcript.append(f"  gone: event {gone[0]}")
+        fresh = rpc.GetWorkflowExecutionHistoryResponse()
+        fresh.history.events.extend(events[same:])
+        self.s.show(fresh)
+        self._seen[run_id] = now
+
+    def _come_to_rest(self) -> str:
+        """Wait until nothing is under way. What still was when time ran out, else empty."""
+        end = time.monotonic() + REST_SECONDS
+        pause = threading.Event()
+        pause.wait(max(0.0, self._calm_at - time.monotonic()))
+        while True:
+            described = self.describe_quietly(self.s.execution())
+            view = view_of(self._events(self.s.run_id))
+            moving = self._moving(described, view)
+            if not moving or time.monotonic() > end:
+                self.view = view
+                return moving
+            pause.wait(0.02)
+
+    def _moving(self, described: Described, view: View) -> str:
+        """What a server is still doing for this run by itself, else empty."""
+        if view.closed or described.workflow_execution_info.status not in (RUNNING, PAUSED):
+            return ""
+        runs = described.pending_workflow_task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
+        if not view.tasks and view.backoff < FIRST_BACKOFF_MAX:
+            return "first task"
+        if not runs and view.externals:
+            return "external"
+        if not all(child.run_id for child in described.pending_children):
+            return "child"
+        if not runs and any(length <= SHORT_SECONDS for length in view.timers.values()):
+            return "timer"
+        if any(0 < _ahead(activity) < FIRST_BACKOFF_MAX for activity in described.pending_activities):
+            return "backoff"
+        if any(_is_short(activity) for activity in described.pending_activities):
+            return "activity"
+        return ""
+
+    # Children of a run that has closed, and those who wait for answers
+
+    def _await_children(self, run_id: str) -> None:
+        """Wait until the close policies of a run's children have been carried out."""
+        view = view_of(self._events(run_id))
+        if view.was_reset or not view.closed:
+            return
+        end = time.monotonic() + REST_SECONDS
+        pause = threading.Event()
+        while time.monotonic() < end and any(self._owed(child) for child in view.children.values()):
+            pause.wait(0.02)
+
+    def _owed(self, child: Child) -> bool:
+        if child.policy not in (TERMINATE, REQUEST_CANCEL):
+            return False
+        found = self.describe_quietly(values.execution(child.workflow_id))
+        if found.workflow_execution_info.status not in (RUNNING, PAUSED):
+            return False
+        return child.policy == TERMINATE or not found.workflow_extended_info.cancel_requested
+
+    def _collect(self, decided: list[Ask]) -> None:
+        """Record the answers that are there, in the order in which they were asked for.
+
+        A query that waits when its run closes is forgotten: the reference lets its caller wait in vain.
+        """
+        for ask in decided:
+            if ask.update_id or ask.is_answered or not self.view.closed:
+                self._record_answer(ask)
+            self.asks.remove(ask)
+        if self.view.closed:
+            self.asks = [ask for ask in self.asks if ask.update_id]
+
+    def _ask_on(self, ask: Ask) -> bool:
+        """Whether a caller had to ask again.
+
+        The reference sends a caller who waits for the outcome away with ACCEPTED whenever it reloads the run; SDKs ask
+        again until they have the outcome, and so does this.
+        """
+        outcome = ask.pending.outcome()
+        if isinstance(outcome, RpcFailed) or self._stage_reply(outcome).stage >= ask.stage:
+            return False
+        wait = {2: "ACCEPTED", 3: "COMPLETED"}[ask.stage]
+        request = poll_request(self.s, ask.update_id, wait, update_ref=self._stage_reply(outcome).update_ref)
+        ask.pending = self.s.background(request, rpc.PollWorkflowExecutionUpdateResponse, WAIT_SECONDS)
+        ask.is_accepted = True
+        return True
+
+    def _record_answer(self, ask: Ask) -> None:
+        """What a caller gets in the end."""
+        outcome = ask.pending.outcome()
+        self.s.transcript.append(f"answer: {'update ' + ask.update_id if ask.update_id else 'query'}")
+        if isinstance(outcome, RpcFailed):
+            self.s.show_error(outcome)
+        elif ask.update_id:
+            self.s.show(self._stage_reply(outcome).outcome)
+        else:
+            self.s.show(outcome)
+
+    def _stage_reply(self, reply: Anything) -> Anything:
+        """The part of an answer that speaks of the update."""
+        if isinstance(reply, rpc.ExecuteMultiOperationResponse):
+            return reply.responses[1].update_workflow
+        return reply
+
+    def _is_decided(self, ask: Ask) -> bool:
+        """Whether an answer is there or about to come. An update that a failed task lost is asked again by the server
+        itself, so one that is unknown is given a moment to show up."""
+        pause = threading.Event()
+        if not ask.update_id:
+            for _ in range(25 if ask.is_answered else 0):
+                if ask.pending.is_over:
+                    break
+                pause.wait(0.02)
+            ask.is_answered = ask.pending.is_over and ask.is_answered
+            return ask.pending.is_over
+        for _ in range(50):
+            state = self.s.send(
+                poll_request(self.s, ask.update_id, "UNSPECIFIED", update_ref=self.update_ref(ask.update_id)),
+                rpc.PollWorkflowExecutionUpdateResponse,
+            )
+            if ask.pending.is_over and not self._ask_on(ask):
+                return True
+            if not isinstance(state, RpcFailed) and state.update_ref.update_id and state.stage < ask.stage:
+                ask.is_accepted = state.stage > 1
+                return False
+            pause.wait(0.02)
+        return False
+
+    def update_ref(self, name: str) -> UpdateRef:
+        """An update of whatever run is current."""
+        execution = values.execution(self.s.workflow_id)
+        return UpdateRef(workflow_execution=execution, update_id=f"{name}-{self.s.nonce}")
+
+    def finish(self) -> None:
+        """Close everything, and record the answers and histories that are left."""
+        self.s.section("end")
+        if self.running:
+            self.s.terminate(reason="end")
+            self.look()
+        for ask in self.asks:
+            if ask.update_id:
+                self._record_answer(ask)
+        for name in ([self.other_id] if self.has_other else []) + sorted(self.kids):
+            request = rpc.TerminateWorkflowExecutionRequest(
+                namespace=NAMESPACE, workflow_execution=values.execution(name)
+            )
+            self.s.call(request, rpc.TerminateWorkflowExecutionResponse)
+            self.s.history(execution=values.execution(name))
+            self.s.describe(execution=values.execution(name))
+        self.s.history()
+        self.s.describe()
+
+
+def _is_short(activity: PendingActivityInfo) -> bool:
+    """Whether an activity is about to time out before any worker comes; a paused one does not."""
+    options = activity.activity_options
+    soon = 0 < options.schedule_to_start_timeout.ToTimedelta().total_seconds() <= SHORT_SECONDS
+    return soon and not activity.paused and not activity.last_started_time.seconds
+
+
+def _ahead(activity: PendingActivityInfo) -> float:
+    """Seconds until the next attempt is offered."""
+    return activity.next_attempt_schedule_time.seconds + activity.next_attempt_schedule_time.nanos / 1e9 - time.time()

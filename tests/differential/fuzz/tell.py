@@ -1,0 +1,185 @@
+"""Tells the story of a plan on one server: the table of verbs, the start, the steps, the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any as Anything
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from temporalio.api.workflowservice import v1 as rpc
+
+from .. import values
+from ..normalise import Normaliser
+from ..runner import Run
+from ..script import Script, Stopped
+from ..wire import Connection, RpcFailed
+from . import clients, operators, workers
+from .plan import Plan
+from .story import Story
+
+Verb = Callable[[Story, random.Random], bool]
+
+VERBS: dict[str, tuple[Verb, float]] = {
+    "poll": (workers.poll, 30),
+    "complete": (workers.complete, 26),
+    "fail task": (workers.fail_task, 2),
+    "stale task": (workers.stale_task, 1),
+    "hold on": (workers.hold_on, 1),
+    "timer while held": (workers.timer_while_held, 1),
+    "reset sticky": (workers.reset_sticky, 1),
+    "poll activity": (workers.poll_activity, 14),
+    "end activity": (workers.end_activity, 9),
+    "stale activity": (workers.stale_activity, 1.5),
+    "beat": (workers.beat, 3),
+    "tend": (workers.tend, 6),
+    "signal": (clients.signal, 6),
+    "cancel": (clients.cancel, 1),
+    "terminate": (clients.terminate, 0.7),
+    "start again": (clients.start_again, 1.5),
+    "signal with start": (clients.signal_with_start, 1.5),
+    "start other": (clients.start_other, 2),
+    "signal kid": (clients.signal_kid, 1),
+    "query": (clients.query, 2),
+    "update": (clients.update, 4),
+    "poll update": (clients.poll_update, 1),
+    "update with start": (clients.update_with_start, 1),
+    "pause activity": (operators.pause_activity, 2),
+    "unpause activity": (operators.unpause_activity, 2),
+    "reset activity": (operators.reset_activity, 1.5),
+    "tune activity": (operators.tune_activity, 2),
+    "reset run": (operators.reset_run, 2),
+    "change options": (operators.change_options, 1),
+}
+"""What can happen, and how often relative to the rest. A verb returns False when it has nothing to do."""
+
+
+FIRST_STICKY_POLL_SECONDS = 2.2
+"""A shorter deadline is refused."""
+
+
+STURDY = frozenset({"poll", "complete", "fail task", "hold on", "signal", "cancel", "update", "query", "terminate"})
+"""Verbs that do not fail, for moments when a failure elsewhere has effects (:attr:`Story.fragile`)."""
+
+
+SAME_ERRORS = {
+    "workflow update was aborted by closing workflow": "workflow execution already completed",
+    "StateRebuilder unable to Rebuild mutable state": "bad point",
+    "Can only reset workflow to event ID in range": "bad point",
+}
+"""Beginnings of messages by what is compared instead: which of the two comes depends on the reference's insides."""
+
+
+class LooseNormaliser(Normaliser):
+    """Knows of more things that mean nothing, since a story meets them at any moment.
+
+    The time by which a continued run waits is what its predecessor lacked of a second (10.1). Callers whom a failed
+    task of the reference sends away ask again by themselves: their queries have new ids then, and their updates come in
+    another order. What is paused is a set. A closed run may keep a speculative task in its description, and remembers
+    updates that its close aborted, for as long as it is cached.
+    """
+
+    def error(self, failed: RpcFailed) -> Iterator[str]:
+        for beginning, same in SAME_ERRORS.items():
+            if failed.message.startswith(beginning):
+                failed = replace(failed, message=same)
+        yield from super().error(failed)
+
+    def lines(self, message: Message) -> Iterator[str]:
+        if (
+            isinstance(message, rpc.DescribeWorkflowExecutionResponse)
+            and message.workflow_execution_info.close_time.seconds
+        ):
+            kept = rpc.DescribeWorkflowExecutionResponse()
+            kept.CopyFrom(message)
+            kept.ClearField("pending_workflow_task")
+            message = kept
+        yield from super().lines(message)
+
+    def _value(self, label: str, field: FieldDescriptor, value: Anything) -> Iterator[str]:
+        owner = field.containing_type
+        if field.name == "first_workflow_task_backoff" and value.ToNanoseconds() < 10**9:
+            return
+        if owner is not None and owner.name == "QueriesEntry":
+            label = "query"
+        lines = super()._value(label, field, value)
+        if label == "[TemporalPauseInfo]":
+            lines = (line if "data" not in line else f"data: {sorted(json.loads(value.data))}" for line in lines)
+        yield from lines
+
+    def _field(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
+        if field.name == "messages":
+            value = sorted(value, key=lambda message: message.id)
+        yield from super()._field(field, value)
+
+
+def tell(plan: Plan, connection: Connection) -> Run:
+    """Carry out the plan; what was seen."""
+    script = Script(connection, f"seed {plan.seed}", LooseNormaliser)
+    story = Story(script, plan, plan.draw("start"))
+    with contextlib.suppress(Stopped):
+        _begin(story)
+        for step in plan.steps:
+            _step(story, step)
+        story.finish()
+    return Run(script.name, tuple(script.transcript))
+
+
+def _begin(story: Story) -> None:
+    draw = story.plan.draw("start")
+    story.sticky = draw.random() < 0.15
+    fields: dict[str, Anything] = {"request_id": f"start-{story.s.nonce}"}
+    if draw.random() < 0.3:
+        fields["retry_policy"] = values.retry_policy(0.1, 1, 0, draw.choice((0, 2, 3)), "Fatal")
+    if draw.random() < 0.3:
+        fields |= {"memo": values.memo(m="1"), "search_attributes": values.attributes(DiffInt="1", DiffKeyword='"a"')}
+    if draw.random() < 0.3:
+        fields |= {"input": values.payloads('"in"'), "header": values.header(h="1")}
+    if draw.random() < 0.2:
+        fields["workflow_run_timeout"] = values.seconds(1000)
+    if draw.random() < 0.2:
+        fields["workflow_execution_timeout"] = values.seconds(2000)
+    if draw.random() < 0.05:
+        fields["workflow_start_delay"] = values.seconds(3600)
+    if draw.random() < 0.05:
+        fields["cron_schedule"] = "@every 5h"
+    if draw.random() < 0.1:
+        fields["request_eager_execution"] = True
+    reply = story.s.start(**fields)
+    if reply.eager_workflow_task.task_token:
+        story.held = reply.eager_workflow_task
+    if story.sticky:
+        _meet_sticky_worker(story)
+    story.look()
+
+
+def _meet_sticky_worker(story: Story) -> None:
+    """Let the server see a poller of the sticky queue, or it gives the queue up (3.9). The poll ends empty."""
+    request = story.s.poll_request(story.s.sticky_task_queue())
+    story.s.send(request, rpc.PollWorkflowTaskQueueResponse, FIRST_STICKY_POLL_SECONDS)
+    threading.Event().wait(0.1)
+
+
+def _step(story: Story, step: int) -> None:
+    """The first verb in this step's order that has something to do."""
+    for name in story.plan.order(step, [(name, weight) for name, (_, weight) in VERBS.items()]):
+        if story.fragile and name not in STURDY:
+            continue
+        before = len(story.s.transcript)
+        story.s.section(f"step {step}: {name}")
+        if VERBS[name][0](story, story.plan.draw(f"{step}/{name}")):
+            story.look()
+            clients.unblocked_query(story)
+            return
+        del story.s.transcript[before:]
+
+
+def verbs_of(run: Run) -> tuple[str, ...]:
+    """The verbs a run tells of, for the reader of a failure."""
+    return tuple([line[3:] for line in run.lines if re.match(r"## step \d+: ", line)])

@@ -166,3 +166,25 @@ def states(s: Script) -> None:
         number = NamespaceState.Value(f"NAMESPACE_STATE_{state}")
         _update(s, namespace=name, update_info=UpdateNamespaceInfo(state=number, description=state))
     _describe(s, namespace=name)
+
+
+def odd_names(s: Script) -> None:
+    """Names are any text that is short enough; a list's token is not."""
+    for name in ("a/b", "ü", " blank ", "UPPER", "upper", "line\nbreak", "n" * 1000, "n" * 1001):
+        s.section(name[:20])
+        full = f"ns-{s.nonce}-{name}"[-1000:] if len(name) <= 1000 else name
+        request = rpc.RegisterNamespaceRequest(namespace=full, workflow_execution_retention_period=seconds(DAY))
+        s.call(request, rpc.RegisterNamespaceResponse)
+        reply = s.send(rpc.DescribeNamespaceRequest(namespace=full), rpc.DescribeNamespaceResponse)
+        s.fact("found", isinstance(reply, rpc.DescribeNamespaceResponse))
+
+
+def updated_in_parts(s: Script) -> None:
+    """What an update leaves out stays; what it gives empty stays, too."""
+    name = _register(s, description="text", owner_email="a@b", data={"k": "v"})
+    _update(s, namespace=name, update_info=UpdateNamespaceInfo(data={"k": ""}))
+    _update(s, namespace=name, update_info=UpdateNamespaceInfo(description="", owner_email=""))
+    _update(s, namespace=name, config=NamespaceConfig())
+    _update(s, namespace=name, config=NamespaceConfig(workflow_execution_retention_ttl=seconds(3 * DAY)))
+    _update(s, namespace=name, config=NamespaceConfig(workflow_execution_retention_ttl=seconds(-1)))
+    _update(s, namespace="")

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.worker.v1 import WorkerHeartbeat
+from temporalio.api.workflowservice.v1 import RecordWorkerHeartbeatRequest, RecordWorkerHeartbeatResponse
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.differential.servers import PERDURE, REAL, Program, Server
-from tests.service.cli_table import TABLE, Row
+from tests.differential.wire import Connection
+from tests.service.cli_table import TABLE, WORKER_KEY, Row
 from tests.service.cli_workflows import QUEUE, WORKFLOWS
 from tests.service.processes import TEMPORAL, child_environment
 
@@ -85,9 +88,10 @@ class Session:
             outcome = self._type(row)
             if outcome.status or row.holds(outcome.answer) or time.monotonic() > end:
                 break
-        if not outcome.status:
-            for name, way in row.keeps:
-                self._kept[name] = way(outcome.answer)
+        for name, way in row.keeps:
+            # Where an answer is not what is wanted, the row's test says so, and later rows ask for nothing.
+            wanted = not outcome.status and row.holds(outcome.answer)
+            self._kept[name] = way(outcome.answer) if wanted else "nothing"
         return outcome
 
     def _type(self, row: Row) -> Outcome:
@@ -127,7 +131,17 @@ def _worker(target: str) -> Iterator[None]:
 
 def _session(program: Program, folder: Path) -> Session:
     with Server(program, folder / "server.log") as server, _worker(server.target):
+        _announce(server.target)
         return Session(server.target, folder)
+
+
+def _announce(target: str) -> None:
+    """The heartbeat of a worker."""
+    connection = Connection(target)
+    beat = WorkerHeartbeat(worker_instance_key=WORKER_KEY, worker_identity="me", task_queue=QUEUE)
+    request = RecordWorkerHeartbeatRequest(namespace="default", identity="me", worker_heartbeat=[beat])
+    connection.call(request, RecordWorkerHeartbeatResponse, COMMAND_S)
+    connection.close()
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,11 @@ def check(store: Inspection) -> Checked:
             shown = ", ".join([repr(one) for one in what])
             numbers = f"a list counts {counted.get(what, 0)} executions and has {there.get(what, 0)}"
             checked.problems.append(f"{numbers}: {shown}")
+    nowhere, bare = store.index_faults()
+    if nowhere:
+        checked.problems.append(f"{nowhere} entries of the index of lists lead nowhere")
+    if bare:
+        checked.problems.append(f"{bare} visibility records are not in the index of lists")
     strays = store.stray_parts()
     if strays:
         checked.problems.append(f"{strays} parts belong to no run and no chain")

@@ -70,11 +70,12 @@ Ask = Callable[[str, Sequence[object]], list[Any]]
 class Inspection:
     """An open store; a context manager. Methods raise `StoreError`."""
 
-    def __init__(self, ask: Ask, close: Callable[[], None], name: str, newest: int) -> None:
+    def __init__(self, ask: Ask, close: Callable[[], None], name: str, newest: int, has_entries: bool) -> None:
         self._ask = ask
         self._close = close
         self.name = name
         self._newest = newest
+        self._has_entries = has_entries
 
     def __enter__(self) -> Inspection:
         return self
@@ -184,6 +185,16 @@ class Inspection:
         there = self._ask(text, ())
         return _by_counter(counted), _by_counter(there)
 
+    def index_faults(self) -> tuple[int, int]:
+        """Entries of SQLite's own index that lead nowhere, and visibility records that have none."""
+        if not self._has_entries:
+            return 0, 0
+        stray = """SELECT count(*) FROM visibility_entry AS entry
+            WHERE NOT EXISTS (SELECT 1 FROM visibility WHERE visibility.run_key = entry.run_key)"""
+        bare = """SELECT count(*) FROM visibility
+            WHERE run_key NOT IN (SELECT run_key FROM visibility_entry)"""
+        return int(self._ask(stray, ())[0][0]), int(self._ask(bare, ())[0][0])
+
     def unseen(self) -> list[bytes]:
         """Keys of visibility records that have no run."""
         text = (
@@ -237,7 +248,7 @@ def _inspect_sqlite(path: str) -> Inspection:
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
 
-    return Inspection(ask, connection.close, path, SQLITE[-1].number)
+    return Inspection(ask, connection.close, path, SQLITE[-1].number, True)
 
 
 def _inspect_postgresql(dsn: str) -> Inspection:
@@ -264,4 +275,4 @@ def _inspect_postgresql(dsn: str) -> Inspection:
         runner.run(connection.close())
         runner.close()
 
-    return Inspection(ask, close, "the database", POSTGRESQL[-1].number)
+    return Inspection(ask, close, "the database", POSTGRESQL[-1].number, False)

@@ -34,6 +34,16 @@ async def start(world: Served, namespace: str, count: int) -> None:
         await world.call("StartWorkflowExecution", request, workflowservice.StartWorkflowExecutionResponse)
 
 
+def _every_second() -> workflowservice.CreateScheduleRequest:
+    """A schedule that goes on starting workflows until it is gone."""
+    request = workflowservice.CreateScheduleRequest(namespace="mine", schedule_id="plan", request_id="plan")
+    request.schedule.spec.interval.add().interval.seconds = 1
+    request.schedule.policies.overlap_policy = enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
+    action = request.schedule.action.start_workflow
+    action.workflow_id, action.workflow_type.name, action.task_queue.name = "planned", "Type", "queue"
+    return request
+
+
 async def delete(world: Served, name: str, **fields: int) -> str:
     request = operatorservice.DeleteNamespaceRequest(namespace=name)
     if "delay_s" in fields:
@@ -50,7 +60,10 @@ async def gone(world: Served, namespace_id: str) -> None:
 
 @pytest.mark.slow
 async def test_everything_of_a_namespace_goes_and_its_name_is_free() -> None:
-    """Open and closed executions, a batch job and the record; a namespace of the same name made meanwhile stays."""
+    """Open and closed executions, a batch job, a schedule, a queue's limit and the record.
+
+    A namespace of the same name that is made meanwhile stays.
+    """
     disk = MemoryDisk()
     async with served({}, disk=disk) as world:
         namespace_id = await register(world, "mine")
@@ -64,6 +77,7 @@ async def test_everything_of_a_namespace_goes_and_its_name_is_free() -> None:
         job.visibility_query = "WorkflowType = 'Type'"
         job.signal_operation.signal = "go"
         await world.call("StartBatchOperation", job, workflowservice.StartBatchOperationResponse)
+        await world.call("CreateSchedule", _every_second(), workflowservice.CreateScheduleResponse)
         limit = workflowservice.UpdateTaskQueueConfigRequest(namespace="mine", task_queue="queue")
         limit.task_queue_type = enums.TASK_QUEUE_TYPE_ACTIVITY
         limit.update_queue_rate_limit.rate_limit.requests_per_second = 5

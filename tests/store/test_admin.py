@@ -177,6 +177,8 @@ def _change(text: str) -> Callable[[sqlite3.Connection], Any]:
         (_change("UPDATE fragment SET next_event_id = next_event_id + 1 WHERE id = 1"), "events in the place of"),
         (_change("DELETE FROM visibility WHERE workflow_id = 'idle'"), "has no visibility record"),
         (_change("UPDATE visibility SET status = 2 WHERE workflow_id = 'idle'"), "is listed with 2"),
+        (_change("DELETE FROM visibility_entry"), "are not in the index"),
+        (_change("UPDATE visibility_entry SET run_key = x'00'"), "lead nowhere"),
         (_change("UPDATE visibility_count SET n = n + 1"), "counts 4 executions"),
         (_change("UPDATE run SET alarm_ns = NULL WHERE alarm_ns IS NOT NULL"), "has its alarm at None"),
         (_change("UPDATE run SET core = x'93010203' WHERE id = 1"), "cannot be read"),

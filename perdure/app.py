@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, final
 
 from perdure import __version__
 from perdure.api import enums
+from perdure.archival.files import FileProvider
+from perdure.archival.providers import Providers
 from perdure.clock import Clock, WallClock
 from perdure.cluster.endpoints import EndpointRegistry
 from perdure.cluster.identity import load_identity
@@ -97,6 +99,9 @@ class Server:
         self.engine = Engine(
             store, self.matching, self.namespaces, self.outside, clock, ids, cache_bytes_max or CACHE_BYTES
         )
+        self._archive_files = FileProvider(lambda: config.get(settings.PERDURE_ARCHIVAL_FILE_ROOTS))
+        self.archive = Providers({"file": self._archive_files})
+        self.engine.archiving.provider = self.archive
         self._frontend: Frontend | None = None
 
     @property
@@ -131,6 +136,7 @@ class Server:
             tokens=Tokens(identity.token_key),
             loop=asyncio.get_running_loop(),
             version=__version__,
+            archive=self.archive,
         )
         self.engine.entities.register(BatchMachine(), BatchWork(services).perform)
         self.engine.entities.register(NamespaceDeletionMachine(), NamespaceDeletionWork(services).perform)
@@ -149,6 +155,7 @@ class Server:
         if self._frontend is not None:
             await self._frontend.close()
         await self.engine.close()
+        self._archive_files.close()
         await self.outside.close()
         await self.store.close()
 

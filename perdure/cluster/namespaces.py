@@ -8,7 +8,7 @@ frontend's `namespaces.py` judges requests and shows namespaces.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from perdure.clock import DAY
 from perdure.cluster.rules import compiled_all
 from perdure.config import dynamic as settings
 from perdure.config.dynamic import DynamicConfig
+from perdure.config.values import Setting
 from perdure.errors import NamespaceAlreadyExists, NamespaceNotFound, Unavailable
 from perdure.ids import IdSource
 from perdure.machines.env import Limits, NamespaceView
@@ -31,6 +32,8 @@ SYSTEM_NAMESPACE_ID: Final = "32049b68-7872-4094-8e63-d0dd59896a83"
 SYSTEM_RETENTION: Final = 7 * DAY
 DEFAULT_RETENTION: Final = DAY
 
+ENABLED: Final = "enabled"
+_PAUSED: Final = "paused"
 _TABLE: Final = "namespace"
 _RETIRED: Final = "-deleted-"
 _RETIRED_CHARS: Final = 5
@@ -49,6 +52,16 @@ class BadBinary:
         self.create_time = create_time
 
 
+class ArchivalConfig(NamedTuple):
+    """Whether something of closed workflows is archived, and where: a URI once set stays."""
+
+    enabled: bool = False
+    uri: str = ""
+
+
+NO_ARCHIVAL: Final = ArchivalConfig()
+
+
 @final
 class Namespace:
     """One namespace as stored. Never changed once made: `evolve` makes the next one.
@@ -62,6 +75,7 @@ class Namespace:
         "config_version",
         "data",
         "description",
+        "history_archival",
         "id",
         "name",
         "owner_email",
@@ -70,6 +84,7 @@ class Namespace:
         "search_attributes",
         "state",
         "version",
+        "visibility_archival",
     )
 
     def __init__(
@@ -86,6 +101,8 @@ class Namespace:
         config_version: int = 0,
         version: int = 0,
         rules: dict[str, bytes] | None = None,
+        history_archival: ArchivalConfig = NO_ARCHIVAL,
+        visibility_archival: ArchivalConfig = NO_ARCHIVAL,
     ) -> None:
         self.id = id
         self.name = name
@@ -99,6 +116,8 @@ class Namespace:
         self.config_version = config_version
         self.rules = rules or {}
         self.version = version
+        self.history_archival = history_archival
+        self.visibility_archival = visibility_archival
 
     def evolve(self, **changes: Any) -> Namespace:
         """The namespace with some fields replaced."""
@@ -252,9 +271,24 @@ class NamespaceRegistry:
                 namespace.search_attributes,
                 _limits(self._config, namespace.name),
                 compiled_all(namespace.rules),
+                self._archive(namespace.history_archival, settings.SYSTEM_HISTORY_ARCHIVAL_STATE),
+                self._archive(namespace.visibility_archival, settings.SYSTEM_VISIBILITY_ARCHIVAL_STATE),
+                _PAUSED in (self.history_archival_state(), self.visibility_archival_state()),
             )
             self._views[namespace_id] = found
         return found
+
+    def history_archival_state(self) -> str:
+        """What the cluster says of archives of histories: `enabled`, `paused`, or anything else for disabled."""
+        return self._config.get(settings.SYSTEM_HISTORY_ARCHIVAL_STATE)
+
+    def visibility_archival_state(self) -> str:
+        """The same of records."""
+        return self._config.get(settings.SYSTEM_VISIBILITY_ARCHIVAL_STATE)
+
+    def _archive(self, config: ArchivalConfig, state: Setting[str]) -> str:
+        """Where a namespace archives; "" for nowhere."""
+        return config.uri if config.enabled and self._config.get(state) in (ENABLED, _PAUSED) else ""
 
     def config_changed(self) -> None:
         """The dynamic configuration has new values: views take their limits from it again."""
@@ -284,6 +318,8 @@ def _encoded(namespace: Namespace) -> bytes:
             },
             "config_version": namespace.config_version,
             "rules": namespace.rules,
+            "history_archival": namespace.history_archival,
+            "visibility_archival": namespace.visibility_archival,
         }
     )
 
@@ -293,6 +329,9 @@ def _decoded(body: bytes, version: int) -> Namespace:
     fields: dict[str, Any] = msgspec.msgpack.decode(body)
     known = {name: fields[name] for name in Namespace.__slots__ if name in fields}
     known["bad_binaries"] = {checksum: BadBinary(*bad) for checksum, bad in fields["bad_binaries"].items()}
+    for name in ("history_archival", "visibility_archival"):
+        if name in known:
+            known[name] = ArchivalConfig(*known[name])
     return Namespace(**known, version=version)
 
 

@@ -253,8 +253,11 @@ SYSTEM_NAMESPACE_MIN_RETENTION_GLOBAL = _duration("system.namespaceMinRetentionG
 SYSTEM_NAMESPACE_CACHE_REFRESH_INTERVAL = _duration("system.namespaceCacheRefreshInterval", 2 * SECOND, GLOBAL)
 SYSTEM_VISIBILITY_DISABLE_ORDER_BY_CLAUSE = _switch("system.visibilityDisableOrderByClause", True)
 SYSTEM_SECONDARY_VISIBILITY_WRITING_MODE = Setting("system.secondaryVisibilityWritingMode", to_str, "off", GLOBAL)
-SYSTEM_HISTORY_ARCHIVAL_STATE = Setting("system.historyArchivalState", to_str, "", GLOBAL)
-SYSTEM_VISIBILITY_ARCHIVAL_STATE = Setting("system.visibilityArchivalState", to_str, "", GLOBAL)
+SYSTEM_HISTORY_ARCHIVAL_STATE = Setting("system.historyArchivalState", to_str, "disabled", GLOBAL)
+SYSTEM_VISIBILITY_ARCHIVAL_STATE = Setting("system.visibilityArchivalState", to_str, "disabled", GLOBAL)
+SYSTEM_ENABLE_READ_FROM_HISTORY_ARCHIVAL = _switch("system.enableReadFromHistoryArchival", True, GLOBAL)
+SYSTEM_ENABLE_READ_FROM_VISIBILITY_ARCHIVAL = _switch("system.enableReadFromVisibilityArchival", True, GLOBAL)
+PERDURE_ARCHIVAL_FILE_ROOTS: Setting[tuple[str, ...]] = Setting("perdure.archivalFileRoots", to_strings, (), GLOBAL)
 
 # Server-side workers.
 SCHEDULER_NAMESPACE_START_WORKFLOW_RPS = _number("worker.schedulerNamespaceStartWorkflowRPS", 30.0)

@@ -22,6 +22,7 @@ from perdure.api import enums
 from perdure.clock import Clock
 from perdure.engine import rows
 from perdure.engine.alarms import Alarms
+from perdure.engine.archiving import Archiving
 from perdure.engine.cache import Cache
 from perdure.engine.callbacks import Callbacks
 from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
@@ -39,7 +40,7 @@ from perdure.machines.env import Env
 from perdure.machines.task_queue import Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine, offers
-from perdure.machines.workflow.effects import Answer, Effect, Invoke, OfferTask, Send, WithdrawTask
+from perdure.machines.workflow.effects import Answer, Archive, Effect, Invoke, OfferTask, Send, WithdrawTask
 from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
@@ -119,6 +120,7 @@ class Engine:
         self._histories = Histories(store)
         self._delivery = Delivery(self.submit, self._histories, self._spawn)
         self.callbacks = Callbacks(self.submit, self._histories, outside, self._spawn)
+        self.archiving = Archiving(self.submit, self._histories, namespaces, self._spawn)
         self.entities = Entities(store, self._committer, self._alarms, namespaces, clock, ids, self._spawn)
         """The kinds that are one row each."""
         self._waiters: dict[int, asyncio.Future[object]] = {}
@@ -504,6 +506,8 @@ class Engine:
                 self._delivery.send(effect.call)
             elif isinstance(effect, Invoke):
                 self.callbacks.send(effect.call)
+            elif isinstance(effect, Archive):
+                self.archiving.send(effect.call)
             elif isinstance(effect, Answer):
                 future = self._waiters.get(effect.waiter)
                 if future is not None and not future.done():

@@ -8,7 +8,8 @@ from perdure.api import Message, enums, history, workflowservice
 from perdure.api.splice import with_field
 from perdure.clock import SECOND
 from perdure.config import dynamic as settings
-from perdure.frontend import validate
+from perdure.errors import NotFound
+from perdure.frontend import archival, validate
 from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, read_page, read_page_reverse
 from perdure.frontend.services import POLL_TAIL_S, Call, Services
 from perdure.frontend.tokens import HistoryToken
@@ -38,7 +39,14 @@ async def get_workflow_execution_history(
     validate.execution(request.execution, request.HasField("execution"))
     size = _page_size(services, call, request.maximum_page_size)
     read = _Reading(services, call, request)
-    await read.locate()
+    try:
+        await read.locate()
+    except NotFound:
+        if not archival.may_hold(services, call, request):
+            raise
+        return await archival.archived_history(services, call, request, size)
+    if read.archived:
+        return await archival.archived_history(services, call, request, size)
     if request.history_event_filter_type == enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT:
         return await read.close_event()
     return await read.events(size)
@@ -89,6 +97,11 @@ class _Reading:
             self._at(execution, 1)
         elif token.first_event_id >= token.next_event_id and request.wait_new_event and token.running:
             self._at(await self._wait(token.run_id, token.next_event_id), token.next_event_id)
+
+    @property
+    def archived(self) -> bool:
+        """Whether the pages before came from the archive: its runs have no branches."""
+        return not self._token.branches
 
     def _at(self, execution: Execution, first_event_id: int) -> None:
         self._execution = execution

@@ -13,6 +13,7 @@ from perdure.api.times import BadDuration, checked_duration_ns, duration_of, tim
 from perdure.cluster.namespaces import DELETED, DEPRECATED, REGISTERED, BadBinary, Namespace
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
+from perdure.frontend import archival
 from perdure.frontend.services import Call, Services
 from perdure.frontend.system import CLUSTER_NAME
 
@@ -34,16 +35,15 @@ async def register_namespace(
     retention = _retention(services, request, "workflow_execution_retention_period")
     if services.namespaces.find(request.namespace) is None:
         _check_clusters(request.active_cluster_name, [one.cluster_name for one in request.clusters])
-    await services.namespaces.create(
-        Namespace(
-            services.ids.request_id(),
-            request.namespace,
-            description=request.description,
-            owner_email=request.owner_email,
-            data=dict(request.data),
-            retention=retention,
-        )
+    fresh = Namespace(
+        services.ids.request_id(),
+        request.namespace,
+        description=request.description,
+        owner_email=request.owner_email,
+        data=dict(request.data),
+        retention=retention,
     )
+    await services.namespaces.create(archival.changed(services, fresh, request))
     return workflowservice.RegisterNamespaceResponse()
 
 
@@ -156,6 +156,8 @@ def _changed_config(services: Services, request: workflowservice.UpdateNamespace
         now = now.evolve(bad_binaries=bad)
     if config.custom_search_attribute_aliases:
         now = now.evolve(search_attributes=_without_aliases(config.custom_search_attribute_aliases, now))
+    if request.HasField("config"):
+        now = archival.changed(services, now, config)
     if request.delete_bad_binary:
         bad = dict(now.bad_binaries)
         if bad.pop(request.delete_bad_binary, None) is None:
@@ -214,10 +216,9 @@ def description(services: Services, found: Namespace) -> workflowservice.Describ
     info.limits.workflow_task_completion_size_limit_error = COMPLETION_SIZE_LIMIT
     config = namespace.NamespaceConfig(
         workflow_execution_retention_ttl=duration_of(found.retention),
-        history_archival_state=enums.ARCHIVAL_STATE_DISABLED,
-        visibility_archival_state=enums.ARCHIVAL_STATE_DISABLED,
         custom_search_attribute_aliases={key: key for key in found.search_attributes},
     )
+    archival.show(config, found)
     config.bad_binaries.SetInParent()
     for checksum, bad in found.bad_binaries.items():
         config.bad_binaries.binaries[checksum].CopyFrom(

@@ -19,6 +19,7 @@ from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unim
 from perdure.frontend import (
     activity_operations,
     activity_tasks,
+    archival,
     batches,
     build_ids,
     clusters,
@@ -125,7 +126,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     _WORKFLOW + "CountWorkflowExecutions": visibility.count_workflow_executions,
     _WORKFLOW + "ListOpenWorkflowExecutions": visibility.list_open_workflow_executions,
     _WORKFLOW + "ListClosedWorkflowExecutions": visibility.list_closed_workflow_executions,
-    _WORKFLOW + "ListArchivedWorkflowExecutions": visibility.list_archived_workflow_executions,
+    _WORKFLOW + "ListArchivedWorkflowExecutions": archival.list_archived_workflow_executions,
     _WORKFLOW + "GetSearchAttributes": visibility.get_search_attributes,
     _WORKFLOW + "CreateSchedule": schedules.create_schedule,
     _WORKFLOW + "DescribeSchedule": schedules.describe_schedule,

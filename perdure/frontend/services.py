@@ -16,6 +16,7 @@ from perdure.machines.env import NamespaceView
 from perdure.machines.workflow.inputs import TaskToken
 
 if TYPE_CHECKING:
+    from perdure.archival.api import Provider
     from perdure.clock import Clock
     from perdure.cluster.endpoints import EndpointRegistry
     from perdure.cluster.identity import ClusterIdentity
@@ -42,6 +43,7 @@ class Services:
     """The services of this process."""
 
     __slots__ = (
+        "archive",
         "batch_starts",
         "clock",
         "config",
@@ -73,6 +75,7 @@ class Services:
         tokens: Tokens,
         loop: asyncio.AbstractEventLoop,
         version: str,
+        archive: Provider,
     ) -> None:
         self.engine = engine
         self.matching = matching
@@ -87,6 +90,7 @@ class Services:
         self.tokens = tokens
         self.loop = loop
         self.version = version
+        self.archive = archive
         self.batch_starts = asyncio.Lock()
         """Held while a batch job is begun: how many run already is counted, and then there is one more."""
 

@@ -27,6 +27,7 @@ _HISTORY_PAGE: Final = b"history-page"
 _REVERSE_PAGE: Final = b"reverse-page"
 _NAMESPACE_PAGE: Final = b"namespace-page"
 _ENDPOINT_PAGE: Final = b"endpoint-page"
+_ARCHIVE_PAGE: Final = b"archive-page"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -199,6 +200,22 @@ class Tokens:
             return str(self._open(_ENDPOINT_PAGE, token)[0])
         except ForgedToken:
             raise InvalidArgument("Invalid NextPageToken.") from None
+
+    def archive_page(self, namespace_id: str, last: tuple[int, str]) -> bytes:
+        """The page token of ListArchivedWorkflowExecutions: close time (ns) and run id of the last record."""
+        return self._seal(_ARCHIVE_PAGE, (namespace_id, *last))
+
+    def open_archive_page(self, namespace_id: str, token: bytes) -> tuple[int, str] | None:
+        """The last record given out, None for the first page. Raises InvalidArgument."""
+        if not token:
+            return None
+        try:
+            opened, closed, run_id = self._open(_ARCHIVE_PAGE, token)
+        except ForgedToken:
+            opened = None
+        if opened != namespace_id:
+            raise InvalidArgument("next page token is corrupted")
+        return closed, run_id
 
 
 def _history_fields(namespace_id: str, workflow_id: str, token: HistoryToken) -> tuple[Any, ...]:

@@ -5,17 +5,16 @@ Filters are compiled by `perdure.visibility`; what cannot be executed is refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from perdure.api import Message, common, enums, operatorservice, workflow, workflowservice
-from perdure.api.times import duration_of, timestamp_ns, timestamp_of
+from perdure.api.times import timestamp_ns
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend.services import Call, Services
 from perdure.ids import Kind
 from perdure.visibility import attributes
-from perdure.visibility.record import VisibilityRecord
+from perdure.visibility.info import execution_info
 from perdure.visibility.resolve import STATUS_NAMES, compile_count, compile_list
 
 
@@ -66,38 +65,6 @@ def group_value(value: object) -> common.Payload:
     """The value that a group of a count stands for."""
     text = STATUS_NAMES.get(value, str(value)) if isinstance(value, int) else str(value or "")
     return attributes.encode(text, attributes.KEYWORD)
-
-
-def execution_info(record: VisibilityRecord, custom: Mapping[str, int]) -> workflow.WorkflowExecutionInfo:
-    """A record as lists show it (semantics 15.2): of its own attributes, those registered with the type they have."""
-    info = workflow.WorkflowExecutionInfo(
-        execution=common.WorkflowExecution(workflow_id=record.workflow_id, run_id=record.run_id),
-        type=common.WorkflowType(name=record.workflow_type),
-        start_time=timestamp_of(record.start_time),
-        execution_time=timestamp_of(record.execution_time),
-        task_queue=record.task_queue,
-    )
-    info.status = record.status  # type: ignore[assignment]  # wire numbers are plain ints here
-    if record.close_time is not None:
-        info.close_time.CopyFrom(timestamp_of(record.close_time))
-        info.execution_duration.CopyFrom(duration_of(record.execution_duration))
-        info.history_length = record.history_length
-        info.history_size_bytes = record.history_size_bytes
-        info.state_transition_count = record.state_transition_count
-    if record.parent_workflow_id:
-        info.parent_execution.workflow_id = record.parent_workflow_id
-        info.parent_execution.run_id = record.parent_run_id
-    if record.root_workflow_id:
-        info.root_execution.workflow_id = record.root_workflow_id
-        info.root_execution.run_id = record.root_run_id
-    info.memo.MergeFromString(record.memo)
-    info.memo.SetInParent()
-    info.search_attributes.MergeFromString(record.search_attributes)
-    info.search_attributes.SetInParent()
-    fields = info.search_attributes.indexed_fields
-    for name in [name for name, payload in fields.items() if not attributes.is_registered(name, payload, custom)]:
-        del fields[name]
-    return info
 
 
 async def list_open_workflow_executions(
@@ -154,16 +121,6 @@ def _one_of(request: Any) -> list[str]:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-async def list_archived_workflow_executions(
-    services: Services, call: Call, request: workflowservice.ListArchivedWorkflowExecutionsRequest
-) -> Message | bytes:
-    """There is no archive."""
-    largest = services.config.get(settings.FRONTEND_VISIBILITY_ARCHIVAL_QUERY_MAX_PAGE_SIZE)
-    if request.page_size > largest:
-        raise InvalidArgument(f"PageSize is larger than allowed {largest}.")
-    raise InvalidArgument("Cluster is not configured for visibility archival.")
 
 
 async def get_search_attributes(

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 
+ARCHIVES_HISTORY = 1
+ARCHIVES_RECORD = 2
+"""What a namespace archives of its closed runs, as bits."""
+
 
 @final
 class Limits:
@@ -109,10 +113,21 @@ class Limits:
 @final
 class NamespaceView:
     """What a machine may know of its namespace. `search_attributes` maps custom names to `enums.IndexedValueType`
-    numbers; `rules` are its workflow rules, compiled.
+    numbers; `rules` are its workflow rules, compiled; the archives are URIs, "" for none.
     """
 
-    __slots__ = ("id", "limits", "name", "retention", "rules", "search_attributes")
+    __slots__ = (
+        "archive_paused",
+        "archives",
+        "history_archive",
+        "id",
+        "limits",
+        "name",
+        "record_archive",
+        "retention",
+        "rules",
+        "search_attributes",
+    )
 
     def __init__(
         self,
@@ -122,6 +137,9 @@ class NamespaceView:
         search_attributes: dict[str, int],
         limits: Limits,
         rules: tuple[Rule, ...] = (),
+        history_archive: str = "",
+        record_archive: str = "",
+        archive_paused: bool = False,
     ) -> None:
         self.id = id
         self.name = name
@@ -129,6 +147,10 @@ class NamespaceView:
         self.search_attributes = search_attributes
         self.limits = limits
         self.rules = rules
+        self.history_archive = history_archive
+        self.record_archive = record_archive
+        self.archive_paused = archive_paused
+        self.archives = (ARCHIVES_HISTORY if history_archive else 0) | (ARCHIVES_RECORD if record_archive else 0)
 
 
 @final

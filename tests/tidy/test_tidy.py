@@ -37,6 +37,7 @@ ADAPTERS = (
     "perdure/testing/virtual_time.py",
     "perdure/transport/tls.py",
     "perdure/system/outgoing.py",
+    "perdure/archival/files.py",
 )
 """The places where the outside world comes in (or is simulated); nothing else reads clocks, draws randomness or starts
 threads."""

@@ -6,10 +6,13 @@ the key that its kind names. Nothing here decides anything: `outbound.py` derive
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from perdure.ids import ChainKey
 from perdure.machines.workflow.child import Parent
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.execution import Execution
 
 
 @final
@@ -184,6 +187,18 @@ class InvokeCallback:
         """How often it was invoked before."""
         self.start_time = start_time
         """When the run started, ns since the epoch."""
+
+
+@final
+class ArchiveRun:
+    """Put a closed run into the archive. It may be put there again: the archive knows it by the run id."""
+
+    __slots__ = ("execution", "sender")
+
+    def __init__(self, sender: Sender, execution: Execution) -> None:
+        self.sender = sender
+        self.execution = execution
+        """The run as it closed."""
 
 
 Call = (

@@ -6,7 +6,7 @@ from perdure.api import common, enums, failure, history
 from perdure.errors import NotFound, WorkflowNotReady
 from perdure.machines import cron
 from perdure.machines.retry import next_interval
-from perdure.machines.workflow import callbacks, workflow_task
+from perdure.machines.workflow import archive, callbacks, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import Execution
@@ -92,6 +92,7 @@ def closed(step: Step, draft: RunDraft, goes_on: bool = False, begins_again: boo
     draft.confirm_first_tasks()
     if not begins_again:
         callbacks.run_closed(draft, goes_on)
+    archive.owe(draft)
     draft.close_calls()
     execution.awaits_parent = False
     task = execution.task

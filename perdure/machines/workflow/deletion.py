@@ -8,7 +8,7 @@ branch that another run names stays (DESIGN 1.11).
 from __future__ import annotations
 
 from perdure.api import enums, history
-from perdure.machines.workflow import close, workflow_task
+from perdure.machines.workflow import archive, close, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution
 from perdure.machines.workflow.operator_inputs import Delete
@@ -31,6 +31,7 @@ def deleted(step: Step, verb: Delete) -> None:
             ),
         )
         close.closed(step, draft)
+    archive.give_up(draft)
     _mark(draft)
 
 

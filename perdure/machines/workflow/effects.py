@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.machines.task_queue import Task
-from perdure.machines.workflow.calls import Call, InvokeCallback
+from perdure.machines.workflow.calls import ArchiveRun, Call, InvokeCallback
 
 
 @final
@@ -67,4 +67,14 @@ class Invoke:
         self.call = call
 
 
-Effect = OfferTask | WithdrawTask | Answer | Send | Invoke
+@final
+class Archive:
+    """Put a closed run into the archive and bring the answer back as an input. Owed until the run records it."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: ArchiveRun) -> None:
+        self.call = call
+
+
+Effect = OfferTask | WithdrawTask | Answer | Send | Invoke | Archive

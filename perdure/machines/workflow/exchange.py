@@ -173,6 +173,13 @@ class CallbackInvoked(Input):
 
 
 @final
+class RunArchived(Input):
+    """The archive has what this closed run owed it, or wants it no more."""
+
+    __slots__ = ()
+
+
+@final
 class InternalCallbackAnswered(Input):
     """The entity knows how the chain of runs ended, or is gone."""
 

@@ -21,6 +21,7 @@ from perdure.machines.workflow import (
     activity_operations,
     activity_task,
     alarm,
+    archive,
     callbacks,
     close,
     codec,
@@ -55,6 +56,7 @@ from perdure.machines.workflow.exchange import (
     ParentAnswered,
     ParentClosed,
     RequestSettled,
+    RunArchived,
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
@@ -142,6 +144,7 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     ExternalAnswered: kin.external_answered,
     ParentAnswered: kin.parent_answered,
     InternalCallbackAnswered: internal_callbacks.answered,
+    RunArchived: archive.archived,
     CallbackInvoked: callbacks.invoked,
     CallUndelivered: kin.undelivered,
     AdmitUpdate: updates.admitted,

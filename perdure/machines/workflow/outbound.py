@@ -30,6 +30,7 @@ from perdure.machines.workflow import internal_callbacks, overrides, requests, r
 from perdure.machines.workflow.callback import PART_CALLBACK
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
+    ArchiveRun,
     Call,
     CancelExternal,
     InvokeCallback,
@@ -42,7 +43,7 @@ from perdure.machines.workflow.calls import (
 )
 from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.effects import Invoke, Send
+from perdure.machines.workflow.effects import Archive, Invoke, Send
 from perdure.machines.workflow.exchange import (
     ChildClosed,
     ChildFirstTaskScheduled,
@@ -60,6 +61,7 @@ from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Input, Origin, RequestCancel, Signal, Start, StartOutcome
 from perdure.machines.workflow.owed import (
     ABANDON,
+    ARCHIVE,
     INTERNAL_CALLBACK,
     PART_CHILD,
     PART_EXTERNAL_CANCEL,
@@ -88,6 +90,9 @@ def send(step: Step, draft: RunDraft) -> None:
     for item in sorted(execution.unsent):
         if item[0] == PART_CALLBACK:
             step.effects.append(Invoke(invocation_of(step.key, execution, item)))
+        elif item == ARCHIVE:
+            sender = Sender(step.key, execution.info.run_id, item, execution.branches)
+            step.effects.append(Archive(ArchiveRun(sender, execution)))
         else:
             step.effects.append(Send(call_of(step.key, execution, item)))
     execution.unsent = Map()

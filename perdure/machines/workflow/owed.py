@@ -21,6 +21,9 @@ PART_EXTERNAL_CANCEL = 8
 INTERNAL_CALLBACK = 32
 """The first half of the item of an internal callback; no part has this kind."""
 
+ARCHIVE = (33, 0)
+"""The item of a closed run's way into the archive."""
+
 REPORT = (0, 0)
 """The item of a closed run's report to its parent."""
 
@@ -65,6 +68,8 @@ def derive(execution: Execution) -> Map[tuple[int, int], bool]:
     else:
         if owes_report(execution):
             found[REPORT] = True
+        if execution.operations.archiving:
+            found[ARCHIVE] = True
         if not execution.new_run_id:
             for number in execution.internal_callbacks:
                 found[(INTERNAL_CALLBACK, number)] = True

@@ -31,10 +31,10 @@ class RunOperations:
 
     `reset_run_id` is the run that was made from this one by a reset, `reset_time` (ns since the epoch) when this run
     was made by one, `original_start_time` when the first of them began. `pause` is recorded state: it stays when a
-    paused run closes.
+    paused run closes. `archiving`: what the closed run owes to the archive (`env.ARCHIVES_*`).
     """
 
-    __slots__ = ("deleting", "original_start_time", "pause", "reclaimed", "reset_run_id", "reset_time")
+    __slots__ = ("archiving", "deleting", "original_start_time", "pause", "reclaimed", "reset_run_id", "reset_time")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class RunOperations:
         reset_time: int = 0,
         original_start_time: int = 0,
         pause: Pause | None = None,
+        archiving: int = 0,
     ) -> None:
         self.deleting = deleting
         self.reclaimed = reclaimed
@@ -51,11 +52,18 @@ class RunOperations:
         self.reset_time = reset_time
         self.original_start_time = original_start_time
         self.pause = pause
+        self.archiving = archiving
 
     def copy(self) -> RunOperations:
         """A copy to change before it replaces this one."""
         return RunOperations(
-            self.deleting, self.reclaimed, self.reset_run_id, self.reset_time, self.original_start_time, self.pause
+            self.deleting,
+            self.reclaimed,
+            self.reset_run_id,
+            self.reset_time,
+            self.original_start_time,
+            self.pause,
+            self.archiving,
         )
 
 
@@ -84,6 +92,7 @@ def encode(operations: RunOperations) -> object | None:
         operations.reset_time,
         operations.original_start_time,
         encode_pause(operations.pause),
+        operations.archiving,
     )
 
 
@@ -92,4 +101,5 @@ def decode(stored: Any) -> RunOperations:
     operations = RunOperations(*stored[:5])
     # Stored before runs could be paused, it ends here.
     operations.pause = decode_pause(stored[5]) if len(stored) > 5 else None
+    operations.archiving = stored[6] if len(stored) > 6 else 0
     return operations

@@ -1,0 +1,1 @@
+"""The archive: its query language, its files."""

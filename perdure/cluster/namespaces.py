@@ -367,6 +367,7 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     limits.search_attribute_value_size = get(settings.SEARCH_ATTRIBUTES_SIZE_OF_VALUE_LIMIT, namespace)
     limits.search_attributes_size = get(settings.SEARCH_ATTRIBUTES_TOTAL_SIZE_LIMIT, namespace)
     limits.transaction_size = get(settings.SYSTEM_TRANSACTION_SIZE_LIMIT)
+    limits.signal_backlinks = get(settings.HISTORY_ENABLE_CHASM_SIGNAL_BACKLINKS, namespace)
     limits.signals = get(settings.HISTORY_MAXIMUM_SIGNALS_PER_EXECUTION, namespace)
     limits.updates_in_flight = get(settings.HISTORY_MAX_IN_FLIGHT_UPDATES, namespace)
     limits.updates_in_flight_size = get(settings.HISTORY_MAX_IN_FLIGHT_UPDATE_PAYLOADS, namespace)

@@ -160,3 +160,13 @@ def _extended(execution: Execution, response: workflowservice.DescribeWorkflowEx
     request.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     # A start with a signal is found under the signal's event: both have the one request id.
     request.event_id = 2 if execution.signal_ids.get(info.create_request_id, False) else 1
+    _signals(execution, extended)
+
+
+def _signals(execution: Execution, extended: workflow.WorkflowExecutionExtendedInfo) -> None:
+    """Where links to signals lead to, if the namespace keeps that."""
+    for request_id, event_id in execution.signal_events.items():
+        shown = extended.request_id_infos[request_id]
+        shown.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+        shown.event_id = event_id
+        shown.buffered = not event_id

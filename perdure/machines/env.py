@@ -49,6 +49,7 @@ class Limits:
         "reuse_minimal_interval",
         "search_attribute_value_size",
         "search_attributes_size",
+        "signal_backlinks",
         "signals",
         "task_heartbeat_timeout",
         "task_retry_max_interval",
@@ -95,6 +96,7 @@ class Limits:
         self.search_attributes_size: int = 40 * 1024
         """Of all search attributes of a run together."""
         self.signals: int = 10_000
+        self.signal_backlinks: bool = False
         self.updates_in_flight: int = 10
         """Of one run at a time; 0 switches a limit of updates off."""
         self.updates_in_flight_size: int = 20 * MIB

@@ -43,6 +43,7 @@ DYNAMIC_CONFIG = (
     'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true},{"Pattern":"*.secure"}]',
     'callback.request.timeout="2s"',
     "history.enableUpdateCallbacks=true",
+    "history.enableCHASMSignalBacklinks=true",
 )
 """What the SDKs set, rates that the scenarios do not reach, and what is off by default."""
 

@@ -99,6 +99,7 @@ def recorded_view(execution: Execution) -> dict[str, object]:
     view["accepted updates"] = {u.update_id: u.accepted_event_id for u in execution.updates if u.accepted_event_id}
     view["pause"] = frozen(execution.operations.pause)
     view["completed updates"] = execution.update_count
+    view["signal events"] = dict(execution.signal_events.items())
     known = execution.callbacks.values()
     view["callbacks"] = sorted((c.spec, c.update_id, c.request_id, c.origin, c.registration_time) for c in known)
     if execution.running:

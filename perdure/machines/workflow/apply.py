@@ -172,6 +172,9 @@ def _external_answered(kind: int, field: str) -> Callable[[RunDraft, history.His
 
 def _signaled(draft: RunDraft, event: history.HistoryEvent) -> None:
     draft.execution.signal_count += 1
+    request_id = event.workflow_execution_signaled_event_attributes.request_id
+    if request_id and draft.env.limits.signal_backlinks:
+        draft.put_signal_event(request_id, max(0, event.event_id))
 
 
 def _cancel_requested(draft: RunDraft, event: history.HistoryEvent) -> None:

@@ -51,6 +51,7 @@ from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
 from perdure.machines.workflow.run_info import RunInfo
 from perdure.machines.workflow.run_operations import decode_pause, encode_pause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
+from perdure.machines.workflow.signal_events import PART_SIGNAL_EVENT, SIGNAL_EVENTS_SPILLED
 
 FORMAT = 1
 
@@ -87,6 +88,7 @@ _SEARCH_ATTRIBUTES = _Collection(PART_SEARCH_ATTRIBUTE, 16)
 _SIGNAL_IDS = _Collection(PART_SIGNAL_ID, 32)
 _COMPLETED_UPDATES = _Collection(PART_COMPLETED_UPDATE, COMPLETED_UPDATES_SPILLED)
 _CALLBACKS = _Collection(PART_CALLBACK, CALLBACKS_SPILLED)
+_SIGNAL_EVENTS = _Collection(PART_SIGNAL_EVENT, SIGNAL_EVENTS_SPILLED)
 _CHILDREN = _Collection(PART_CHILD, CHILDREN_SPILLED)
 _EXTERNAL_SIGNALS = _Collection(PART_EXTERNAL_SIGNAL, EXTERNAL_SIGNALS_SPILLED)
 _EXTERNAL_CANCELS = _Collection(PART_EXTERNAL_CANCEL, EXTERNAL_CANCELS_SPILLED)
@@ -102,6 +104,7 @@ COLLECTIONS = (
     _EXTERNAL_CANCELS,
     _COMPLETED_UPDATES,
     _CALLBACKS,
+    _SIGNAL_EVENTS,
 )
 SIGNAL_IDS_SPILLED = 32
 _BY_KEY = (PART_SIGNAL_ID, PART_COMPLETED_UPDATE)
@@ -237,6 +240,8 @@ def _measure(execution: Execution, collection: _Collection) -> tuple[int, int]:
         case 9:
             held = execution.callbacks
             return len(held), sum(len(c.spec) + len(c.last_failure) for c in held.values())
+        case 10:
+            return len(execution.signal_events), 0
         case 131:
             return len(execution.completed_updates), 0
         case _:
@@ -268,6 +273,8 @@ def _keys(execution: Execution, collection: _Collection) -> list[str | int]:
             return list(execution.external_cancels)
         case 9:
             return list(execution.callbacks)
+        case 10:
+            return list(execution.signal_events)
         case 131:
             return [name for name, event_id in execution.completed_updates.items() if event_id]
         case _:
@@ -300,6 +307,8 @@ def _part_body(execution: Execution, kind: int, key: str | int) -> bytes | None:
         return execution.memo.get(key)
     if kind == PART_SEARCH_ATTRIBUTE:
         return execution.search_attributes.get(key)
+    if kind == PART_SIGNAL_EVENT:
+        return execution.signal_events[key].to_bytes(8, "big")
     if kind == PART_COMPLETED_UPDATE:
         return execution.completed_updates[key].to_bytes(8, "big")
     return b"" if execution.signal_ids.get(key) else None
@@ -367,6 +376,8 @@ def _restore_collections(
     execution.signal_ids = Map(dict.fromkeys(fields[31], True))
     children = [child_of(f) for f in _bodies(by_kind, PART_CHILD)]
     execution.children = Map({child.initiated_event_id: child for child in children})
+    signals = _named(by_kind, PART_SIGNAL_EVENT)
+    execution.signal_events = Map({name: int.from_bytes(body, "big") for name, body in signals.items()})
     callbacks = [callback_of(f) for f in _bodies(by_kind, PART_CALLBACK)]
     execution.callbacks = Map({callback.number: callback for callback in callbacks})
     execution.external_signals = Map(dict.fromkeys(_numbered(by_kind, PART_EXTERNAL_SIGNAL), True))

@@ -23,6 +23,7 @@ from perdure.machines.workflow.effects import Effect
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
 from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_SIGNAL, derive, owes_child
 from perdure.machines.workflow.pending_update import PendingUpdate
+from perdure.machines.workflow.signal_events import PART_SIGNAL_EVENT
 
 BUFFERED_EVENT_ID = -123
 """The id of an event that waits in the buffer (semantics 0.2)."""
@@ -224,6 +225,10 @@ class RunDraft:
                 attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
             elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
                 recorded.apply(self, event)
+            elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                request_id = event.workflow_execution_signaled_event_attributes.request_id
+                if request_id in self.execution.signal_events:
+                    self.put_signal_event(request_id, event.event_id)
             self._append(event)
 
     def _child_started_at(self, initiated_event_id: int, event_id: int) -> None:
@@ -397,6 +402,11 @@ class RunDraft:
         execution = self.execution
         if item in execution.calls and item not in execution.unsent:
             execution.unsent = execution.unsent.set(item, True)
+
+    def put_signal_event(self, request_id: str, event_id: int) -> None:
+        """Note where a signal stands in history, 0 while it waits for its id."""
+        self.execution.signal_events = self.execution.signal_events.set(request_id, event_id)
+        self.touched[(PART_SIGNAL_EVENT, request_id)] = True
 
     def remember_signal(self, request_id: str) -> None:
         """Remember a signal's request id for deduplication."""

@@ -254,6 +254,7 @@ class Execution:
         "retention",
         "search_attributes",
         "signal_count",
+        "signal_events",
         "signal_ids",
         "start_linked",
         "status",
@@ -316,6 +317,8 @@ class Execution:
         """By initiated event id, as are the next two."""
         self.external_signals: Map[int, bool] = Map()
         self.external_cancels: Map[int, bool] = Map()
+        self.signal_events: Map[str, int] = Map()
+        """Event ids of signals by request id, 0 while they wait for one; kept where the namespace links to them."""
         self.callbacks: Map[int, Callback] = Map()
         """Completion callbacks by number; which ones is recorded, what became of them is not."""
         self.memo: Map[str, bytes] = Map()
@@ -420,6 +423,7 @@ class Execution:
         other.update_count = self.update_count
         other.completed_updates = self.completed_updates
         other.signal_ids = self.signal_ids
+        other.signal_events = self.signal_events
         other.buffered = self.buffered
         other.parts_spilled = self.parts_spilled
         other.operations = self.operations

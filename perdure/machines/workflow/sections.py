@@ -18,6 +18,7 @@ from perdure.machines.workflow import (
     request_ids,
     reset_points,
     run_operations,
+    signal_events,
 )
 from perdure.machines.workflow.execution import Execution
 
@@ -65,8 +66,9 @@ SECTIONS: tuple[Section, ...] = (
     Section(30, _encode_operations, _decode_operations),
     Section(40, internal_callbacks.encode, internal_callbacks.decode),
     Section(41, callback.encode, callback.decode),
+    Section(42, signal_events.encode, signal_events.decode),
 )
-"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40, 41."""
+"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40 to 42."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

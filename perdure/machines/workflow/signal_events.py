@@ -1,0 +1,31 @@
+"""Where in history each signal of a run stands, by the request id that its sender knows (`enableCHASMSignalBacklinks`).
+
+A link to a signal names its request id, for the signal may wait for its event id; Describe resolves it. Few of them
+live in a section of the core (sections.py), many in rows of their own (codec.py). Deduplication is not done here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from immutables import Map
+
+if TYPE_CHECKING:
+    from perdure.machines.workflow.execution import Execution
+
+PART_SIGNAL_EVENT = 10
+"""The part kind; the number is stored."""
+SIGNAL_EVENTS_SPILLED = 1024
+"""The bit of `Execution.parts_spilled` that says that they are rows of their own."""
+
+
+def encode(execution: Execution) -> object | None:
+    """The run's section of stored state, None when it has none or they live in rows."""
+    if not execution.signal_events or execution.parts_spilled & SIGNAL_EVENTS_SPILLED:
+        return None
+    return dict(execution.signal_events.items())
+
+
+def decode(execution: Execution, stored: Any) -> None:
+    """The way back."""
+    execution.signal_events = Map(stored)

@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from perdure.admin.check import check
 from perdure.api import workflowservice as rpc
+from perdure.store.inspect import inspect
 from tests.crash.checker import audit
 from tests.crash.load import NAMESPACE, Load, result_of
 from tests.service.processes import ServerProcess
@@ -53,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 async def run(folder: Path, kills: int, seed: int, show: bool = False) -> Outcome:
-    """Load, kill and restart, then audit."""
+    """Load, kill and restart, then audit what the server says and what its file holds."""
     dice = random.Random(seed)
     server = ServerProcess(folder / "stderr.log", folder / "state.db")
     restart_s = [server.start()]
@@ -79,6 +81,8 @@ async def run(folder: Path, kills: int, seed: int, show: bool = False) -> Outcom
         if "Traceback" in server.errors():
             findings.append("the server wrote a traceback: " + server.errors()[-2000:])
         server.stop()
+        with inspect(str(folder / "state.db")) as store:
+            findings += check(store).problems
     finally:
         await load.close()
         server.__exit__(None, None, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import schedules
+from tests.crash import operations, schedules
 from tests.crash.run import run
 
 KILLS = 12
@@ -28,3 +28,9 @@ def test_killed_again_and_again(tmp_path: Path, seed: int, capsys: pytest.Captur
 def test_schedules_fire_once_for_each_second(tmp_path: Path, seed: int) -> None:
     """No start is lost and none doubled when the server is killed while six schedules fire."""
     assert asyncio.run(schedules.run(tmp_path, SCHEDULE_KILLS, seed)) == []
+
+
+@pytest.mark.slow
+def test_batches_and_deletions_go_on_over_kills(tmp_path: Path, seed: int) -> None:
+    """Each execution is signalled and counted once, and of the deleted namespace nothing is on the file."""
+    assert asyncio.run(operations.run(tmp_path, seed)) == []

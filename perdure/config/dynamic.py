@@ -222,6 +222,8 @@ MATCHING_RPS = _integer("matching.rps", 1200, GLOBAL)
 MATCHING_PRIORITY_LEVELS = _integer("matching.priorityLevels", 5, TASK_QUEUE)
 MATCHING_ENABLE_FAIRNESS = _switch("matching.enableFairness", False, TASK_QUEUE)
 MATCHING_USE_NEW_MATCHER = _switch("matching.useNewMatcher", True, TASK_QUEUE)
+MATCHING_MAX_BACKLOG_TASKS = _integer("matching.maxBacklogTasks", 1_000_000, GLOBAL)
+"""Ours alone: tasks that may wait in one process before starts are refused (docs/decisions/013)."""
 MATCHING_MAX_FAIRNESS_KEY_WEIGHT_OVERRIDES = _integer("matching.maxFairnessKeyWeightOverrides", 1000, TASK_QUEUE)
 VERSION_COMPATIBLE_SET_LIMIT_PER_QUEUE = _integer("limit.versionCompatibleSetLimitPerQueue", 10)
 VERSION_BUILD_ID_LIMIT_PER_QUEUE = _integer("limit.versionBuildIdLimitPerQueue", 100)

@@ -57,6 +57,8 @@ _NAMESPACE_OPTIONAL: Final = frozenset({"AddSearchAttributes", "RemoveSearchAttr
 
 _REGISTERED_ONLY: Final = frozenset({"StartWorkflowExecution", "SignalWithStartWorkflowExecution"})
 
+_STARTS: Final = frozenset({"StartWorkflowExecution", "SignalWithStartWorkflowExecution", "ExecuteMultiOperation"})
+
 _CONCURRENCY_LIMITED: Final = frozenset(
     {
         "PollWorkflowTaskQueue",
@@ -208,6 +210,29 @@ class LimitLongPolls:
             del self._running[key]
 
 
+@final
+class LimitBacklog:
+    """No new workflows while too many tasks wait: the backlog is in memory (docs/decisions/013)."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def applies(self, method: Method) -> bool:
+        return method.service == _WORKFLOW_SERVICE and method.name in _STARTS
+
+    def enter(self, call: Call, request: Any) -> Leave | None:
+        tasks_max = self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)
+        if self._services.matching.is_full(tasks_max):
+            raise errors.ResourceExhausted(
+                f"{tasks_max} tasks wait for workers, no workflow is started until there are fewer",
+                enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
+                enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
+            )
+        return None
+
+
 _VERSIONS_REMEMBERED_MAX: Final = 256
 
 
@@ -238,4 +263,10 @@ class CheckVersions:
 
 def interceptors(services: Services) -> tuple[Interceptor, ...]:
     """The list, outermost first."""
-    return (ResolveNamespace(services), LimitRates(services), LimitLongPolls(services), CheckVersions())
+    return (
+        ResolveNamespace(services),
+        LimitRates(services),
+        LimitLongPolls(services),
+        CheckVersions(),
+        LimitBacklog(services),
+    )

@@ -24,6 +24,8 @@ from perdure.machines.task_queue import (
     TaskKey,
 )
 
+COUNT_EVERY_NS = 100_000_000
+
 
 @final
 class Line:
@@ -47,7 +49,17 @@ class Line:
 class Lines:
     """All lines of one process. `clock_of` and `fair` are asked when a queue is loaded."""
 
-    __slots__ = ("_clock_of", "_configs", "_fair", "_settings", "_versioned", "_versions", "loaded")
+    __slots__ = (
+        "_clock_of",
+        "_configs",
+        "_counted",
+        "_counted_ns",
+        "_fair",
+        "_settings",
+        "_versioned",
+        "_versions",
+        "loaded",
+    )
 
     def __init__(
         self, settings: Settings, clock_of: Callable[[str], Clock], fair: Callable[[QueueKey], bool] | None
@@ -59,6 +71,8 @@ class Lines:
         self._settings = settings
         self._clock_of = clock_of
         self._fair = fair
+        self._counted = 0
+        self._counted_ns = -COUNT_EVERY_NS
 
     # Routes
 
@@ -156,6 +170,13 @@ class Lines:
         self._versions[main].remove(line.key.parts)
         if not self._versions[main]:
             del self._versions[main]
+
+    def queued(self, now_ns: int) -> int:
+        """About how many tasks wait in all lines together: counted anew ten times a second at most."""
+        if now_ns >= self._counted_ns + COUNT_EVERY_NS:
+            self._counted_ns = now_ns
+            self._counted = sum([len(line.partition.queued) for line in self.loaded.values()])
+        return self._counted
 
     # Configurations
 

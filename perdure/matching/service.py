@@ -382,6 +382,10 @@ class Matching:
         line = self._lines.loaded.get(queue.line(version).parts)
         return QueueDescription() if line is None else self._described(line)
 
+    def is_full(self, tasks_max: int) -> bool:
+        """Whether about `tasks_max` tasks wait or more: the frontend takes no new workflows then."""
+        return self._lines.queued(self._now_ns()) >= tasks_max
+
     @property
     def queues_loaded(self) -> int:
         """How many queues are in memory."""

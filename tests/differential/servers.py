@@ -38,6 +38,7 @@ DYNAMIC_CONFIG = (
     "frontend.WorkflowPauseEnabled=true",
     "frontend.rps.namespaceReplicationInducingAPIs=100000",
     "frontend.namespaceRPS.namespaceReplicationInducingAPIs=100000",
+    "frontend.enableCancelWorkerPollsOnShutdown=true",
     "frontend.workerVersioningDataAPIs=true",
     "frontend.workerVersioningRuleAPIs=true",
     'callback.allowedAddresses=[{"Pattern":"127.0.0.1:*","AllowInsecure":true},{"Pattern":"*.secure"}]',

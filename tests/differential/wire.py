@@ -6,6 +6,7 @@ retry, time out silently or hide anything, because that is what the tests compar
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any as Anything
 from typing import TypeVar, cast
@@ -64,6 +65,13 @@ class Connection:
             return cast(bytes, method(request, timeout=timeout, metadata=METADATA))
         except grpc.RpcError as error:
             raise failure_of(error) from None
+
+    def hang_up(self, request: Message, after: float) -> None:
+        """Send a request and go away before it is answered."""
+        method = self._channel.unary_unary(method_path(request), request_serializer=None, response_deserializer=None)
+        call = method.future(request.SerializeToString(), timeout=60.0, metadata=METADATA)
+        time.sleep(after)
+        call.cancel()
 
     def close(self) -> None:
         self._channel.close()

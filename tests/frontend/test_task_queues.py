@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.api import enums, taskqueue, workflowservice
+from perdure.api import common, enums, taskqueue, workflowservice
 from perdure.app import Server
 from perdure.clock import WallClock
 from perdure.config.dynamic import DynamicConfig
+from perdure.errors import StatusCode
 from perdure.ids import SeededIds
 from perdure.machines.queue_data import EMPTY
 from perdure.machines.task_queue import ACTIVITY, QueueKey
 from perdure.store.memory import MemoryStore
-from tests.frontend.served import Served, served
+from tests.frontend.served import Served, served, until
 
 VERSIONS: dict[str, object] = {"frontend.workerVersioningDataAPIs": True, "frontend.workerVersioningRuleAPIs": True}
 
@@ -119,3 +120,23 @@ async def test_old_versioning_is_off_unless_it_is_switched_on() -> None:
             )
         ]
         assert [int(error.code) for error in refusals] == [7, 7, 7]
+
+
+async def test_no_workflow_starts_while_too_much_waits() -> None:
+    """The backlog is in memory, so it has a limit: docs/decisions/013."""
+
+    def start(workflow_id: str) -> workflowservice.StartWorkflowExecutionRequest:
+        return workflowservice.StartWorkflowExecutionRequest(
+            namespace="default",
+            workflow_id=workflow_id,
+            workflow_type=common.WorkflowType(name="Wf"),
+            task_queue=taskqueue.TaskQueue(name="q"),
+            request_id=workflow_id,
+        )
+
+    async with served({"matching.maxBacklogTasks": 1}) as server:
+        await server.call("StartWorkflowExecution", start("a"), workflowservice.StartWorkflowExecutionResponse)
+        await until(lambda: server.server.matching._lines.queued(1 << 62) == 1)
+        refused = await server.refused("StartWorkflowExecution", start("b"))
+        assert refused.code == StatusCode.RESOURCE_EXHAUSTED
+        assert "tasks wait for workers" in refused.message

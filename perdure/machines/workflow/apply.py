@@ -232,6 +232,9 @@ def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
     attributes = event.workflow_execution_started_event_attributes
     draft.execution.reset_points = reset_points.inherited(attributes, timestamp_ns(event.event_time))
     draft.execution.start_linked = bool(event.links)
+    if attributes.HasField("source_version_stamp"):
+        draft.execution.worker_stamp = attributes.source_version_stamp.SerializeToString()
+        _note_build(draft, attributes.source_version_stamp)
     if attributes.HasField("versioning_override"):
         _set_override(draft, attributes.versioning_override)
     _add_callbacks(draft, event, attributes.completion_callbacks, "", 0)

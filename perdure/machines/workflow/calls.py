@@ -32,9 +32,18 @@ class Sender:
 
 @final
 class StartChild:
-    """Start a pending child. Known again by the start's request id."""
+    """Start a pending child. Known again by the start's request id. `worker_stamp` is the parent's, serialized."""
 
-    __slots__ = ("event_id", "parent", "priority", "root_run_id", "root_workflow_id", "sender", "target")
+    __slots__ = (
+        "event_id",
+        "parent",
+        "priority",
+        "root_run_id",
+        "root_workflow_id",
+        "sender",
+        "target",
+        "worker_stamp",
+    )
 
     def __init__(
         self,
@@ -45,6 +54,7 @@ class StartChild:
         root_workflow_id: str,
         root_run_id: str,
         priority: bytes,
+        worker_stamp: bytes | None = None,
     ) -> None:
         self.sender = sender
         self.target = target
@@ -54,6 +64,7 @@ class StartChild:
         self.root_workflow_id = root_workflow_id
         self.root_run_id = root_run_id
         self.priority = priority
+        self.worker_stamp = worker_stamp
 
 
 @final

@@ -70,11 +70,21 @@ class Start(Input):
     update-with-start when `update` is (semantics 8.3).
 
     `search_attributes` are validated payloads with their type metadata, serialized; `first_backoff` is the delay
-    of the first workflow task in ns. A child has a `parent` and its parent's `root` (workflow id, run id).
+    of the first workflow task in ns. A child has a `parent`, its parent's `root` (workflow id, run id), and a build.
     `callbacks` are entities that want to know how the run made by this start ends; an existing run tells them nothing.
     """
 
-    __slots__ = ("callbacks", "first_backoff", "parent", "request", "root", "search_attributes", "signal", "update")
+    __slots__ = (
+        "callbacks",
+        "first_backoff",
+        "parent",
+        "request",
+        "root",
+        "search_attributes",
+        "signal",
+        "source_stamp",
+        "update",
+    )
 
     def __init__(
         self,
@@ -86,8 +96,10 @@ class Start(Input):
         root: tuple[str, str] = ("", ""),
         update: AdmitUpdate | None = None,
         callbacks: tuple[InternalCallback, ...] = (),
+        source_stamp: common.WorkerVersionStamp | None = None,
     ) -> None:
         super().__init__("")
+        self.source_stamp = source_stamp
         self.request = request
         self.search_attributes = search_attributes
         self.first_backoff = first_backoff

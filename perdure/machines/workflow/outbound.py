@@ -27,6 +27,7 @@ from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
 from perdure.machines.workflow import internal_callbacks, overrides, requests, runs, workflow_task
+from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.callback import PART_CALLBACK
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
@@ -158,6 +159,7 @@ def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
         info.root_workflow_id,
         info.root_run_id,
         info.priority,
+        execution.worker_stamp,
     )
 
 
@@ -243,7 +245,8 @@ def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Inp
         start.priority.MergeFromString(priority)
     found = runs.present_payloads(asked.search_attributes.indexed_fields)
     root = (call.root_workflow_id, call.root_run_id)
-    return call.target, Start(start, found, 0, parent=call.parent, root=root)
+    stamp = inherited_stamp(call.worker_stamp) if asked.inherit_build_id else None
+    return call.target, Start(start, found, 0, parent=call.parent, root=root, source_stamp=stamp)
 
 
 def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:

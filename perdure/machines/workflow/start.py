@@ -298,6 +298,8 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
     if request.HasField("continued_failure"):
         attributes.continued_failure.CopyFrom(request.continued_failure)
     runs.fill_maps(attributes, memo, verb.search_attributes)
+    if verb.source_stamp is not None:
+        attributes.source_version_stamp.CopyFrom(verb.source_stamp)
     if request.HasField("versioning_override"):
         attributes.versioning_override.CopyFrom(overrides.newer_form(request.versioning_override))
     if request.cron_schedule:

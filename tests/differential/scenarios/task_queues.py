@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any as Anything
 
 from temporalio.api.common.v1 import Priority, WorkerVersionCapabilities
@@ -123,3 +124,51 @@ def pollers(s: Script) -> None:
     _describe(s, task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
     s.send(s.poll_request(s.sticky_task_queue()), rpc.PollWorkflowTaskQueueResponse, 2.5)
     _describe(s, task_queue=queue(s.sticky_queue, TaskQueueKind.TASK_QUEUE_KIND_STICKY, s.queue))
+
+
+def a_good_bye_ends_polls(s: Script) -> None:
+    """ShutdownWorker answers the polls of the worker empty, also those it still sends, and forgets it; others wait."""
+    workflows = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+    activities = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+    mine = s.poll_request(worker_instance_key="mine", identity="one")
+    other = s.poll_request(worker_instance_key="other", identity="two")
+    activity = rpc.PollActivityTaskQueueRequest(
+        namespace=NAMESPACE, task_queue=mine.task_queue, identity="one", worker_instance_key="mine"
+    )
+    began = time.monotonic()
+    waiting = s.background(mine, rpc.PollWorkflowTaskQueueResponse, 20.0)
+    waiting_activity = s.background(activity, rpc.PollActivityTaskQueueResponse, 20.0)
+    stays = s.background(other, rpc.PollWorkflowTaskQueueResponse, 8.0)
+    for kind, count in ((workflows, 2), (activities, 1)):
+        request = rpc.DescribeTaskQueueRequest(namespace=NAMESPACE, task_queue=mine.task_queue, task_queue_type=kind)
+        s.eventually(
+            request,
+            rpc.DescribeTaskQueueResponse,
+            lambda known, count=count: len(known.pollers) == count,  # type: ignore[misc]  # bound now
+            record=False,
+        )
+    goodbye = rpc.ShutdownWorkerRequest(
+        namespace=NAMESPACE,
+        identity="one",
+        sticky_task_queue=s.sticky_queue,
+        worker_instance_key="mine",
+        task_queue=s.queue,
+        task_queue_types=[workflows, activities],
+    )
+    s.call(goodbye, rpc.ShutdownWorkerResponse)
+    waiting.join()
+    waiting_activity.join()
+    s.call(mine, rpc.PollWorkflowTaskQueueResponse, 20.0)
+    s.fact("all of it took less than 7 s", time.monotonic() - began < 7)
+    _describe(s)
+    s.start()
+    s.fact("the other worker gets", stays.join().workflow_execution.workflow_id)
+
+
+def a_worker_that_hung_up_gets_nothing(s: Script) -> None:
+    """A task goes to the next who asks, not to a poll whose client is gone."""
+    for _ in range(8):
+        s.connection.hang_up(s.poll_request(), 0.1)
+    s.start()
+    task = s.poll()
+    s.fact("attempt", task.attempt)

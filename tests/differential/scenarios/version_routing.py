@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any as Anything
 
-from temporalio.api.common.v1 import WorkerVersionCapabilities, WorkerVersionStamp
+from temporalio.api.common.v1 import WorkerVersionCapabilities, WorkerVersionStamp, WorkflowType
 from temporalio.api.enums.v1 import QueryResultType
 from temporalio.api.taskqueue.v1 import CompatibleBuildIdRedirectRule, TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, POLL_SECONDS, WORKER, Script
-from ..values import complete_workflow, payloads, start_timer
+from ..values import command, complete_workflow, continue_as_new, payloads, start_timer
 from ..wire import RpcFailed
 
 Rules = rpc.UpdateWorkerVersioningRulesRequest
@@ -154,3 +154,43 @@ def rules_assign_and_redirect(s: Script) -> None:
     s.signal()
     _poll(s, "1.0", comes=False)
     _poll(s, "1.1")
+
+
+def the_next_run_inherits_the_build(s: Script) -> None:
+    """Continued as new, a run stays with its set if it says so, else it goes where new runs go."""
+    for inherit in (True, False):
+        s.another(f"inherits: {inherit}")
+        _update(s, "1.0")
+        s.start()
+        task = _poll(s, "1.0")
+        _update(s, "2.0")
+        s.complete(task, continue_as_new(inherit_build_id=inherit), worker_version_stamp=_stamp("1.0"))
+        s.await_close()
+        _poll(s, "2.0", comes=not inherit)
+        _poll(s, "1.0", comes=inherit)
+        s.run_id = ""
+        s.history()
+        s.describe()
+
+
+def a_child_inherits_the_build(s: Script) -> None:
+    """A child of the same queue likewise."""
+    for inherit in (True, False):
+        s.another(f"inherits: {inherit}")
+        _update(s, "1.0")
+        s.start()
+        task = _poll(s, "1.0")
+        _update(s, "2.0")
+        kid = command(
+            "START_CHILD_WORKFLOW_EXECUTION",
+            workflow_id=f"child-{s.workflow_id}",
+            workflow_type=WorkflowType(name="Kid"),
+            inherit_build_id=inherit,
+        )
+        s.complete(task, kid, worker_version_stamp=_stamp("1.0"))
+        s.await_event("CHILD_WORKFLOW_EXECUTION_STARTED")
+        _poll(s, "2.0", comes=not inherit)
+        s.workflow_id = f"child-{s.workflow_id}"
+        s.run_id = ""
+        s.history()
+        s.describe()

@@ -7,6 +7,7 @@ from perdure.api import common, enums, history
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
 from perdure.machines import queue_names, retry
 from perdure.machines.workflow import callbacks, close, internal_callbacks, runs, workflow_task
+from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.commands.closing import check_nothing_unseen
 from perdure.machines.workflow.run_info import RunInfo
@@ -56,6 +57,9 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
         started.continued_failure.CopyFrom(asked.failure)
     if asked.HasField("retry_policy"):
         started.retry_policy.CopyFrom(retry.policy_message(retry.policy_of(asked.retry_policy)))
+    stamp = inherited_stamp(batch.execution.worker_stamp) if asked.inherit_build_id else None
+    if stamp is not None:
+        started.source_version_stamp.CopyFrom(stamp)
     runs.fill_maps(closing, memo, search_attributes)
     runs.fill_maps(started, memo, search_attributes)
     runs.hand_over_reset_points(batch.draft, started)

@@ -35,6 +35,8 @@ from perdure.transport.inline import Dispatch, InlineCall, start_call
 
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """One request body, as on the gRPC port."""
+BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Bodies of all requests that are arriving at once; the request that passes it gets RESOURCE_EXHAUSTED."""
 QUERY_FIELDS_MAX: Final = 1_000
 """Parameters of one query."""
 BODY_S: Final = 30.0
@@ -128,6 +130,8 @@ class JsonGateway:
         self._form = form
         self._routes = Routes(http_rules())
         self._methods = method_table()
+        self._arriving = Arriving()
+        self._waiting: set[InlineCall] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises nothing that the client could cause."""
@@ -142,6 +146,11 @@ class JsonGateway:
             status = Status(code=int(refused.code), message=refused.message)
             answer = Answer(refused.http_status, outbound.content_type, _json(status, outbound))
         await send_answer(send, answer)
+
+    def end_calls(self) -> None:
+        """Answer whoever still waits: the server stops."""
+        for call in list(self._waiting):
+            call.fail(int(StatusCode.UNAVAILABLE), "the server is stopping")
 
     def _forms(self, headers: Fields, query: bytes) -> tuple[Form, Form]:
         """How the body is read and the answer written."""
@@ -160,7 +169,7 @@ class JsonGateway:
             return Answer(403, "application/json", HOST_NOT_ALLOWED)
         refuse_other_sites(scope["method"], headers)
         method = self._methods[match.rule.method]
-        body = await read_body(receive, headers)
+        body = await self._arriving.body(receive, headers)
         request = method.request()
         try:
             self._fill(request, match, body, scope["query_string"] + b"&" + body * is_form, inbound)
@@ -209,11 +218,13 @@ class JsonGateway:
         start_call(self._dispatch, call)
         try:
             if not call.answer.done():
+                self._waiting.add(call)
                 await _unless_gone(call.answer, receive)
             (message,) = call.answer.result()
         except RpcError as error:
             return failed(error, form)
         finally:
+            self._waiting.discard(call)
             call.cancel()
         return Answer(200, form.content_type, _json(method.response.FromString(message), form))
 
@@ -238,28 +249,47 @@ def refuse_other_sites(verb: str, headers: Fields) -> None:
         raise Refused(StatusCode.PERMISSION_DENIED, "requests from pages of other sites are refused")
 
 
-async def read_body(receive: Receive, headers: Fields) -> bytes:
-    """The whole body. Raises Refused for one too long or too slow, ClientGone."""
-    too_large = Refused(StatusCode.INVALID_ARGUMENT, "http: request body too large")
-    declared = header(headers, b"content-length")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            while True:
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    raise ClientGone
-                chunks.append(event.get("body", b""))
-                size += len(chunks[-1])
-                if size > BODY_BYTES_MAX:
-                    raise too_large
-                if not event.get("more_body"):
-                    return b"".join(chunks)
-    except TimeoutError:
-        raise Refused(StatusCode.DEADLINE_EXCEEDED, "the request body took too long", 408) from None
+@final
+class Arriving:
+    """The bodies that are being read, with the bounds of one and of all."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        """Of all bodies, so far."""
+
+    async def body(self, receive: Receive, headers: Fields) -> bytes:
+        """A whole body. Raises Refused for one too long, too slow or too many, ClientGone."""
+        declared = header(headers, b"content-length")
+        if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+            raise _too_large()
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(BODY_S):
+                while await self._more(receive, chunks):
+                    pass
+        except TimeoutError:
+            raise Refused(StatusCode.DEADLINE_EXCEEDED, "the request body took too long", 408) from None
+        finally:
+            self.bytes -= sum(map(len, chunks))
+        return b"".join(chunks)
+
+    async def _more(self, receive: Receive, chunks: list[bytes]) -> bool:
+        """The next piece; whether another will come."""
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = event.get("body", b"")
+        chunks.append(chunk)
+        self.bytes += len(chunk)
+        if sum(map(len, chunks)) > BODY_BYTES_MAX:
+            raise _too_large()
+        if self.bytes > BODIES_BYTES_MAX:
+            raise Refused(StatusCode.RESOURCE_EXHAUSTED, "too many request bodies at once")
+        return bool(event.get("more_body"))
+
+
+def _too_large() -> Refused:
+    return Refused(StatusCode.INVALID_ARGUMENT, "http: request body too large")
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -76,20 +76,22 @@ PERDURE = Program("perdure", "perdure", "install this project into the environme
 class Server:
     """A running server on a free port, without a database file. A context manager."""
 
-    def __init__(self, program: Program, log: Path, settings: tuple[str, ...] = ()) -> None:
+    def __init__(self, program: Program, log: Path, settings: tuple[str, ...] = (), with_ui: bool = False) -> None:
         self._path = program.path()
         self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.target = ""
         self.http_target = ""
+        self._ui_port = free_port() if with_ui else 0
+        self.ui_target = f"127.0.0.1:{self._ui_port}"
 
     def __enter__(self) -> Server:
         port, http_port = free_port(), free_port()
         self.target, self.http_target = f"127.0.0.1:{port}", f"127.0.0.1:{http_port}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(self._path), *arguments(port, http_port, self._settings)],
+                [str(self._path), *arguments(port, http_port, self._ui_port, self._settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -111,11 +113,12 @@ class Server:
             self._process.wait()
 
 
-def arguments(port: int, http_port: int, settings: tuple[str, ...] = ()) -> list[str]:
+def arguments(port: int, http_port: int, ui_port: int, settings: tuple[str, ...]) -> list[str]:
     """The flags both servers get: what the SDKs pass (CONFORMANCE section 4), one search attribute of each type, and
     what the scenarios to run ask for.
     """
-    flags = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
+    flags = ["server", "start-dev", "--ip", "127.0.0.1", "--port", str(port)]
+    flags += ["--ui-port", str(ui_port)] if ui_port else ["--headless"]
     flags += ["--http-port", str(http_port)]
     flags += ["--log-level", "error", "--log-format", "json"]
     for key in DYNAMIC_CONFIG + settings:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .http_table import TABLES, Row
-from .servers import PERDURE, REAL, Program, Server
+from .http_table import STARTS, TABLES, Row
+from .servers import PERDURE, REAL, START_SECONDS, Program, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -92,3 +94,35 @@ def test_same_answers(table: str, ports: dict[str, str]) -> None:
         if (status, body) != (own_status, own)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_same_additions_on_the_uis_port(tmp_path: Path) -> None:
+    """Settings and health as from the Web UI's own server, and a whole history as one list.
+
+    The events' form differs: that server writes Go's structs (`event_id`), we write proto JSON, which replayers read.
+    """
+    found = []
+    for program in (REAL, PERDURE):
+        with Server(program, tmp_path / f"{program.name}.log", with_ui=True) as server:
+            assert answers(server.http_target, (STARTS[0],), "ui")[0][1] == 200
+            # The reference's UI server dials its frontend when it is first asked, and fails until it has it.
+            run = _run_of(server.ui_target)
+            history = f"/api/v1/namespaces/default/workflows/ui-w-1/run/{run}/history.json"
+            rows = (Row("GET", "/api/v1/settings"), Row("GET", "/healthz"), Row("GET", history))
+            settings, health, events = [answer[1:] for answer in answers(server.ui_target, rows, "ui")]
+            found.append((settings, health, events[0], len(events[1])))
+    assert found[0] == found[1]
+
+
+def _run_of(target: str) -> str:
+    """The run id, once the server answers."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        connection = http.client.HTTPConnection(target, timeout=30)
+        connection.request("GET", "/api/v1/namespaces/default/workflows/ui-w-1")
+        described = json.loads(connection.getresponse().read())
+        connection.close()
+        if "workflowExecutionInfo" in described:
+            return str(described["workflowExecutionInfo"]["execution"]["runId"])
+        assert time.monotonic() < end, described
+        time.sleep(0.05)

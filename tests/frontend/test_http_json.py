@@ -168,6 +168,29 @@ async def test_bodies_have_a_limit_and_a_deadline(monkeypatch: pytest.MonkeyPatc
         assert slow.events[0]["status"] == 408
 
 
+async def test_bodies_of_all_requests_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that passes it is refused; when others have gone there is room again."""
+    monkeypatch.setattr(http_json, "BODIES_BYTES_MAX", 3000)
+    async with served() as server:
+        app = gateway(server)
+        first = Exchange(app, "POST", W + "w", {})
+        first.send(b" " * 2000, more=True)
+        await until(lambda: first.incoming.empty())
+        assert (await ask(app, "POST", W + "w", b" " * 2000)).status == 429
+        first.disconnect()
+        await first.task
+        assert (await ask(app, "POST", W + "w", START + " " * 2000)).status == 200
+
+
+async def test_a_verb_cannot_be_overridden() -> None:
+    """What a proxy lets pass as POST stays one."""
+    async with served() as server:
+        app = gateway(server)
+        headers = {"content-type": "application/x-www-form-urlencoded", "x-http-method-override": "DELETE"}
+        refused = await ask(app, "POST", "/api/v1/namespaces/default/schedules/s/patch", "x=1", headers)
+        assert refused.json["message"].startswith("invalid JSON")
+
+
 async def test_a_client_that_goes_away_takes_its_call_along() -> None:
     """A long poll ends with its caller, and nothing is answered."""
     async with served() as server:

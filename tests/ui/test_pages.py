@@ -135,6 +135,11 @@ def test_pending_activities(site: Site) -> None:
     expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     page.get_by_role("button", name="Reset", exact=True).last.click()
     site.confirm()
+    page.get_by_role("button", name="Update", exact=True).first.click()
+    page.locator("#maximum-attempts").fill("9")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(re.compile(r"\d+\s*/\s*9")).first).to_be_visible()
+    site.shoot("pending-updated")
 
 
 def test_call_stack_and_queries(site: Site) -> None:

@@ -34,6 +34,7 @@ demo: setup
 
 bench: setup
 	$(BIN)/python bench/compare.py
+	$(BIN)/python -m bench.batch
 
 crash: setup
 	$(BIN)/python tests/crash/run.py

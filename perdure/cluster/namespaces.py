@@ -144,13 +144,14 @@ class NamespaceRegistry:
     async def load(self) -> None:
         """Read all namespaces, and create the system's own if it is missing."""
         found = [_decoded(record.body, record.version) for record in await self._store.list_records(_TABLE)]
-        retired = {one.id for one in found if one.state == DELETED}
+        found.sort(key=lambda one: len(one.name))
+        last = {one.id: one for one in found}
         for one in found:
-            if one.state != DELETED and one.id in retired:
-                # The process died while it gave the namespace its last name.
+            if one is not last[one.id]:
+                # The process died while it gave the namespace its last name, which is the longer one.
                 await self._put(one, None)
-            else:
-                self._remember(one)
+        for one in last.values():
+            self._remember(one)
         if SYSTEM_NAMESPACE not in self._by_name:
             await self.create(
                 Namespace(

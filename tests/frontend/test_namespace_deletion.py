@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.api import Duration, enums, operatorservice, workflowservice
-from perdure.cluster.namespaces import DELETED, SYSTEM_NAMESPACE_ID, NamespaceRegistry
+from perdure.cluster.namespaces import DELETED, DEPRECATED, REGISTERED, SYSTEM_NAMESPACE_ID, NamespaceRegistry
 from perdure.config.dynamic import DynamicConfig
 from perdure.errors import StatusCode
 from perdure.ids import ChainKey, Kind, SeededIds
@@ -146,7 +146,8 @@ async def test_protected_namespaces_stay() -> None:
         assert error.message == "unable to delete system namespace"
 
 
-async def test_a_crash_within_the_renaming_leaves_one_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("state", [REGISTERED, DEPRECATED, DELETED])
+async def test_a_crash_within_the_renaming_leaves_one_namespace(monkeypatch: pytest.MonkeyPatch, state: int) -> None:
     """Both names are stored when the process dies; the next one keeps the deleted namespace and frees the old name."""
     disk = MemoryDisk()
 
@@ -158,7 +159,8 @@ async def test_a_crash_within_the_renaming_leaves_one_namespace(monkeypatch: pyt
         return found
 
     before = await registry(1)
-    namespace_id = (await before.ensure("mine")).id
+    found = await before.ensure("mine")
+    namespace_id = (await before.update(found, found.evolve(state=state))).id
     put = MemoryStore.put_record
 
     async def dying(store: MemoryStore, table: str, key: str, expected: int, body: bytes | None) -> int:

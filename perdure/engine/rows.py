@@ -132,7 +132,8 @@ def _memo(execution: Execution) -> bytes:
 
 
 def _search_attributes(execution: Execution, types: Mapping[str, int]) -> bytes:
-    if not execution.search_attributes:
+    count, size = execution.external_payloads
+    if not execution.search_attributes and not count:
         return b""
     found = common.SearchAttributes()
     for name, body in execution.search_attributes.items():
@@ -140,6 +141,11 @@ def _search_attributes(execution: Execution, types: Mapping[str, int]) -> bytes:
         payload.MergeFromString(body)
         # A run keeps the type that its worker claimed; an index goes by the one that is registered.
         attributes.set_type(payload, name, types)
+    if count and not execution.running:
+        for name, number in (("TemporalExternalPayloadCount", count), ("TemporalExternalPayloadSizeBytes", size)):
+            payload = found.indexed_fields[name]
+            payload.metadata["encoding"], payload.metadata["type"] = b"json/plain", b"Int"
+            payload.data = str(number).encode()
     return found.SerializeToString()
 
 

@@ -16,7 +16,7 @@ from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
 from perdure.machines.workflow import apply as recorded
-from perdure.machines.workflow import weight
+from perdure.machines.workflow import external_payloads, weight
 from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED, Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
@@ -186,6 +186,7 @@ class RunDraft:
         fragment = event_fragment(event.SerializeToString())
         self.events.append(fragment)
         execution = self.execution
+        external_payloads.note(execution, event, fragment)
         execution.next_event_id = event.event_id + 1
         execution.history_size += len(fragment)
 

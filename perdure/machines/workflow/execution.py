@@ -232,6 +232,7 @@ class Execution:
         "confirmed",
         "deadlines",
         "external_cancels",
+        "external_payloads",
         "external_signals",
         "forgotten",
         "held_bytes",
@@ -334,6 +335,8 @@ class Execution:
         """Updates on their way, in order of admission. Only those that are in history (accepted, or admitted by an
         event) are recorded and stored; the others, and everybody who waits, are volatile.
         """
+        self.external_payloads: tuple[int, int] = (0, 0)
+        """(how many, bytes) of the payloads in history whose data is kept elsewhere."""
         self.override: bytes | None = None
         """Serialized `VersioningOverride`, b"" once it was taken away."""
         self.update_count: int = 0
@@ -420,6 +423,7 @@ class Execution:
         other.start_linked = self.start_linked
         other.updates = self.updates
         other.override = self.override
+        other.external_payloads = self.external_payloads
         other.update_count = self.update_count
         other.completed_updates = self.completed_updates
         other.signal_ids = self.signal_ids

@@ -16,7 +16,15 @@ from perdure.api import enums, failures, history
 from perdure.api.splice import split_events
 from perdure.api.times import timestamp_ns
 from perdure.errors import InvalidArgument
-from perdure.machines.workflow import activity_task, close, internal_callbacks, options, overrides, workflow_task
+from perdure.machines.workflow import (
+    activity_task,
+    close,
+    external_payloads,
+    internal_callbacks,
+    options,
+    overrides,
+    workflow_task,
+)
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
@@ -122,7 +130,9 @@ def _rebuild(draft: RunDraft, base: Execution, events: list[history.HistoryEvent
                 draft.put_search_attribute(name, payload.SerializeToString())
         recorded.apply(draft, event)
         _follow_task(execution, event)
-        execution.history_size += len(history.History(events=[event]).SerializeToString())
+        body = history.History(events=[event]).SerializeToString()
+        execution.history_size += len(body)
+        external_payloads.note(execution, event, body)
     execution.next_event_id = len(events) + 1
     draft.first_event_id = execution.next_event_id
     execution.branches = (*_prefix(base.branches, len(events)), execution.branches[-1])

@@ -11,6 +11,7 @@ from typing import Any, final
 
 from perdure.machines.workflow import (
     callback,
+    external_payloads,
     internal_callbacks,
     kin_rows,
     overrides,
@@ -58,6 +59,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(2, request_ids.encode, request_ids.decode),
     Section(3, _encode_start_linked, _decode_start_linked),
     Section(4, overrides.encode, overrides.decode),
+    Section(5, external_payloads.encode, external_payloads.decode),
     Section(8, pending_update.encode, pending_update.decode),
     Section(20, kin_rows.encode_children, kin_rows.decode_children),
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
@@ -68,7 +70,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(41, callback.encode, callback.decode),
     Section(42, signal_events.encode, signal_events.decode),
 )
-"""Every section there is. Numbers taken: 1 to 4, 8, 20 to 23, 30, 40 to 42."""
+"""Every section there is. Numbers taken: 1 to 5, 8, 20 to 23, 30, 40 to 42."""
 
 
 def encode_sections(execution: Execution) -> dict[int, object]:

@@ -4,14 +4,17 @@ has recorded does not live on unheard of (semantics 7.4, 9.1, 9.2, decision 011)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from perdure.api import command as commands
 from perdure.machines.workflow.calls import StartChild
 from perdure.machines.workflow.execution import TERMINATED
 from perdure.machines.workflow.operator_inputs import Reset
 from tests.machines.builders import complete_workflow
 from tests.machines.chronicles import idle
-from tests.machines.families import Family, Relative, start_child, with_child
+from tests.machines.families import Family, Relative, cancel_external, signal_external, start_child, with_child
 from tests.machines.update_messages import accept, place, respond
 
 
@@ -54,6 +57,24 @@ def test_the_report_follows_any_number_of_resets_and_needs_no_old_run() -> None:
     kid.turn(complete_workflow())
     family.settle()
     assert parent.kinds()[-1] == "CHILD_COMPLETED"
+
+
+@pytest.mark.parametrize("ask", [cancel_external, signal_external])
+def test_the_new_run_may_still_speak_to_its_child(ask: Callable[..., commands.Command]) -> None:
+    """SDKs cancel a child as "child only"; another run of the id may not."""
+    family, parent, kid = settled_child()
+    reset(parent, 9)
+    family.settle()
+    parent.turn(ask("kid", child_only=True))
+    family.settle()
+    assert kid.kinds()[-1] in ("CANCEL_REQUESTED", "SIGNALED")
+    assert "FAILED" not in parent.kinds()[-2]
+    heard = len(kid.kinds())
+    stranger = family.member("stranger")
+    stranger.begin()
+    stranger.turn(ask("kid", child_only=True))
+    family.settle()
+    assert len(kid.kinds()) == heard
 
 
 def test_the_new_runs_close_policy_reaches_the_child() -> None:

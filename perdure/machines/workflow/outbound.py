@@ -266,7 +266,7 @@ def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey
         attributes.input.CopyFrom(asked.input)
     if asked.HasField("header"):
         attributes.header.CopyFrom(asked.header)
-    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only)
+    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only, sender.branches)
     return target, Signal(asked.workflow_execution.run_id, attributes, request_id, origin=origin)
 
 
@@ -282,7 +282,7 @@ def _cancel(call: CancelExternal, event: history.HistoryEvent) -> tuple[ChainKey
         external_workflow_execution=common.WorkflowExecution(workflow_id=sender.chain.id, run_id=sender.run_id),
         identity=workflow_task.SERVER_IDENTITY,
     )
-    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only)
+    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only, sender.branches)
     request_id = requests.external(sender.run_id, call.event_id)
     return target, RequestCancel(asked.workflow_execution.run_id, "", attributes, request_id, origin=origin)
 

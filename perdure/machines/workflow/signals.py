@@ -8,7 +8,7 @@ from perdure.machines.workflow import workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Origin, Signal
-from perdure.machines.workflow.requests import remembered_as
+from perdure.machines.workflow.requests import remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find
 
 
@@ -55,7 +55,10 @@ def check_origin(execution: Execution, origin: Origin) -> None:
     if not origin.child_only:
         return
     parent = execution.info.parent
-    if parent is None or parent.workflow_id != origin.workflow_id or parent.run_id != origin.run_id:
+    if parent is None or parent.workflow_id != origin.workflow_id:
+        raise NotFound(WRONG_PARENT)
+    asked_for_by = writer(origin.branches, parent.initiated_event_id) if origin.branches else origin.run_id
+    if parent.run_id != asked_for_by:
         raise NotFound(WRONG_PARENT)
 
 

@@ -46,22 +46,6 @@ def running_child(s: Script) -> None:
     s.history(execution=s.execution(old))
 
 
-def child_only(s: Script) -> None:
-    """The new run signals its child, and nobody but a child."""
-    task = with_kid(s)
-    _reset(s, 9)
-    signal = command(
-        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION",
-        execution=execution(kid_id(s)),
-        signal_name="ping",
-        child_workflow_only=True,
-    )
-    s.complete(s.poll_quietly(), signal)
-    s.poll_quietly()
-    s.history()
-    s.history(execution=task.workflow_execution)
-
-
 def closed_child(s: Script) -> None:
     """A result that came after the point is told again."""
     s.complete(with_kid(s), fail_workflow())

@@ -433,8 +433,7 @@ class Execution:
         other.operations = self.operations
         other.close_attempted = self.close_attempted
         other.children = self.children
-        other.external_signals = self.external_signals
-        other.external_cancels = self.external_cancels
+        other.external_signals, other.external_cancels = self.external_signals, self.external_cancels
         other.awaits_parent = self.awaits_parent
         other.report_answered = self.report_answered
         other.internal_callbacks = self.internal_callbacks

@@ -14,6 +14,7 @@ from perdure.api import common, failure, history, workflowservice
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.child import Parent
+from perdure.machines.workflow.origin import Origin
 
 if TYPE_CHECKING:
     from perdure.machines.workflow.update_inputs import AdmitUpdate
@@ -26,25 +27,6 @@ class Input:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-
-
-@final
-class Origin:
-    """The workflow that sends a signal or a cancel request. With `child_only` the receiver must be its child.
-
-    What it sends is known again by its request id in the whole chain, not in one run (DESIGN 1.2). `branches` are the
-    sender's, for a child that another run asked for before a reset put the sender in its place.
-    """
-
-    __slots__ = ("branches", "child_only", "run_id", "workflow_id")
-
-    def __init__(
-        self, workflow_id: str, run_id: str, child_only: bool, branches: tuple[tuple[bytes, int], ...] = ()
-    ) -> None:
-        self.workflow_id = workflow_id
-        self.run_id = run_id
-        self.child_only = child_only
-        self.branches = branches
 
 
 @final

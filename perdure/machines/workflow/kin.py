@@ -25,7 +25,8 @@ from perdure.machines.workflow.exchange import (
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Origin, RequestCancel
+from perdure.machines.workflow.inputs import RequestCancel
+from perdure.machines.workflow.origin import Origin
 from perdure.machines.workflow.owed import PART_CHILD, REPORT
 from perdure.machines.workflow.requests import external, remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find, find_running

@@ -59,7 +59,8 @@ from perdure.machines.workflow.exchange import (
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Input, Origin, RequestCancel, Signal, Start, StartOutcome
+from perdure.machines.workflow.inputs import Input, RequestCancel, Signal, Start, StartOutcome
+from perdure.machines.workflow.origin import Origin
 from perdure.machines.workflow.owed import (
     ABANDON,
     ARCHIVE,

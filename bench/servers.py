@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -29,10 +30,11 @@ OURS_ALONE: Final = frozenset({"update"})
 class Server:
     """One running server, durable unless `database` is None. `stop` it in the end."""
 
-    def __init__(self, kind: str, port: int, database: Path | None) -> None:
+    def __init__(self, kind: str, port: int, database: Path | None, flags: Sequence[str] = ()) -> None:
         self.kind = kind
         self.target = f"127.0.0.1:{port}"
         command = [PROGRAMS[kind], "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"]
+        command += flags
         if database is not None:
             command += ["--db-filename", str(database)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -31,10 +31,12 @@ from perdure.visibility.predicates import after_prefix, stored_key, stored_scala
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 
-GATHERED_MAX: Final = 10_000
+GATHERED_MAX: Final = 50_000
 """Most candidates that are fetched and sorted; beyond that, entries are walked in list order."""
 GATHERED_TO_COUNT_MAX: Final = 250_000
 """Most candidates that are fetched for a count, which would have to walk everything else."""
+SPAN_WEIGHT: Final = 5
+"""A candidate of a span costs as much as so many others: its row is found by another index."""
 ARMS_MAX: Final = 64
 """Most ranges that are merged."""
 TYPES_MAX: Final = 8
@@ -231,6 +233,11 @@ def ways(where: Condition | None, lists: tuple[int, ...]) -> list[Way]:
     if window is not None:
         found.append(window)
     return found
+
+
+def weight(way: Way) -> int:
+    """What a candidate of the way costs."""
+    return SPAN_WEIGHT if isinstance(way, Span) else 1
 
 
 def is_counted(where: Condition | None) -> bool:

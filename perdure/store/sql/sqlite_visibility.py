@@ -188,9 +188,10 @@ def read_count(
     if plan.is_counted(where):
         return connection.execute(*visibility.counted(Dialect.SQLITE, namespace_id, kind, where, group_by)).fetchall()
     query = _query(connection, namespace_id, kind, where)
-    return connection.execute(
-        *listing.count(query, _way(connection, query, plan.GATHERED_TO_COUNT_MAX), group_by)
-    ).fetchall()
+    # A count that entries answer need not fetch much instead.
+    cheap = plan.is_in_entries(where, plan.every(query.lists))
+    most = plan.GATHERED_MAX if cheap else plan.GATHERED_TO_COUNT_MAX
+    return connection.execute(*listing.count(query, _way(connection, query, most), group_by)).fetchall()
 
 
 def _query(connection: sqlite3.Connection, namespace_id: str, kind: int, where: Condition | None) -> Query:
@@ -217,7 +218,8 @@ def _way(connection: sqlite3.Connection, query: Query, most: int) -> Way:
     for way in found:
         if isinstance(way, Arms) and len(way.arms) * statuses > plan.ARMS_MAX:
             continue
-        n: int = connection.execute(*listing.probe(query, way, most + 1)).fetchone()[0]
+        weight = plan.weight(way)
+        n: int = weight * connection.execute(*listing.probe(query, way, most // weight + 1)).fetchone()[0]
         if n < fewest or (n == fewest and isinstance(way, Arms)):
             best, fewest = way, n
     return best

@@ -224,14 +224,41 @@ async def test_jobs_are_listed_by_pages() -> None:
         assert seen == [f"job-{number}" for number in reversed(range(5))]
 
 
+async def _paused_activity(world: Served) -> None:
+    """Complete a workflow task with an activity that is paused then."""
+    poll = workflowservice.PollWorkflowTaskQueueRequest(namespace="default", identity="worker")
+    poll.task_queue.name = "queue"
+    task = await world.call("PollWorkflowTaskQueue", poll, workflowservice.PollWorkflowTaskQueueResponse)
+    done = workflowservice.RespondWorkflowTaskCompletedRequest(task_token=task.task_token)
+    command = done.commands.add(command_type=enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK)
+    attributes = command.schedule_activity_task_command_attributes
+    attributes.activity_id, attributes.activity_type.name, attributes.task_queue.name = "a", "It's", "nobody"
+    attributes.start_to_close_timeout.seconds = 60
+    await world.call("RespondWorkflowTaskCompleted", done, workflowservice.RespondWorkflowTaskCompletedResponse)
+    pause = workflowservice.PauseActivityRequest(namespace="default", id="a", identity="me", request_id="p")
+    pause.execution.CopyFrom(task.workflow_execution)
+    await world.call("PauseActivity", pause, workflowservice.PauseActivityResponse)
+
+
+async def _is_paused(world: Served, workflow_id: str) -> bool:
+    request = workflowservice.DescribeWorkflowExecutionRequest(namespace="default")
+    request.execution.workflow_id = workflow_id
+    found = await world.call("DescribeWorkflowExecution", request, workflowservice.DescribeWorkflowExecutionResponse)
+    return found.pending_activities[0].paused
+
+
 async def test_unpausing_a_type_keeps_the_query() -> None:
     """Only executions that the query finds are concerned, and of those only what is paused of the type."""
     async with served(FAST) as world:
-        request = workflowservice.StartBatchOperationRequest(namespace="default", job_id="job", reason="because")
-        request.visibility_query = "WorkflowId = 'w1'"
-        request.unpause_activities_operation.type = "It's"
         await start_workflows(world, 2)
-        await world.call("StartBatchOperation", request, workflowservice.StartBatchOperationResponse)
-        done = await finished(world, "job")
-        assert (done.state, done.total_operation_count) == (enums.BATCH_OPERATION_STATE_COMPLETED, 0)
-        assert done.query == "WorkflowId = 'w1'"
+        for _ in range(2):
+            await _paused_activity(world)
+        for job_id, kind, count in (("other", "Other", 0), ("job", "It's", 1)):
+            request = workflowservice.StartBatchOperationRequest(namespace="default", job_id=job_id, reason="because")
+            request.visibility_query = "WorkflowId = 'w1'"
+            request.unpause_activities_operation.type = kind
+            await world.call("StartBatchOperation", request, workflowservice.StartBatchOperationResponse)
+            done = await finished(world, job_id)
+            assert (done.complete_operation_count, done.failure_operation_count) == (count, 0)
+            assert done.query == "WorkflowId = 'w1'"
+        assert [await _is_paused(world, workflow_id) for workflow_id in ("w0", "w1")] == [True, False]

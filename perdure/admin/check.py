@@ -12,8 +12,9 @@ from typing import Any, final
 
 import msgspec
 
-from perdure.admin import find
+from perdure.admin import export, find, recorded
 from perdure.api.splice import first_event_id, split_events
+from perdure.errors import NotFound
 from perdure.ids import ChainKey, Kind, slot_of, uuid_text
 from perdure.machines.workflow import alarm, codec
 from perdure.machines.workflow.execution import Execution
@@ -35,8 +36,8 @@ class Checked:
         self.problems: list[str] = []
 
 
-def check(store: Inspection) -> Checked:
-    """Look at everything. Raises StoreError when the store cannot be read."""
+def check(store: Inspection, deep: bool = False) -> Checked:
+    """Look at everything, with `deep` at every event. Raises StoreError when the store cannot be read."""
     store.schema()
     checked = Checked()
     known = find.namespaces(store)
@@ -52,7 +53,9 @@ def check(store: Inspection) -> Checked:
             _entity(chain, row, known, checked.problems.append)
         else:
             checked.runs += 1
-            _guarded(_run, store, chain, row, checked, named)
+            _guarded(_run, store, row, chain, checked, named)
+            if deep:
+                _guarded(_recorded, store, row, checked)
     for chain in store.chains():
         checked.chains += 1
         _guarded(_chain, store, chain, runs_by_chain[chain.digest], known, checked)
@@ -134,7 +137,7 @@ def _entity(chain: StoredChain, row: StoredRun, known: dict[str, str], report: R
         report(f"{name} has its alarm too late")
 
 
-def _run(store: Inspection, chain: StoredChain, row: StoredRun, checked: Checked, named: set[bytes]) -> None:
+def _run(store: Inspection, row: StoredRun, chain: StoredChain, checked: Checked, named: set[bytes]) -> None:
     report = checked.problems.append
     execution = find.decoded_run(store, row)
     info = execution.info
@@ -158,6 +161,19 @@ def _run(store: Inspection, chain: StoredChain, row: StoredRun, checked: Checked
         report(f"{name} is listed as workflow {shown.workflow_id!r} of namespace {shown.namespace_id}")
     elif shown.status != execution.status:
         report(f"{name} has status {execution.status} and is listed with {shown.status}")
+
+
+def _recorded(store: Inspection, row: StoredRun, checked: Checked) -> None:
+    """The state beside the history, where that is whole."""
+    execution = find.decoded_run(store, row)
+    if execution.operations.reclaimed:
+        return
+    try:
+        events = export.history(store, execution).events
+    except NotFound:
+        return
+    name = f"run {execution.info.run_id} of workflow {execution.info.workflow_id!r}"
+    checked.problems += [f"{name} {difference}" for difference in recorded.differences(execution, events)]
 
 
 def _history(store: Inspection, execution: Execution, name: str, report: Report) -> int:

@@ -42,7 +42,7 @@ def check(store: Inspection, parsed: Parsed) -> int:
     """Whether everything fits together; 2 when not."""
     from perdure.admin.check import check as checked_of
 
-    checked = checked_of(store)
+    checked = checked_of(store, parsed.switch("deep"))
     counts = {"chains": checked.chains, "runs": checked.runs, "entities": checked.entities, "events": checked.events}
     if parsed.text("output") in ("json", "jsonl"):
         print(json.dumps({**counts, "problems": checked.problems}, indent=2))

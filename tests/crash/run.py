@@ -82,7 +82,7 @@ async def run(folder: Path, kills: int, seed: int, show: bool = False) -> Outcom
             findings.append("the server wrote a traceback: " + server.errors()[-2000:])
         server.stop()
         with inspect(str(folder / "state.db")) as store:
-            findings += check(store).problems
+            findings += check(store, deep=True).problems
     finally:
         await load.close()
         server.__exit__(None, None, None)

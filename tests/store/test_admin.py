@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from immutables import Map
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
@@ -25,6 +26,7 @@ from perdure.cli import main
 from perdure.clock import WallClock
 from perdure.config.dynamic import DynamicConfig
 from perdure.ids import SystemIds
+from perdure.machines.workflow import codec
 from perdure.store.api import Store
 from perdure.store.inspect import inspect
 from perdure.store.postgresql import PostgresStore
@@ -117,7 +119,7 @@ def test_a_store_in_order(filled: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("workflow", "running", 3),
         ("workflow", "terminated", 1),
     }
-    assert "no problem" in _said(capsys, "check", str(filled))
+    assert "no problem" in _said(capsys, "check", str(filled), "--deep")
 
 
 def test_what_executions_wait_for(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +200,31 @@ def test_damage_is_noticed(filled: Path, damage: Callable[[sqlite3.Connection], 
     connection.close()
     with inspect(str(filled)) as store:
         problems = check(store).problems
+    assert any(text in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("first_event_id > 3", "misses events"),
+        ("workflow_id = 'waits'", "has timers of events [], and its history has [5]"),
+    ],
+)
+def test_states_are_compared_with_histories(filled: Path, rows: str, text: str) -> None:
+    """A state that forgot what its history says, and a history that is not whole."""
+    connection = sqlite3.connect(filled)
+    if "event" in rows:
+        connection.execute(f"DELETE FROM fragment WHERE {rows}")
+    else:
+        (run_key,) = connection.execute(f"SELECT run_key FROM visibility WHERE {rows}").fetchone()
+        core, parts = connection.execute("SELECT core, version FROM run WHERE run_id = ?", (run_key,)).fetchone()
+        execution = codec.decode_run(core, parts, 0, [])
+        execution.timers, execution.timer_ids = Map(), Map()
+        connection.execute("UPDATE run SET core = ? WHERE run_id = ?", (codec.encode_run(execution), run_key))
+    connection.commit()
+    connection.close()
+    with inspect(str(filled)) as store:
+        problems = check(store, deep=True).problems
     assert any(text in problem for problem in problems), problems
 
 

@@ -38,6 +38,8 @@ def from_json(message: Message, text: bytes, *, shorthand: bool) -> None:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, BadJson) else _not_json(text, error) from error
+    if b"\\ud" in text.lower():
+        _refuse_lone_surrogates(value)
     try:
         _fill(message, value, shorthand, 0)
     except BadJson:
@@ -45,6 +47,14 @@ def from_json(message: Message, text: bytes, *, shorthand: bool) -> None:
     except (ValueError, TypeError, RecursionError) as error:
         # protobuf's own refusals: a lone surrogate in a string, a time out of range.
         raise BadJson(f"temporalproto: {error}") from error
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    """Half a character is no text in any other encoding, and no protobuf can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadJson("invalid JSON: an escape names half a character") from None
 
 
 def _not_json(text: bytes, error: Exception) -> BadJson:
@@ -92,7 +102,7 @@ def _fill(message: Any, value: Any, shorthand: bool, depth: int) -> None:
         return
     if not isinstance(value, dict):
         raise BadJson(f"temporalproto: syntax error: unexpected token {_shown(value)}, {descriptor.name} is an object")
-    fields = _fields(descriptor)
+    fields = fields_of(descriptor)
     given: set[str] = set()
     for key, inner in value.items():
         field = fields.get(key)
@@ -184,7 +194,8 @@ _SPECIAL: Final[dict[str, Callable[[Any, Any], None]]] = {
 
 
 @cache
-def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
+def fields_of(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
+    """The fields of a message by both of their names. Do not change it: it is shared."""
     return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 

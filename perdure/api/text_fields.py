@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from perdure.api.json_read import bytes_of
+from perdure.api.json_read import bytes_of, fields_of
 from perdure.api.pool import message_class
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ _UNIT_NS: Final = {
 
 def set_path(message: Message, path: str, value: str) -> None:
     """Set the field that a path template names; it wins over what the body said. Raises BadField."""
-    _populate(message, path.split("."), [value])
+    _populate(message, _checked(path).split("."), [_checked(value)])
 
 
 def set_query(message: Message, pairs: Sequence[tuple[str, str]], bound: Sequence[str]) -> None:
     """Set what a query says, except the fields that the path or the body has bound already. Raises BadField."""
     values: dict[str, list[str]] = {}
     for key, value in pairs:
-        values.setdefault(key, []).append(value)
+        values.setdefault(_checked(key), []).append(_checked(value))
     taken = [path.split(".") for path in bound]
     descriptor: Any = message.DESCRIPTOR
     for key, given in values.items():
@@ -62,16 +62,20 @@ def set_query(message: Message, pairs: Sequence[tuple[str, str]], bound: Sequenc
             _populate(message, path, given)
 
 
-def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
-    found = descriptor.fields_by_name.get(name)
-    return found if found is not None else descriptor.fields_by_camelcase_name.get(name)
+def _checked(text: str) -> str:
+    """Raises BadField for half a character, which no protobuf can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadField("invalid UTF-8") from None
+    return text
 
 
 def _proto_names(descriptor: Descriptor, path: list[str]) -> list[str]:
     names = []
     inside: Descriptor | None = descriptor
     for part in path:
-        field = None if inside is None else _field(inside, part)
+        field = None if inside is None else fields_of(inside).get(part)
         if field is None:
             return path
         names.append(field.name)
@@ -82,7 +86,7 @@ def _proto_names(descriptor: Descriptor, path: list[str]) -> list[str]:
 def _populate(message: Any, path: list[str], values: list[str]) -> None:
     field = None
     for depth, name in enumerate(path):
-        field = _field(message.DESCRIPTOR, name)
+        field = fields_of(message.DESCRIPTOR).get(name)
         if field is None:
             return
         _check_oneof(message, field)

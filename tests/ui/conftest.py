@@ -36,6 +36,17 @@ CHROMIUM_FLAGS = (
 )
 
 
+def archival(folder: Path) -> list[str]:
+    """The flags that let namespaces keep what they delete in files below a folder."""
+    settings = (
+        'system.historyArchivalState="enabled"',
+        'system.visibilityArchivalState="enabled"',
+        f'perdure.archivalFileRoots=["{folder}"]',
+        'system.namespaceMinRetentionLocal="1s"',
+    )
+    return [part for setting in settings for part in ("--dynamic-config-value", setting)]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say why, when the pages cannot be looked at."""
     reason = missing()
@@ -85,8 +96,10 @@ def await_line(process: subprocess.Popen[bytes], line: str, log: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Perdure with a worker and workflows in every state."""
     folder = tmp_path_factory.mktemp("ui")
-    with ServerProcess(folder / "server.log", None, FLAGS) as perdure:
-        world = [sys.executable, "-m", "tests.ui.world", f"127.0.0.1:{perdure.port}"]
+    archive = folder / "archive"
+    archive.mkdir()
+    with ServerProcess(folder / "server.log", None, (*FLAGS, *archival(archive))) as perdure:
+        world = [sys.executable, "-m", "tests.ui.world", f"127.0.0.1:{perdure.port}", str(archive)]
         log = folder / "world.log"
         with running(world, log, Path(__file__).parents[2]) as worker:
             await_line(worker, "ready", log)

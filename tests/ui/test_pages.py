@@ -171,6 +171,23 @@ def test_task_queue_workers_and_archive(site: Site) -> None:
     site.shoot("archival")
 
 
+def test_the_archive(site: Site) -> None:
+    """A workflow whose time in the namespace is over is found there, and read."""
+    site.namespace = "archived"
+    page = site.open("/archival")
+    expect(page.get_by_test_id("archived-enabled-title")).to_be_visible()
+    link = page.get_by_role("link", name="long-gone")
+    for _ in range(20):
+        page.wait_for_timeout(500)
+        page.reload()
+        expect(page.get_by_test_id("archived-enabled-title")).to_be_visible()
+        if link.count():
+            break
+    link.first.click()
+    expect(page.get_by_role("heading", name="long-gone")).to_be_visible()
+    expect(page.get_by_text("Terminated").first).to_be_visible()
+
+
 def test_the_web_ui_from_our_own_port(
     browser: Browser, server: ServerProcess, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -1,6 +1,6 @@
 """What the Web UI shows in these tests: a worker and workflows in every state, as a process of its own.
 
-`python -m tests.ui.world HOST:PORT` prints "ready" when everything is there, and works until it is killed.
+`python -m tests.ui.world HOST:PORT ARCHIVE` prints "ready" when everything is there, and works until it is killed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity, workflow
+from temporalio.api.enums.v1 import ArchivalState
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError
@@ -154,17 +156,34 @@ async def populate(client: Client) -> None:
         await start(Order.run, f"batch-{at}", at)
 
 
-async def main(target: str) -> None:
+async def archive(client: Client, folder: str) -> None:
+    """A namespace that keeps what it deletes, and a workflow that it will delete soon."""
+    request = RegisterNamespaceRequest(
+        namespace="archived",
+        history_archival_state=ArchivalState.ARCHIVAL_STATE_ENABLED,
+        history_archival_uri=f"file://{folder}/history",
+        visibility_archival_state=ArchivalState.ARCHIVAL_STATE_ENABLED,
+        visibility_archival_uri=f"file://{folder}/visibility",
+    )
+    request.workflow_execution_retention_period.FromSeconds(1)
+    await client.workflow_service.register_namespace(request)
+    there = await Client.connect(client.service_client.config.target_host, namespace="archived")
+    handle = await there.start_workflow("Gone", id="long-gone", task_queue="none")
+    await handle.terminate("over")
+
+
+async def main(target: str, folder: str) -> None:
     """Until killed."""
     runtime = Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=timedelta(seconds=1))
     client = await Client.connect(target, runtime=runtime)
     async with Worker(
         client, task_queue=QUEUE, workflows=[Order, Receipt, Stuck, Failing], activities=[charge, broken]
     ):
+        await archive(client, folder)
         await populate(client)
         print("ready", flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

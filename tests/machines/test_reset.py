@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.api import enums, history
+from perdure.api import enums, history, workflowservice
 from perdure.errors import InvalidArgument
 from perdure.machines.workflow.execution import TERMINATED, ChainState
+from perdure.machines.workflow.inputs import WorkflowTaskFailed
 from perdure.machines.workflow.operator_inputs import Reset
 from perdure.machines.workflow.update_inputs import AdmitUpdate
 from perdure.machines.workflow.updates import STAGE_ACCEPTED
@@ -110,3 +111,20 @@ def test_updates_after_the_point_are_admitted_by_an_event_unless_excluded() -> N
             ]
             attributes = story.events[-2].workflow_execution_update_accepted_event_attributes
             assert not attributes.HasField("accepted_request")
+
+
+def test_a_failed_task_leads_to_another_that_the_reset_ends() -> None:
+    """No event tells of the second attempt before it is over, yet it was pending at the point."""
+    story = Story().start()
+    delivery = story.take()
+    report = workflowservice.RespondWorkflowTaskFailedRequest(
+        cause=enums.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+    )
+    story.apply(WorkflowTaskFailed(delivery.token, report))
+    story.signal()
+    reset(story, 5)
+    names = ["WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskFailed", "WorkflowExecutionSignaled"]
+    assert [(event.event_id, event_type(event)) for event in story.events[-5:]] == [
+        *enumerate(names, 5),
+        (9, "WorkflowTaskScheduled"),
+    ]

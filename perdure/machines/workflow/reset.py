@@ -169,12 +169,19 @@ def _follow_task(execution: Execution, event: history.HistoryEvent) -> None:
                 task.started_event_id = event.event_id
                 task.started_time = timestamp_ns(event.event_time)
                 execution.task = task
-        case (
-            enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-            | enums.EVENT_TYPE_WORKFLOW_TASK_FAILED
-            | enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
-        ):
+        case enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             execution.task = None
+            execution.task_attempt = 1
+        case enums.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            execution.task = None
+            forced = (
+                event.workflow_task_failed_event_attributes.cause == enums.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+            )
+            execution.task_attempt = 1 if forced else execution.task_attempt + 1
+        case enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            execution.task = None
+            timed_out = event.workflow_task_timed_out_event_attributes
+            execution.task_attempt += timed_out.timeout_type == enums.TIMEOUT_TYPE_START_TO_CLOSE
         case _:
             pass
 
@@ -182,6 +189,10 @@ def _follow_task(execution: Execution, event: history.HistoryEvent) -> None:
 def _fail_task(draft: RunDraft, base: Execution, verb: Reset) -> None:
     """The task that was pending at the point ends with the reset, and the next one is a first attempt."""
     execution = draft.execution
+    if execution.task is None and execution.task_attempt > 1:
+        # A failed task leads to another, which history does not show until it is over.
+        execution.task_attempt = 1
+        workflow_task.schedule(draft)
     if execution.task is None:
         raise InvalidArgument(
             "Can only reset workflow to event ID in range [WorkflowTaskScheduled +1, WorkflowTaskStarted + 1]: "

@@ -161,7 +161,9 @@ def successor_info(
 
 def minimum_backoff(previous: Execution, env: Env, requested: int) -> int:
     """A chain's runs begin at least a second apart, so a tight loop of runs cannot spin (semantics 10.1)."""
-    lifetime = env.now - previous.info.execution_time
+    info = previous.info
+    # A delayed run that something woke before its time has lived since its start.
+    lifetime = env.now - (info.execution_time if info.execution_time <= env.now else info.start_time)
     minimal = env.limits.reuse_minimal_interval
     return requested if lifetime + requested >= minimal else minimal - lifetime
 

@@ -330,3 +330,13 @@ def continued_after_cancel_request(s: Script) -> None:
     s.describe()
     s.cancel()
     s.describe()
+
+
+def continued_before_its_time(s: Script) -> None:
+    """A delayed run that a cancel request woke continues: the next one does not make up for the delay (10.1)."""
+    s.start(workflow_start_delay=seconds(3600))
+    s.cancel()
+    _continue(s, s.poll())
+    _follow(s, s.await_close())
+    s.poll()
+    s.history()

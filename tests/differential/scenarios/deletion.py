@@ -66,3 +66,16 @@ def bad_requests(s: Script) -> None:
     _delete(s, run_id="b4b4a2f6-0f0e-4b3a-9d80-3a8d4e2f5c6d")
     s.workflow_id = ""
     _delete(s)
+
+
+def current_run_of_several(s: Script) -> None:
+    """F22: when the current run is gone, an older one does not become current."""
+    s.complete(s.begin_quietly(), complete_workflow())
+    older = s.run_id
+    s.complete(s.begin_quietly(), complete_workflow())
+    s.await_close()
+    _delete(s)
+    _await_gone(s)
+    s.describe(execution=s.execution(""))
+    s.describe(execution=s.execution(older))
+    s.signal(workflow_execution=s.execution(""))

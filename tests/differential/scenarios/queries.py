@@ -231,3 +231,12 @@ def in_backoff_with_an_update(s: Script) -> None:
     pending.join()
     query.join()
     s.history()
+
+
+def answered_after_the_deadline(s: Script) -> None:
+    """F29: the caller has gone; the worker hears that nobody waits."""
+    s.complete(s.begin_quietly(), start_timer())
+    query = s.background(s.query_request(), rpc.QueryWorkflowResponse, 2.5)
+    task = s.poll()
+    query.join()
+    s.answer_query(task, completed_type=ANSWERED, query_result=payloads('"late"'))

@@ -173,3 +173,18 @@ def after_an_update(s: Script) -> None:
 def _next(s: Script) -> rpc.PollWorkflowTaskQueueResponse:
     s.signal()
     return s.poll()
+
+
+def after_a_failed_task(s: Script) -> None:
+    """A failed task leads to another that no history shows: a reset may go to where it was pending."""
+    s.start()
+    s.fail_task(s.poll_quietly())
+    s.signal("one")
+    s.signal("two")
+    s.complete(s.poll(), complete_workflow())
+    s.await_close()
+    base = s.run_id
+    for point in (5, 6, 7):
+        s.run_id = base
+        _reset(s, point)
+        s.history()

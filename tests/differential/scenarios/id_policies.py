@@ -32,12 +32,12 @@ def on_open_run(s: Script) -> None:
 
 def on_completed_run(s: Script) -> None:
     """Reuse policies count."""
-    _pairs(s, lambda s: _close(s, "complete"))
+    _pairs(s, lambda script: _close(script, "complete"))
 
 
 def on_failed_run(s: Script) -> None:
     """A failed run may be followed under ALLOW_DUPLICATE_FAILED_ONLY."""
-    _pairs(s, lambda s: _close(s, "fail"))
+    _pairs(s, lambda script: _close(script, "fail"))
 
 
 def on_other_ends(s: Script) -> None:
@@ -54,5 +54,5 @@ def _close(s: Script, end: str) -> None:
     if end == "terminate":
         s.terminate()
         return
-    commands = {"complete": complete_workflow, "fail": fail_workflow, "cancel": cancel_workflow}
-    s.send(s.complete_request(task, commands[end]()), rpc.RespondWorkflowTaskCompletedResponse)
+    command = {"complete": complete_workflow(), "fail": fail_workflow(), "cancel": cancel_workflow()}[end]
+    s.send(s.complete_request(task, command), rpc.RespondWorkflowTaskCompletedResponse)

@@ -223,6 +223,9 @@ def failure_fields(s: Script) -> None:
         "BAD_BINARY",
         "FORCE_CLOSE_COMMAND",
         "RESET_STICKY_TASK_QUEUE",
+        "WORKFLOW_WORKER_UNHANDLED_FAILURE",
+        "PAYLOADS_TOO_LARGE",
+        "EXTERNAL_STORAGE_FAILURE",
     ):
         s.another(cause)
         s.fail_task(s.begin_quietly(), cause, binary_checksum="sum", identity=None)

@@ -33,6 +33,13 @@ TASK_CLOSED: Final = frozenset(
         enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
     }
 )
+OF_UPDATES: Final = frozenset(
+    {
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+    }
+)
+"""Made by a completion's messages, where its commands place them; they do not name it."""
 ACTIVITY_CLOSED: Final = frozenset(
     {
         enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
@@ -113,7 +120,7 @@ def _commands(events: Events) -> Iterator[str]:
             yield f"B15 event {event.event_id} names event {completed}, which completes no workflow task"
         between = events[completed:index]
         if any(
-            attributes_of(other).workflow_task_completed_event_id != completed
+            getattr(attributes_of(other), "workflow_task_completed_event_id", completed) != completed
             for other in between
             if _is_command(other)
         ):
@@ -123,6 +130,8 @@ def _commands(events: Events) -> Iterator[str]:
 
 
 def _is_command(event: api.HistoryEvent) -> bool:
+    if event.event_type in OF_UPDATES:
+        return True
     return getattr(attributes_of(event), "workflow_task_completed_event_id", 0) > 0
 
 

@@ -8,23 +8,17 @@ a call with the same request id until it is answered, because the server is kill
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any as Anything
-from typing import Final, TypeVar, final
+from typing import Final, final
 
-from perdure.api import Message, enums
+from perdure.api import enums
 from perdure.api import history as api
 from perdure.api import workflowservice as rpc
-from perdure.errors import StatusCode
-from perdure.transport.client import RpcError
+from tests.crash.caller import GIVE_UP_S, NAMESPACE, Caller, payloads
 from tests.crash.checker import Acknowledged, attributes_of, results_of
-from tests.service.rpc import Rpc, message, new_id
+from tests.service.rpc import message, new_id
 
-Reply = TypeVar("Reply", bound=Message)
-
-NAMESPACE: Final = "default"
 QUEUE: Final = "crash"
 STICKY: Final = "crash-sticky"
 SIGNALS: Final = 3
@@ -34,33 +28,14 @@ FAILING_SHARE: Final = 0.2
 STICKY_SHARE: Final = 0.5
 """Completions that ask for the sticky queue."""
 
-CALL_S: Final = 10.0
-POLL_S: Final = 5.0
-PAUSE_S: Final = 0.02
-GIVE_UP_S: Final = 60.0
-"""A call that is not answered for so long, over restarts, ends the test."""
-
-UNKNOWN_OUTCOME: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED})
-"""What a client may see because the server was killed; after these a call is repeated."""
-
-
-def payloads(text: str) -> Anything:
-    """One payload that holds a tag."""
-    return {"payloads": [{"metadata": {"encoding": b"binary/plain"}, "data": text.encode()}]}
-
 
 @final
-class Load:
+class Load(Caller):
     """Starts, signals and runs workflows on one server until told to stop, and writes down what was acknowledged."""
 
     def __init__(self, port: int, seed: int, clients: int, pollers: int) -> None:
+        super().__init__(port, seed)
         self.acknowledged: dict[str, Acknowledged] = {}
-        self.answers: Counter[str] = Counter()
-        """Calls by their outcome."""
-        self.violations: list[str] = []
-        self._rpc = Rpc(port, channels=2)
-        self._random = random.Random(seed)
-        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: list[asyncio.Task[None]] = []
         self._counts = (clients, pollers)
@@ -82,69 +57,24 @@ class Load:
 
     def failed(self) -> BaseException | None:
         """What ended a client or worker that should not have ended."""
-        for task in (*self._clients, *self._tasks):
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                return error
-        return None
+        return self.first_error([*self._clients, *self._tasks])
 
     async def finish(self) -> None:
         """Start nothing more and wait until every client's last workflow has closed."""
-        self._stopping = True
+        self.stopping = True
         async with asyncio.timeout(GIVE_UP_S):
             await asyncio.gather(*self._clients)
 
     async def close(self) -> None:
         """End the workers."""
-        tasks = [*self._clients, *self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._rpc.close()
-
-    async def history(self, workflow_id: str, page_size: int) -> list[api.HistoryEvent]:
-        """The whole history of the workflow's only run."""
-        request = rpc.GetWorkflowExecutionHistoryRequest(
-            namespace=NAMESPACE, execution=message(workflow_id=workflow_id), maximum_page_size=page_size
-        )
-        events: list[api.HistoryEvent] = []
-        while True:
-            reply = await self._insist(request, rpc.GetWorkflowExecutionHistoryResponse)
-            events += reply.history.events
-            if not reply.next_page_token:
-                return events
-            request.next_page_token = reply.next_page_token
-
-    # Calls
-
-    async def _once(self, request: Message, reply: type[Reply], timeout_s: float = CALL_S) -> Reply | RpcError:
-        """One attempt; its outcome is counted."""
-        try:
-            answer = await self._rpc.call(request, reply, timeout_s)
-        except RpcError as error:
-            self.answers[error.code.name] += 1
-            if error.code in (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS):
-                self.violations.append(f"{type(request).__name__} was answered {error}")
-            return error
-        self.answers["OK"] += 1
-        return answer
-
-    async def _insist(self, request: Message, reply: type[Reply]) -> Reply:
-        """Repeat a call, unchanged, until its outcome is known. Raises RpcError for a definite refusal."""
-        async with asyncio.timeout(GIVE_UP_S):
-            while True:
-                answer = await self._once(request, reply)
-                if not isinstance(answer, RpcError):
-                    return answer
-                if answer.code not in UNKNOWN_OUTCOME:
-                    raise answer
-                await asyncio.sleep(PAUSE_S)
+        await self.end([*self._clients, *self._tasks])
 
     # Clients
 
     async def _client(self, number: int) -> None:
         """One workflow after the other: start it, signal it, wait for its end."""
         for sequence in range(1_000_000):
-            if self._stopping:
+            if self.stopping:
                 return
             workflow_id = f"w{number}-{sequence}"
             known = self.acknowledged[workflow_id] = Acknowledged()
@@ -159,9 +89,9 @@ class Load:
             )
             # The same start twice, one after the other: the second must name the first one's run.
             for _ in range(2):
-                known.run_ids.add((await self._insist(start, rpc.StartWorkflowExecutionResponse)).run_id)
+                known.run_ids.add((await self.insist(start, rpc.StartWorkflowExecutionResponse)).run_id)
                 known.started = True
-                if self._random.random() > FAILING_SHARE:
+                if self.random.random() > FAILING_SHARE:
                     break
             for index in range(SIGNALS):
                 await self._signal(workflow_id, f"{workflow_id}/s{index}")
@@ -175,7 +105,7 @@ class Load:
             input=payloads(tag),
             request_id=new_id(),
         )
-        await self._insist(request, rpc.SignalWorkflowExecutionResponse)
+        await self.insist(request, rpc.SignalWorkflowExecutionResponse)
         self.acknowledged[workflow_id].signals.append(tag)
 
     async def _await_close(self, workflow_id: str) -> None:
@@ -186,76 +116,55 @@ class Load:
             history_event_filter_type=enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT,
         )
         while True:
-            reply = await self._insist(request, rpc.GetWorkflowExecutionHistoryResponse)
+            reply = await self.insist(request, rpc.GetWorkflowExecutionHistoryResponse)
             if reply.history.events:
                 return
             request.next_page_token = reply.next_page_token
 
     # Workers
 
-    async def _polled(self, request: Message, reply: type[Reply]) -> Reply | None:
-        """A task, or None after a poll that brought none."""
-        answer = await self._once(request, reply, POLL_S)
-        if isinstance(answer, RpcError):
-            await asyncio.sleep(PAUSE_S)
-            return None
-        return answer
-
     async def _workflow_worker(self, queue: Anything) -> None:
         poll = rpc.PollWorkflowTaskQueueRequest(namespace=NAMESPACE, task_queue=queue, identity="worker")
         while True:
-            task = await self._polled(poll, rpc.PollWorkflowTaskQueueResponse)
+            task = await self.polled(poll, rpc.PollWorkflowTaskQueueResponse)
             if task is None or not task.task_token:
                 continue
             events: Sequence[api.HistoryEvent] = task.history.events
             if task.next_page_token or not events or events[0].event_id != 1:
                 whole = await self.history(task.workflow_execution.workflow_id, 0)
                 events = [event for event in whole if event.event_id <= task.started_event_id]
-            commands, makes = decide(events, self._random.randrange(TIMER_MS_MAX))
+            commands, makes = decide(events, self.random.randrange(TIMER_MS_MAX))
             request = rpc.RespondWorkflowTaskCompletedRequest(
                 namespace=NAMESPACE, task_token=task.task_token, identity="worker", commands=commands
             )
-            if self._random.random() < STICKY_SHARE:
+            if self.random.random() < STICKY_SHARE:
                 request.sticky_attributes.worker_task_queue.name = STICKY
                 request.sticky_attributes.worker_task_queue.normal_name = QUEUE
                 request.sticky_attributes.schedule_to_start_timeout.seconds = 1
-            if await self._accepted(self._insist(request, rpc.RespondWorkflowTaskCompletedResponse)):
+            if await self.accepted(self.insist(request, rpc.RespondWorkflowTaskCompletedResponse)):
                 known = self.acknowledged[task.workflow_execution.workflow_id]
                 known.completions[task.started_event_id] = makes
-
-    async def _accepted(self, call: Awaitable[Message]) -> bool:
-        """Whether a worker's answer was taken; a task that has timed out or closed meanwhile is refused."""
-        try:
-            await call
-        except RpcError as error:
-            # UnhandledCommand: something happened meanwhile, the task comes again.
-            if error.code not in (StatusCode.NOT_FOUND, StatusCode.INVALID_ARGUMENT):
-                raise
-            if error.code is StatusCode.INVALID_ARGUMENT and "UnhandledCommand" not in error.message:
-                raise
-            return False
-        return True
 
     async def _activity_worker(self) -> None:
         poll = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=message(name=QUEUE), identity="worker")
         while True:
-            task = await self._polled(poll, rpc.PollActivityTaskQueueResponse)
+            task = await self.polled(poll, rpc.PollActivityTaskQueueResponse)
             if task is None or not task.task_token:
                 continue
-            if task.attempt == 1 and self._random.random() < FAILING_SHARE:
+            if task.attempt == 1 and self.random.random() < FAILING_SHARE:
                 failure = message(message="not yet", application_failure_info=message(type="NotYet"))
                 failed = rpc.RespondActivityTaskFailedRequest(
                     namespace=NAMESPACE, task_token=task.task_token, failure=failure
                 )
-                await self._accepted(self._insist(failed, rpc.RespondActivityTaskFailedResponse))
+                await self.accepted(self.insist(failed, rpc.RespondActivityTaskFailedResponse))
                 continue
             beat = rpc.RecordActivityTaskHeartbeatRequest(namespace=NAMESPACE, task_token=task.task_token)
-            await self._once(beat, rpc.RecordActivityTaskHeartbeatResponse)
+            await self.once(beat, rpc.RecordActivityTaskHeartbeatResponse)
             tag = f"{task.workflow_execution.workflow_id}/{task.activity_id}/{new_id()}"
             done = rpc.RespondActivityTaskCompletedRequest(
                 namespace=NAMESPACE, task_token=task.task_token, result=payloads(tag)
             )
-            if await self._accepted(self._insist(done, rpc.RespondActivityTaskCompletedResponse)):
+            if await self.accepted(self.insist(done, rpc.RespondActivityTaskCompletedResponse)):
                 known = self.acknowledged[task.workflow_execution.workflow_id]
                 if task.activity_id in known.activity_results:
                     self.violations.append(f"B17 {tag} was accepted after {known.activity_results[task.activity_id]}")

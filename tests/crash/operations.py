@@ -51,7 +51,7 @@ async def run(folder: Path, seed: int) -> list[str]:
         await _killed_until(server, dice, _namespace_gone)
         server.stop()
     with inspect(str(folder / "state.db")) as store:
-        findings += check(store, deep=True).problems
+        findings += check(store).problems
         rows = store.counts()
     left = {table: rows[table] for table in ("chain", "run", "part", "fragment", "visibility") if rows[table]}
     if left:

@@ -19,10 +19,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from perdure.admin.check import check
+from perdure.api import history as api
 from perdure.api import workflowservice as rpc
 from perdure.store.inspect import inspect
-from tests.crash.checker import audit
-from tests.crash.load import NAMESPACE, Load, result_of
+from tests.crash.caller import NAMESPACE
+from tests.crash.checker import attributes_of, audit
+from tests.crash.kin import KinLoad
+from tests.crash.kin_checker import judge as judge_family
+from tests.crash.load import Load, result_of
 from tests.service.processes import ServerProcess
 from tests.service.rpc import Rpc
 
@@ -33,7 +37,10 @@ KILLED_EARLY_SHARE: Final = 0.1
 EARLY_S_MAX: Final = 0.3
 CLIENTS: Final = 12
 POLLERS: Final = 4
+KIN_CLIENTS: Final = 3
 PAGE_SIZES: Final = (0, 1, 7)
+OURS: Final = "WorkflowType = 'Crash'"
+CLOSED: Final = f"{OURS} AND ExecutionStatus = 'Completed'"
 
 
 class Outcome(NamedTuple):
@@ -41,6 +48,7 @@ class Outcome(NamedTuple):
 
     kills: int
     workflows: int
+    families: int
     events: int
     answers: dict[str, int]
     restart_s_max: float
@@ -49,7 +57,8 @@ class Outcome(NamedTuple):
     def __str__(self) -> str:
         answers = ", ".join(f"{code} {count}" for code, count in sorted(self.answers.items()))
         return (
-            f"{self.kills} kills, {self.workflows} acknowledged workflows with {self.events} events; "
+            f"{self.kills} kills, {self.workflows} acknowledged workflows and {self.families} families "
+            f"with {self.events} events; "
             f"slowest restart {self.restart_s_max:.2f} s; answers: {answers}; {len(self.findings)} findings"
         )
 
@@ -60,8 +69,10 @@ async def run(folder: Path, kills: int, seed: int, show: bool = False) -> Outcom
     server = ServerProcess(folder / "stderr.log", folder / "state.db")
     restart_s = [server.start()]
     load = Load(server.port, seed, CLIENTS, POLLERS)
+    kin = KinLoad(server.port, seed + 1, KIN_CLIENTS)
     try:
         load.begin()
+        kin.begin()
         for kill in range(1, kills + 1):
             await asyncio.sleep(dice.uniform(0.0, UP_S_MAX))
             server.kill()
@@ -71,22 +82,27 @@ async def run(folder: Path, kills: int, seed: int, show: bool = False) -> Outcom
                 server.kill()
             server.spawn()
             restart_s.append(await asyncio.to_thread(server.await_banner))
-            if (error := load.failed()) is not None:
+            if (error := load.failed() or kin.failed()) is not None:
                 raise error
             if show:
                 print(f"\r{kill}/{kills} kills, {len(load.acknowledged)} workflows ", end="", flush=True)
-        await load.finish()
+        await asyncio.gather(load.finish(), kin.finish())
         findings, events = await judge(load)
+        kin_findings, kin_events = await judge_kin(kin)
+        findings += kin_findings
         findings += await phantoms(server.port, load)
         if "Traceback" in server.errors():
             findings.append("the server wrote a traceback: " + server.errors()[-2000:])
         server.stop()
         with inspect(str(folder / "state.db")) as store:
-            findings += check(store, deep=True).problems
+            findings += check(store).problems
     finally:
         await load.close()
+        await kin.close()
         server.__exit__(None, None, None)
-    return Outcome(kills, len(load.acknowledged), events, dict(load.answers), max(restart_s), findings)
+    answers = dict(load.answers + kin.answers)
+    workflows = len(load.acknowledged)
+    return Outcome(kills, workflows, len(kin.families), events + kin_events, answers, max(restart_s), findings)
 
 
 async def judge(load: Load) -> tuple[list[str], int]:
@@ -99,11 +115,28 @@ async def judge(load: Load) -> tuple[list[str], int]:
     return findings, count
 
 
+async def judge_kin(load: KinLoad) -> tuple[list[str], int]:
+    """What is wrong between the chains of each family, and how many events they have."""
+    findings, count = list(load.violations), 0
+    for workflow_id, family in load.families.items():
+        runs: dict[str, list[api.HistoryEvent]] = {}
+        following = family.first_run_id
+        while following:
+            runs[following] = await load.history(workflow_id, 0, following)
+            following = getattr(attributes_of(runs[following][-1]), "new_execution_run_id", "")
+        for run_id in family.reset.run_ids if family.reset is not None else ():
+            runs[run_id] = await load.history(workflow_id, 0, run_id)
+        kid = await load.history(f"{workflow_id}-kid", 0)
+        count += sum(map(len, (kid, *runs.values())))
+        findings += [f"{workflow_id}: {finding}" for finding in judge_family(family, runs, kid)]
+    return findings, count
+
+
 async def phantoms(port: int, load: Load) -> list[str]:
     """B2, B23: the list shows each workflow that was started, once and closed, and no other."""
     listed: list[str] = []
     async with Rpc(port) as client:
-        request = rpc.ListWorkflowExecutionsRequest(namespace=NAMESPACE, query="ExecutionStatus = 'Completed'")
+        request = rpc.ListWorkflowExecutionsRequest(namespace=NAMESPACE, query=CLOSED)
         while True:
             reply = await client.call(request, rpc.ListWorkflowExecutionsResponse)
             listed += [execution.execution.workflow_id for execution in reply.executions]
@@ -111,7 +144,7 @@ async def phantoms(port: int, load: Load) -> list[str]:
                 break
             request.next_page_token = reply.next_page_token
         count = await client.call(
-            rpc.CountWorkflowExecutionsRequest(namespace=NAMESPACE), rpc.CountWorkflowExecutionsResponse
+            rpc.CountWorkflowExecutionsRequest(namespace=NAMESPACE, query=OURS), rpc.CountWorkflowExecutionsResponse
         )
     findings = []
     if sorted(listed) != sorted(load.acknowledged):

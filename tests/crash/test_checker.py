@@ -9,8 +9,9 @@ import pytest
 
 from perdure.api import enums
 from perdure.api import history as api
+from tests.crash.caller import payloads
 from tests.crash.checker import Acknowledged, audit, check_history
-from tests.crash.load import payloads, result_of
+from tests.crash.load import result_of
 from tests.service.rpc import message
 
 Events = list[api.HistoryEvent]

@@ -160,7 +160,9 @@ def _check(request: Request, kind: str | None) -> None:
         raise InvalidArgument("visibility query, executions, and target executions are mutually exclusive")
     for number, one in enumerate(request.target_executions):
         if one.type != enums.EXECUTION_TYPE_WORKFLOW:
-            shown = enums.ExecutionType.Name(one.type).removeprefix("EXECUTION_TYPE_").capitalize()
+            known = one.type in enums.ExecutionType.values()
+            name = enums.ExecutionType.Name(one.type) if known else str(one.type)
+            shown = name.removeprefix("EXECUTION_TYPE_").capitalize()
             raise InvalidArgument(
                 f"target_executions[{number}] has type {shown}, but operation {_go_type(kind)} requires Workflow"
             )

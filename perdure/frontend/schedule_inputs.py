@@ -23,8 +23,8 @@ HIDDEN_PREFIX: Final = "temporal-sys-scheduler:"
 TIME_SUFFIX: Final = "-2009-11-10T23:00:00Z"
 """What the id of a started workflow may end with."""
 NOTES_BYTES_MAX: Final = 1000
-_SECONDS_MIN, _SECONDS_MAX = -62_135_596_800, 253_402_300_799
-"""The years 1 to 9999."""
+_SECONDS_MIN, _SECONDS_MAX = -9_223_372_035, 9_223_372_035
+"""The years 1677 to 2262: what int64 holds in ns. No schedule names a time after 2100."""
 _TOKEN_BYTES: Final = 8
 
 _COPIED_FIELDS: Final = (

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from perdure.machines.zone_files import readable
+
 SECOND = 1_000_000_000
 _UNITS = {
     "ns": 1,
@@ -24,6 +26,9 @@ _UNITS = {
     "m": 60 * SECOND,
     "h": 3600 * SECOND,
 }
+_DIGITS_MAX = 400
+"""Of one number in a duration; Go has no such limit, and nobody writes one."""
+_INT64_MAX = 2**63 - 1
 _DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 
@@ -45,8 +50,11 @@ def zone_named(name: str) -> tzinfo:
 @lru_cache(maxsize=64)
 def zone_of_data(data: bytes) -> tzinfo:
     """The zone that a TZif file's bytes describe. Raises UnknownZone."""
+    plain = readable(data)
+    if plain is None:
+        raise UnknownZone("malformed time zone information")
     try:
-        return ZoneInfo.from_file(io.BytesIO(data))
+        return ZoneInfo.from_file(io.BytesIO(plain))
     except (ValueError, struct.error, IndexError, KeyError, OverflowError, EOFError) as error:
         raise UnknownZone("malformed time zone information") from error
 
@@ -74,7 +82,7 @@ def offset_at(instant: int, zone: tzinfo) -> int:
 
 
 def go_duration(text: str) -> int | None:
-    """A duration like 1h30m in ns, with a sign or without; None when the text is none."""
+    """A duration like 1h30m in ns, with a sign or without; None when the text is none, or of more than int64."""
     sign = -1 if text.startswith("-") else 1
     body = text[1:] if text[:1] in ("+", "-") else text
     if body == "0":
@@ -86,8 +94,10 @@ def go_duration(text: str) -> int | None:
         if match is None:
             return None
         number, unit = match.groups()
+        if len(number) > _DIGITS_MAX:
+            return None
         whole, _, fraction = number.partition(".")
         scale = _UNITS[unit]
         total += int(whole or "0") * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
         position = match.end()
-    return sign * total if body else None
+    return sign * total if body and total <= _INT64_MAX else None

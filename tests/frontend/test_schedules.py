@@ -149,7 +149,7 @@ def _too_many(schedule: Schedule) -> None:
     [
         (_bad_retry, "BackoffCoefficient cannot be less than 1 on retry policy."),
         (_bad_priority, "priority key can't be negative"),
-        (_too_many, "Invalid schedule spec: more than 1000 calendars and intervals"),
+        (_too_many, "Invalid schedule spec: more than 200 calendars and intervals"),
     ],
 )
 async def test_a_schedule_that_could_never_start_anything(spoil: Callable[[Schedule], None], text: str) -> None:

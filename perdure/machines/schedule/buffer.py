@@ -30,6 +30,8 @@ BACKFILLED_AT_ONCE = 10
 BACKFILL_PAUSE = SECOND
 OCCURRENCES_AT_ONCE = 2000
 """Occurrences that one step looks at: a schedule that was away for a year comes back in pieces."""
+LOOKS_AT_ONCE = 20_000
+"""Looks at calendars and intervals after which a step leaves the rest to the next one: a twentieth of a second."""
 GIVE_UP_AFTER = 3600 * SECOND
 GIVE_UP_AFTER_MIN = 5 * SECOND
 GIVE_UP_MANUAL_AFTER = 60 * SECOND
@@ -42,6 +44,8 @@ def take_due(state: Schedule, now: int) -> None:
     if state.paused or state.exhausted:
         state.processed = max(state.processed, now)
         return
+    spec = compiled(state.spec)
+    enough = spec.looks + LOOKS_AT_ONCE
     for _ in range(OCCURRENCES_AT_ONCE):
         coming = state.coming(1)
         if not coming or coming[0].actual > now:
@@ -52,6 +56,8 @@ def take_due(state: Schedule, now: int) -> None:
         else:
             add(state, due.nominal, due.actual, 0, False)
         state.processed = due.actual
+        if spec.looks > enough:
+            return
 
 
 def add(state: Schedule, nominal: int, actual: int, overlap: int, manual: bool) -> None:
@@ -67,9 +73,11 @@ def backfill(state: Schedule, now: int) -> None:
     if not state.backfills or now < state.backfill_at:
         return
     room = BACKFILLED_AT_ONCE
-    while state.backfills and room and len(state.waiting) < BUFFER_MAX // 2:
+    spec = compiled(state.spec)
+    enough = spec.looks + LOOKS_AT_ONCE
+    while state.backfills and room and len(state.waiting) < BUFFER_MAX // 2 and spec.looks < enough:
         first, *others = state.backfills
-        due = next_due(compiled(state.spec), state.seed, first.after)
+        due = next_due(spec, state.seed, first.after)
         if due is None or due.actual > first.end:
             state.backfills = tuple(others)
             continue

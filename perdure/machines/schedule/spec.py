@@ -21,8 +21,13 @@ from perdure.machines.zones import SECOND, UnknownZone, zone_named, zone_of_data
 LOOKS_MAX = 50_000
 """So many looks at calendars and intervals for one time, and the search is given up: what is left of the spec is
 excluded, and it names no further time. A tenth of a second."""
-ENTRIES_MAX = 1_000
-"""Calendars, exclusions and intervals that one spec may have: each may cost a look at a hundred years once."""
+ENTRIES_MAX = 200
+"""Calendars, exclusions and intervals that one spec may have: each may cost a look at a hundred years, a millisecond,
+whenever the spec is compiled."""
+TEXT_CHARS_MAX = 20_000
+"""Characters of all calendars and cron strings of one spec."""
+RANGES_MAX = 20_000
+"""Ranges in all calendars of one spec."""
 COMMENT_BYTES_MAX = 200
 _MILLISECOND = 1_000_000
 _JITTER_MS_MAX = 2**32 - 1
@@ -42,9 +47,12 @@ _BOUNDS: tuple[tuple[str, str, int, int], ...] = (
 
 @final
 class Spec:
-    """A compiled spec. Intervals are (interval, phase) in seconds; `start` and `end` in ns, `jitter` in ms."""
+    """A compiled spec. Intervals are (interval, phase) in seconds; `start` and `end` in ns, `jitter` in ms.
 
-    __slots__ = ("calendars", "end", "excludes", "intervals", "jitter", "start")
+    `looks` counts what searches for its times have cost, so that whoever makes many of them can stop.
+    """
+
+    __slots__ = ("calendars", "end", "excludes", "intervals", "jitter", "looks", "start")
 
     def __init__(
         self,
@@ -59,6 +67,7 @@ class Spec:
         self.intervals = intervals
         self.start, self.end = bounds
         self.jitter = jitter
+        self.looks = 0
 
 
 @final
@@ -89,6 +98,7 @@ def canonical(given: ScheduleSpec) -> ScheduleSpec:
 
     Raises BadSpec. The canonical form of a canonical form is itself.
     """
+    _check_size(given)
     spec = ScheduleSpec()
     spec.CopyFrom(given)
     for calendar in given.calendar:
@@ -98,14 +108,25 @@ def canonical(given: ScheduleSpec) -> ScheduleSpec:
     _take_cron_strings(spec)
     for field in ("calendar", "exclude_calendar", "cron_string"):
         spec.ClearField(field)
-    if len(spec.structured_calendar) + len(spec.exclude_structured_calendar) + len(spec.interval) > ENTRIES_MAX:
-        raise BadSpec(f"more than {ENTRIES_MAX} calendars and intervals")
     for structured in spec.structured_calendar:
         _check_calendar(structured)
     for interval in spec.interval:
         _check_interval(interval)
     _zone_of(spec)
     return spec
+
+
+def _check_size(given: ScheduleSpec) -> None:
+    """Before anything is read that the size makes slow."""
+    structured = (*given.structured_calendar, *given.exclude_structured_calendar)
+    written = (*given.calendar, *given.exclude_calendar)
+    entries = len(structured) + len(written) + len(given.interval) + len(given.cron_string)
+    if entries > ENTRIES_MAX:
+        raise BadSpec(f"more than {ENTRIES_MAX} calendars and intervals")
+    if sum(len(getattr(each, field)) for each in structured for field, _, _, _ in _BOUNDS) > RANGES_MAX:
+        raise BadSpec(f"more than {RANGES_MAX} ranges")
+    if sum(map(len, given.cron_string)) + sum(each.ByteSize() for each in written) > TEXT_CHARS_MAX:
+        raise BadSpec(f"calendars of more than {TEXT_CHARS_MAX} characters")
 
 
 def _take_cron_strings(spec: ScheduleSpec) -> None:
@@ -229,6 +250,7 @@ def next_due(spec: Spec, seed: str, after: int) -> Due | None:
     instant = max(after, spec.start - SECOND) // SECOND
     looks_each = len(spec.calendars) + len(spec.intervals) + len(spec.excludes)
     for _ in range(LOOKS_MAX // max(looks_each, 1)):
+        spec.looks += looks_each
         nominal = _next_raw(spec, instant)
         if nominal is None or nominal >= BEYOND or (spec.end is not None and nominal * SECOND > spec.end):
             return None
@@ -255,7 +277,8 @@ def just_before(spec: Spec, seed: str, after: int, now: int) -> int:
 
     if not has_one(low):
         return max(after, low * SECOND)
-    while high - low > 1:
+    enough = spec.looks + LOOKS_MAX
+    while high - low > 1 and spec.looks < enough:
         middle = (low + high) // 2
         if has_one(middle):
             low = middle

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, final
 import msgspec
 
 from perdure.api import enums
-from perdure.machines.schedule.spec import Due, compiled, next_due
+from perdure.machines.schedule.spec import LOOKS_MAX, Due, compiled, next_due
 
 FORMAT: Final = 1
 REQUESTS_KEPT: Final = 100
@@ -252,14 +252,16 @@ class Schedule:
         return number
 
     def coming(self, count: int) -> tuple[Due, ...]:
-        """The next `count` occurrences after the one last looked at; fewer when the spec names no more.
+        """The next `count` occurrences after the one last looked at; fewer when the spec names no more, or hides them
+        well.
 
         Remembered, and so are those that an advance leaves over; never stored, since zones change.
         """
         known = [due for due in self._coming if due.actual > self.processed]
         after = known[-1].actual if known else self.processed
         spec = compiled(self.spec)
-        while len(known) < count and not self._all_known:
+        enough = spec.looks + LOOKS_MAX
+        while len(known) < count and not self._all_known and (not known or spec.looks < enough):
             due = next_due(spec, self.seed, after)
             if due is None:
                 self._all_known = True

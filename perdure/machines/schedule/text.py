@@ -37,6 +37,8 @@ _CRON_FIELDS = {
 }
 _DAYS_UNIT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)d")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_DURATION_CHARS_MAX = 100
+"""What is longer is no duration that anybody means, and finding out why it is none would take long."""
 
 
 class BadSpec(Exception):
@@ -120,6 +122,8 @@ def _interval_of(text: str) -> IntervalSpec:
 
 def _duration(text: str) -> int:
     """A duration in which days (24 hours) may be written too, in ns."""
+    if len(text) > _DURATION_CHARS_MAX:
+        raise BadSpec("time: invalid duration: it is too long")
     found = go_duration(_DAYS_UNIT.sub(lambda match: f"{24 * float(match.group(1)):f}h", text))
     if found is None:
         raise BadSpec(_duration_error(text))

@@ -8,6 +8,7 @@ its first payload, a failed one its failure, any other its kind of end.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, Final, final
 from urllib.parse import quote, urlencode
@@ -31,6 +32,9 @@ _OPTIONS_UPDATED: Final = int(enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATE
 """What brought a callback of which that was not noted."""
 _NOT_ALLOWED: Final = frozenset(("host", "content-length", "transfer-encoding", "trailer", "connection"))
 """Headers that belong to the connection: a callback's own would break the framing of requests."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name as HTTP has it: anything else could be read as another header."""
 
 
 @final
@@ -90,6 +94,9 @@ def request(call: InvokeCallback, event: history.HistoryEvent | None) -> Outgoin
     for name, value in spec.nexus.header.items():
         if name not in _NOT_ALLOWED:
             headers[name] = value
+    for name in headers:
+        if _TOKEN.fullmatch(name) is None:
+            return _answer(call, f"net/http: invalid header field name {json.dumps(name)}", True)
     if event is None:
         # A rejection is no event, so there is nothing that it could be linked to.
         return Outgoing(spec.nexus.url, headers, body)
@@ -183,7 +190,9 @@ def _content(payload: common.Payload) -> tuple[dict[str, str], bytes]:
     encoding = metadata["encoding"].decode("utf-8", "replace") if "encoding" in metadata else ""
     if encoding == "unknown/nexus-content":
         named = {
-            f"content-{key}": value.decode("utf-8", "replace") for key, value in metadata.items() if key != "encoding"
+            f"content-{key.lower()}": value.decode("utf-8", "replace")
+            for key, value in metadata.items()
+            if key != "encoding"
         }
         return {name: value for name, value in named.items() if name not in _NOT_ALLOWED}, payload.data
     if len(metadata) == 1:
@@ -279,8 +288,10 @@ def unanswered(call: InvokeCallback, problem: str) -> CallbackInvoked:
 
 
 def _answer(call: InvokeCallback, problem: str, retryable: bool) -> CallbackInvoked:
+    """The outcome. A problem may be in the receiver's own words: what is no Unicode must not get into a state."""
     sender = call.sender
-    return CallbackInvoked(sender.run_id, sender.item[1], call.attempt, problem[:PROBLEM_CHARS_MAX], retryable)
+    text = problem[:PROBLEM_CHARS_MAX].encode("utf-8", "replace").decode()
+    return CallbackInvoked(sender.run_id, sender.item[1], call.attempt, text, retryable)
 
 
 def _handler_problem(kind: str, message: str) -> str:
@@ -293,7 +304,7 @@ def _told(came: HttpAnswer) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(came.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("metadata", {}), dict):
         return None

@@ -113,7 +113,11 @@ class FileProvider:
         roots = [Path(os.path.realpath(root)) for root in self._roots()]
         if not any(folder == root or root in folder.parents for root in roots):
             raise BadUri(f"the path is not below a folder of perdure.archivalFileRoots: {path}")
-        if folder.exists() and not folder.is_dir():
+        try:
+            usable = folder.is_dir() or not folder.exists()
+        except OSError as error:
+            raise BadUri(f"URI is invalid: {error.strerror}") from None
+        if not usable:
             raise BadUri("a path to a directory was expected")
         return folder
 

@@ -37,8 +37,8 @@ from perdure.store.api import ChainPut, ChainWrite, Reclaim, RunPut, Store, Stor
 log = logging.getLogger(__name__)
 
 Performer = Callable[[ChainKey, Any], Awaitable[object | None]]
-"""Makes an effect of a kind happen; returns the entity's next input, or None. It may be asked twice, so what it does is
-idempotent. Raises ServiceError or StoreError to be asked again later.
+"""Makes an effect of a kind happen; returns the entity's next input, perhaps `After` a pause, or None. It may be asked
+twice, so what it does is idempotent. Raises ServiceError or StoreError to be asked again later.
 """
 
 FACTS_MAX: Final = 1_000
@@ -55,10 +55,25 @@ RETRY_ALARM_S: Final = 1.0
 """How soon an alarm whose step was lost rings again."""
 RETRY_FAULT_S: Final = 60.0
 """The same after a fault of ours."""
+REST_S_MAX: Final = 30 * 86_400.0
+"""The longest pause of an `After`."""
 FORMAT: Final = 1
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
+
+
+@final
+class After:
+    """A performer's answer that is held back for a pause: for whoever keeps a rate. It takes no turn from others, and
+    ends at once when the entity no longer owes the effect.
+    """
+
+    __slots__ = ("fact", "pause_s")
+
+    def __init__(self, fact: object, pause_s: float) -> None:
+        self.fact = fact
+        self.pause_s = pause_s
 
 
 @final
@@ -108,6 +123,7 @@ class _Entity:
         "last",
         "loaded",
         "mailbox",
+        "resting",
         "running",
         "size",
         "state",
@@ -129,6 +145,8 @@ class _Entity:
         self.watchers: list[_Watcher] = []
         self.held: set[Hashable] = set()
         """Keys of effects under way or pausing."""
+        self.resting: dict[Hashable, asyncio.Event] = {}
+        """Of effects whose answers are held back: set, the pause is over."""
         self.failures: dict[Hashable, int] = {}
         self.size = ENTITY_BYTES
 
@@ -388,9 +406,12 @@ class Entities:
             self._alarms.set(entity.digest, run_id, when, entity.alarm)
         else:
             self._alarms.clear(entity.digest, run_id)
-        if state is None:
-            return
-        owed = machine.owed(state)
+        owed = machine.owed(state) if state is not None else ()
+        if entity.resting:
+            keys = [effect.key for effect in owed]
+            for key, over in entity.resting.items():
+                if key not in keys:
+                    over.set()
         for effect in owed:
             if effect.key not in entity.held:
                 entity.held.add(effect.key)
@@ -439,6 +460,9 @@ class Entities:
         try:
             async with self._turns:
                 answer = await performer(key, effect)
+            if isinstance(answer, After):
+                await self._rest(entity, effect.key, answer.pause_s)
+                answer = answer.fact
             if answer is not None:
                 await self.submit(key, answer)
             done = True
@@ -459,6 +483,18 @@ class Entities:
             self._settle(entity)
         else:
             self.rang(entity.digest)
+
+    async def _rest(self, entity: _Entity, key: Hashable, pause_s: float) -> None:
+        if pause_s <= 0:
+            return
+        over = entity.resting[key] = asyncio.Event()
+        try:
+            async with asyncio.timeout(min(pause_s, REST_S_MAX)):
+                await over.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del entity.resting[key]
 
     def _owed(self, entity: _Entity, machine: Machine[Any]) -> list[Effect]:
         return list(machine.owed(entity.state)) if entity.loaded and entity.state is not None else []

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 from perdure.api import batch, enums, method_table, workflowservice
 from perdure.api.times import timestamp_of
 from perdure.config import dynamic as settings
+from perdure.engine.entities import After
 from perdure.errors import DeadlineExceeded, InvalidArgument, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.frontend import activity_operations, reset_targets, workflow, workflow_operations
 from perdure.frontend.services import Call, Services
@@ -151,12 +152,13 @@ class BatchWork:
                 task = group.create_task(_attempt(one))
                 task.add_done_callback(lambda _: turns.release())
                 tasks.append(task)
-        await _sleep_until(begun + len(targets) / rate)
         outcomes = [task.result() for task in tasks]
         if Outcome.UNKNOWN in outcomes:
             raise Unavailable("not every operation of the chunk has a definite outcome")
         failed, skipped = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.SKIPPED)
-        return Worked(effect.number, effect.first, len(targets), failed, skipped)
+        worked = Worked(effect.number, effect.first, len(targets), failed, skipped)
+        wait = begun + len(targets) / rate - loop.time()
+        return After(worked, wait) if wait >= SLEEP_MIN_S else worked
 
     def _pace(self, key: ChainKey, request: workflowservice.StartBatchOperationRequest) -> tuple[float, int]:
         """Operations per second, and how many at once."""

@@ -13,6 +13,7 @@ from perdure.api import Message, operatorservice
 from perdure.api.times import BadDuration, checked_duration_ns
 from perdure.cluster.namespaces import SYSTEM_NAMESPACE_ID, Namespace
 from perdure.config import dynamic as settings
+from perdure.engine.entities import After
 from perdure.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -126,9 +127,7 @@ class NamespaceDeletionWork:
             raise Unavailable("not everything of the page could be removed")
         rate = max(1, self._services.config.get(settings.FRONTEND_DELETE_NAMESPACE_RPS))
         wait = begun + len(page.records) / rate - loop.time()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        return Swept(effect, len(page.records), page.next_page_token)
+        return After(Swept(effect, len(page.records), page.next_page_token), max(0.0, wait))
 
     async def _remove(self, record: VisibilityRecord) -> bool:
         """Whether one thing is gone, or will be by its own alarm."""

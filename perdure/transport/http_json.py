@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from ipaddress import ip_address
 from typing import Final, NamedTuple, final
 from urllib.parse import parse_qsl
 
@@ -62,6 +63,7 @@ STATUS_OF: Final = {
 """HTTP statuses of errors, 500 for those that are not listed; grpc-gateway's."""
 
 HOST_NOT_ALLOWED: Final = b'{"code": 7, "message": "Host not allowed"}'
+_PORT: Final = re.compile(r":[0-9]*\Z")
 FORM: Final = b"application/x-www-form-urlencoded"
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -115,7 +117,9 @@ class ClientGone(Exception):
 
 @final
 class JsonGateway:
-    """The ASGI application. `hosts` gives the allowed values of `Host`, with `*` for any text."""
+    """The ASGI application. `hosts` gives the allowed values of `Host`, with `*` for any text; when there are none,
+    `is_own_host` judges.
+    """
 
     def __init__(
         self,
@@ -152,6 +156,14 @@ class JsonGateway:
         for call in list(self._waiting):
             call.fail(int(StatusCode.UNAVAILABLE), "the server is stopping")
 
+    def refused_host(self, scope: Scope) -> Answer | None:
+        """The answer to a request for a host that is not ours; None when it is."""
+        host = header(scope["headers"], b"host").decode("latin-1")
+        hosts = tuple(self._hosts())
+        if _hosts_pattern(hosts).fullmatch(host) if hosts else is_own_host(host, scope.get("server")):
+            return None
+        return Answer(403, "application/json", HOST_NOT_ALLOWED)
+
     def _forms(self, headers: Fields, query: bytes) -> tuple[Form, Form]:
         """How the body is read and the answer written."""
         inbound = FORMS.get(_media_type(header(headers, b"content-type")), self._form)
@@ -165,8 +177,9 @@ class JsonGateway:
     async def _answer(self, scope: Scope, receive: Receive, inbound: Form, outbound: Form) -> Answer:
         headers: Fields = scope["headers"]
         match, is_form = self._match(scope["method"], raw_path(scope), headers)
-        if _hosts_pattern(tuple(self._hosts())).fullmatch(header(headers, b"host").decode("latin-1")) is None:
-            return Answer(403, "application/json", HOST_NOT_ALLOWED)
+        refused = self.refused_host(scope)
+        if refused is not None:
+            return refused
         refuse_other_sites(scope["method"], headers)
         method = self._methods[match.rule.method]
         body = await self._arriving.body(receive, headers)
@@ -234,6 +247,30 @@ def raw_path(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     root: str = scope.get("root_path", "")
     return raw.decode("latin-1").removeprefix(root)
+
+
+def is_own_host(host: str, server: Sequence[object] | None) -> bool:
+    """Whether a request that reached `server` (address and port) by the name in `host` may mean us.
+
+    A page of another site may let its own name point to 127.0.0.1, and its visitor's browser then takes us for a part
+    of that site. So on a loopback address we have local names only; elsewhere nobody knows our names but the operator.
+    """
+    if server is None or not _is_loopback(str(server[0])):
+        return True
+    name = _PORT.sub("", host).removesuffix(".").lower()
+    return name in ("", "localhost") or name.endswith(".localhost") or _is_address(name.strip("[]"))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ip_address(text).is_loopback
 
 
 def refuse_other_sites(verb: str, headers: Fields) -> None:

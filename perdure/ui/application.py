@@ -23,10 +23,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.api import HttpRule, Method, history, method_table, workflowservice
 from perdure.api.json_write import to_json
+from perdure.errors import StatusCode
 from perdure.transport.calls import Peer
 from perdure.transport.client import RpcError
-from perdure.transport.http_headers import metadata_of
-from perdure.transport.http_json import CALL_S_MAX, FOR_THE_UI, JsonGateway, failed, raw_path
+from perdure.transport.http_headers import BadHeader, metadata_of
+from perdure.transport.http_json import CALL_S_MAX, FOR_THE_UI, JsonGateway, failed, raw_path, send_answer
 from perdure.transport.http_routes import BadPath, Routes
 from perdure.transport.inline import IN_PROCESS, Dispatch, call_inline
 from perdure.transport.metadata import Metadata
@@ -107,7 +108,10 @@ class _Ui:
                 return
             scope = {**scope, "root_path": prefix}
             path = raw_path(scope)
-        if path == "/healthz":
+        refused = self._gateway.refused_host(scope)
+        if refused is not None:
+            await send_answer(send, refused)
+        elif path == "/healthz":
             await JSONResponse({"status": "OK"})(scope, receive, send)
         elif path.startswith(API):
             await self._api(path, scope, receive, send)
@@ -116,9 +120,7 @@ class _Ui:
         elif self._files is not None:
             await self._page(path, self._files, scope, receive, send)
         else:
-            html = await landing_page(self._dispatch, self._metadata(scope), self._facts)
-            status = 200 if path in ("", "/") else 404
-            await HTMLResponse(html, status, PAGE_HEADERS)(scope, receive, send)
+            await self._landing(path, scope, receive, send)
 
     async def _api(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET" and path == API + "settings":
@@ -130,13 +132,29 @@ class _Ui:
             match = None
         if match is None:
             await self._gateway(scope, receive, send)
-        else:
+            return
+        try:
             response = await self._history(dict(match.variables), self._metadata(scope), _peer(scope))
-            await response(scope, receive, send)
+        except BadHeader as wrong:
+            response = JSONResponse({"code": int(StatusCode.INVALID_ARGUMENT), "message": str(wrong)}, 400)
+        await response(scope, receive, send)
+
+    async def _landing(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            html = await landing_page(self._dispatch, self._metadata(scope), self._facts)
+        except BadHeader:
+            await Response(status_code=400)(scope, receive, send)
+            return
+        status = 200 if path in ("", "/") else 404
+        await HTMLResponse(html, status, PAGE_HEADERS)(scope, receive, send)
 
     async def _page(self, path: str, files: StaticFiles, scope: Scope, receive: Receive, send: Send) -> None:
         """A file of the Web UI, or its one page, which finds its way from the path."""
-        full, found = files.lookup_path(path.removeprefix("/"))
+        try:
+            full, found = files.lookup_path(path.removeprefix("/"))
+        except (OSError, ValueError):
+            # No file has such a name.
+            full, found = "", None
         if found is not None and stat.S_ISREG(found.st_mode):
             response = files.file_response(full, found, scope)
         else:

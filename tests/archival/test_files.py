@@ -100,6 +100,8 @@ def test_only_folders_below_a_root_are_good(tmp_path: Path) -> None:
         with pytest.raises(BadUri):
             files.check(uri)
     with pytest.raises(BadUri):
+        files.check(f"{root}/{'a' * 300}")
+    with pytest.raises(BadUri):
         FileProvider(lambda: ()).check(root)
     with pytest.raises(BadUri, match="s3"):
         Providers({"file": files}).check("s3://bucket")

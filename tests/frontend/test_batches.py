@@ -14,6 +14,7 @@ from perdure.errors import StatusCode
 from perdure.ids import ChainKey, Kind
 from perdure.store.memory import MemoryDisk
 from tests.frontend.served import Served, served
+from tests.service.rpc import message
 
 FAST: dict[str, object] = {"worker.batcherRPS": 1_000_000, "worker.batcherConcurrency": 50}
 QUERY = "WorkflowType = 'Batched'"
@@ -262,3 +263,21 @@ async def test_unpausing_a_type_keeps_the_query() -> None:
             assert (done.complete_operation_count, done.failure_operation_count) == (count, 0)
             assert done.query == "WorkflowId = 'w1'"
         assert [await _is_paused(world, workflow_id) for workflow_id in ("w0", "w1")] == [True, False]
+
+
+async def test_jobs_that_wait_for_their_rate_hold_nobody_up() -> None:
+    """Three hundred jobs of almost no rate, each stopped: what they waited for is over, and the next one runs."""
+    async with served(FAST) as world:
+        targets = [message(workflow_id="nobody"), message(workflow_id="nobody-else")]
+        slow = operation("termination_operation")
+        for number in range(300):
+            await begin(world, f"slow{number}", executions=targets, max_operations_per_second=1e-30, **slow)
+            await world.call(
+                "StopBatchOperation",
+                workflowservice.StopBatchOperationRequest(namespace="default", job_id=f"slow{number}", reason="r"),
+                workflowservice.StopBatchOperationResponse,
+            )
+        await begin(world, "next", executions=targets, **operation("termination_operation"))
+        assert (await finished(world, "next")).complete_operation_count == 2
+        await world.server.engine.entities.wait(key(world, "slow299"), lambda job: job.succeeded == 1, 20.0)
+        assert (await described(world, "slow299")).complete_operation_count == 1

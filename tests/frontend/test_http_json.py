@@ -16,7 +16,7 @@ from perdure.api.methods import http_rules
 from perdure.transport import http_json
 from perdure.transport.calls import Peer
 from perdure.transport.http_headers import BadHeader, metadata_of, timeout_of
-from perdure.transport.http_json import BODY_BYTES_MAX, FOR_THE_UI, JsonGateway, http_api
+from perdure.transport.http_json import BODY_BYTES_MAX, FOR_THE_UI, JsonGateway, http_api, is_own_host
 from perdure.transport.http_routes import BadPath, Routes
 from perdure.transport.inline import InlineCall
 from perdure.ui.application import UiOptions, ui_application
@@ -334,3 +334,48 @@ async def test_an_inline_call_is_answered_once() -> None:
     call.fail(13, "late")
     call.cancel()
     assert await call.answer == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "own"),
+    [
+        ("127.0.0.1", "127.0.0.1:7243", True),
+        ("127.0.0.1", "localhost:8233", True),
+        ("127.0.0.1", "LOCALHOST.", True),
+        ("127.0.0.1", "app.localhost", True),
+        ("127.0.0.1", "192.168.0.7", True),
+        ("127.0.0.1", "", True),
+        ("::1", "[::1]:7243", True),
+        ("127.0.0.1", "evil.example:7243", False),
+        ("::1", "evil.example", False),
+        ("127.0.0.1", "localhost.evil.example", False),
+        ("127.0.0.1", "evil-localhost", False),
+        ("127.0.0.1", "127.0.0.1.evil.example:80", False),
+        ("10.0.0.1", "temporal.example", True),
+    ],
+)
+def test_on_a_loopback_address_we_have_local_names_only(server: str, host: str, own: bool) -> None:
+    """DNS rebinding: a site whose name points to 127.0.0.1 is no part of us."""
+    assert is_own_host(host, (server, 7243)) is own
+
+
+async def test_the_page_and_the_history_answer_who_asks_badly() -> None:
+    """A header that no call can carry, and a name that no file has: the caller's mistakes, not faults."""
+    history = "/api/v1/namespaces/default/workflows/w/run/r/history.json"
+    async with ui() as app:
+        for path in ("/", history):
+            assert (await ask(app, "GET", path, headers={"grpc-metadata-x-bin": "!!"})).status == 400, path
+
+
+async def test_hosts_are_checked_for_every_page(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("the page")
+    async with served() as server:
+        api = gateway(server, ("good",))
+        options = UiOptions(asset_path=str(tmp_path))
+        app = ui_application(api, server.server.frontend.dispatch, FACTS, options)
+        history = "/api/v1/namespaces/default/workflows/w/run/r/history.json"
+        for path in ("/", "/api/v1/settings", history, "/index.html"):
+            assert (await ask(app, "GET", path, headers={"host": "bad"})).status == 403, path
+        for path in ("/" + "a" * 300, "/" + "a/" * 9_000, "//etc/passwd", "/../../etc/passwd", "/a%00"):
+            response = await ask(app, "GET", path, headers={"host": "good"})
+            assert (response.status, response.body) == (200, b"the page"), path

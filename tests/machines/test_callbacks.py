@@ -265,6 +265,53 @@ def test_no_header_of_a_callback_touches_the_framing() -> None:
     assert not {"content-length", "transfer-encoding", "host", "connection", "trailer"} & set(asked.headers)
 
 
+def test_no_payload_of_a_worker_touches_the_framing() -> None:
+    """The metadata of a Nexus content name headers, in whatever case."""
+    content = common.Payload(metadata={"encoding": b"unknown/nexus-content"}, data=b"hello")
+    for name in ("Length", "LENGTH", "Type"):
+        content.metadata[name] = b"3"
+    story = begun()
+    command = complete_workflow()
+    command.complete_workflow_execution_command_attributes.result.payloads.append(content)
+    story.turn(command)
+    asked = invocations.request(story.invocations[0], story.events[-1])
+    assert isinstance(asked, Outgoing)
+    assert (asked.headers["content-type"], asked.body) == ("3", b"hello")
+    assert "content-length" not in [name.lower() for name in asked.headers]
+
+
+@pytest.mark.parametrize("name", ["transfer-encoding ", "a: b", "a:b", "", "x\r\ny", "é"])
+def test_what_is_no_name_of_a_header_is_not_sent(name: str) -> None:
+    story = Chronicle()
+    callback = spec()
+    callback.nexus.header[name] = "0"
+    story.begin(completion_callbacks=[callback])
+    story.terminate()
+    came = invocations.request(story.invocations[0], story.events[-1])
+    assert isinstance(came, CallbackInvoked)
+    assert came.problem.startswith("net/http: invalid header field name")
+    assert came.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (599, b'{"metadata": {}, "message": "\\ud800"}'),
+        (500, b'{"metadata": {"type": "nexus.HandlerError"}, "message": "\\ud800"}'),
+        (599, b"[" * 500_000),
+    ],
+)
+def test_words_of_a_receiver_are_text(status: int, body: bytes) -> None:
+    """What is no Unicode could not be stored: the run would ask again for ever, or be lost."""
+    story = begun()
+    story.turn(complete_workflow())
+    answered = HttpAnswer(status, "\udcff\udcfe", "application/json", "", body)
+    came = invocations.answer(story.invocations[0], answered)
+    assert came.problem.encode()
+    story.apply(came)
+    assert states(story) == [BACKING_OFF]
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import re
 import subprocess
 import sys
@@ -26,7 +27,7 @@ NAMESPACE: Final = "default"
 async def load(workflows: int, database: str) -> None:
     """So many workflows, one after the other, each to its result."""
     from perdure.api import enums, taskqueue, workflowservice
-    from perdure.app import Server
+    from perdure.app import GC_THRESHOLDS, Server
     from perdure.clock import WallClock
     from perdure.config.dynamic import DynamicConfig
     from perdure.ids import SystemIds
@@ -41,6 +42,8 @@ async def load(workflows: int, database: str) -> None:
     store = SqliteStore(database, {"synchronous": "normal"})
     server = Server(store, WallClock(), SystemIds(), DynamicConfig({}))
     await server.open()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     client = InProcessClient()
     client.connect(server.frontend.dispatch)
     worker = asyncio.create_task(Worker(client, "w", {"one": Program(Do("a", "echo"))}, {"echo": echo}).run())

@@ -35,6 +35,8 @@ demo: setup
 bench: setup
 	$(BIN)/python bench/compare.py
 	$(BIN)/python -m bench.batch
+	$(BIN)/python -m bench.schedules
+	$(BIN)/python bench/visibility.py --reference 1500
 
 crash: setup
 	$(BIN)/python tests/crash/run.py

@@ -66,21 +66,21 @@ async def measure(folder: Path, idle: int, firing: int, seconds: float) -> None:
             await _create(client, "idle", "0 0 1 1 *", idle)
             took, spent = time.monotonic() - began, _cpu(process) - cpu
         print(f"create: {idle / took:,.0f}/s, {spent / idle * 1e6:,.0f} µs of CPU each")
-        await _rest(process, f"{idle:,} idle schedules, just made")
+        await _rest(process, f"{idle:,} idle schedules, just made", seconds)
         server.stop()
         print(f"restart: {server.start():.2f} s")
         process = psutil.Process(server.pid)
-        await _rest(process, f"{idle:,} idle schedules, after a restart")
+        await _rest(process, f"{idle:,} idle schedules, after a restart", seconds)
         await _fire(server, process, firing, seconds)
     finally:
         server.kill()
 
 
-async def _rest(process: psutil.Process, what: str) -> None:
+async def _rest(process: psutil.Process, what: str, seconds: float) -> None:
     await asyncio.sleep(2.0)
     cpu = _cpu(process)
-    await asyncio.sleep(IDLE_S)
-    used = (_cpu(process) - cpu) / IDLE_S
+    await asyncio.sleep(seconds)
+    used = (_cpu(process) - cpu) / seconds
     print(f"{what}: {used:.2%} of a core, {process.memory_info().rss >> 20} MiB resident")
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--idle", type=int, default=100_000)
     parser.add_argument("--firing", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=IDLE_S, help="of each measurement")
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as temporary:

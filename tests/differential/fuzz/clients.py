@@ -159,6 +159,8 @@ def unblocked_query(story: Story) -> None:
 
 def update(story: Story, draw: random.Random) -> bool:
     """An update of the current run; nobody waits for it here."""
+    if story.was_paused:
+        return False
     name = f"u{draw.randint(1, 6)}"
     wait = draw.choice(("ACCEPTED", "COMPLETED", "COMPLETED"))
     fields: dict[str, Anything] = {}
@@ -196,6 +198,8 @@ def poll_update(story: Story, draw: random.Random) -> bool:
 
 def update_with_start(story: Story, draw: random.Random) -> bool:
     """Start and update in one request."""
+    if story.was_paused:
+        return False
     name = f"u{draw.randint(1, 6)}"
     start = story.s.start_request(
         workflow_id_conflict_policy=draw.choice(

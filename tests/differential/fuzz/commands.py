@@ -67,6 +67,9 @@ def _activity(story: Story, draw: random.Random) -> Command:
         fields["priority"] = Priority(priority_key=draw.choice((1, 3, 5)), fairness_key="f")
     if draw.random() < 0.25:
         fields["request_eager_execution"] = True
+    elif draw.random() < 0.1:
+        # It times out as soon as a worker has it.
+        fields["start_to_close_timeout"] = values.seconds(SHORT_SECONDS)
     return values.schedule_activity(name, **fields)
 
 

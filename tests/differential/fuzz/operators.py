@@ -123,7 +123,7 @@ def reset_run(story: Story, draw: random.Random) -> bool:
     """
     if (not story.view.finishes and draw.random() < 0.8) or story.view.children:
         return False
-    points = story.view.finishes or [3]
+    points = story.view.finishes or [1]
     point = draw.choice(points) if draw.random() < 0.85 else draw.choice((0, 1, story.view.last_id + 1))
     request = rpc.ResetWorkflowExecutionRequest(
         namespace=NAMESPACE,
@@ -158,4 +158,26 @@ def change_options(story: Story, draw: random.Random) -> bool:
         update_mask=FieldMask(paths=[draw.choice(("priority", "priority.priority_key"))]),
     )
     story.s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    return True
+
+
+def pause_run(story: Story, draw: random.Random) -> bool:
+    """Hold the run, or let it go; often enough while it is what is asked for already.
+
+    No updates afterwards: as after new options, an old offer makes the reference forget them.
+    """
+    story.was_paused = True
+    about: dict[str, Anything] = {
+        "namespace": NAMESPACE,
+        "workflow_id": story.s.workflow_id,
+        "run_id": story.s.run_id,
+        "identity": "operator",
+        "reason": "why",
+    }
+    if story.is_paused == (draw.random() < 0.85):
+        request = rpc.UnpauseWorkflowExecutionRequest(**about, request_id=story.s.new_request_id())
+        story.s.call(request, rpc.UnpauseWorkflowExecutionResponse)
+        return True
+    hold = rpc.PauseWorkflowExecutionRequest(**about, request_id=draw.choice(("one", "two")))
+    story.s.call(hold, rpc.PauseWorkflowExecutionResponse)
     return True

@@ -78,6 +78,8 @@ class Story:
     plan: Plan
     draw: random.Random
     sticky: bool = False
+    tasks_expire: bool = False
+    was_paused: bool = False
     held: Task | None = None
     old_tasks: list[Task] = field(default_factory=list)
     activities: list[rpc.PollActivityTaskQueueResponse] = field(default_factory=list)
@@ -107,6 +109,10 @@ class Story:
         reset; the reference forgets them. Both are meant (docs/decisions/010).
         """
         return len(self._seen) <= 1
+
+    @property
+    def is_paused(self) -> bool:
+        return self.described.workflow_execution_info.status == PAUSED
 
     @property
     def task_waits(self) -> bool:
@@ -191,6 +197,12 @@ class Story:
         """Count failed completions in a row: the last answer of the transcript says whether this was one."""
         failed = any(line.startswith("  error:") for line in self.s.transcript[-8:])
         self.problems = self.problems + 1 if failed else 0
+
+    def runs_now(self, attempt: int) -> bool:
+        """Whether this attempt of a workflow task is with a worker as far as the server knows."""
+        task = self.describe_quietly(self.s.execution()).pending_workflow_task
+        started = PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
+        return task.state == started and task.attempt == attempt
 
     def await_task_of(self, workflow_id: str) -> None:
         """Wait for the first task of a run that another may have continued in its first second (10.1)."""
@@ -371,8 +383,10 @@ class Story:
 
 
 def _is_short(activity: PendingActivityInfo) -> bool:
-    """Whether an activity is about to time out before any worker comes; a paused one does not."""
+    """Whether an activity is about to time out: before any worker comes, if it is not paused, or with the worker."""
     options = activity.activity_options
+    if activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+        return 0 < options.start_to_close_timeout.ToTimedelta().total_seconds() <= SHORT_SECONDS
     soon = 0 < options.schedule_to_start_timeout.ToTimedelta().total_seconds() <= SHORT_SECONDS
     return soon and not activity.paused and not activity.last_started_time.seconds
 

@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[Verb, float]] = {
     "stale task": (workers.stale_task, 1),
     "hold on": (workers.hold_on, 1),
     "timer while held": (workers.timer_while_held, 1),
+    "let expire": (workers.let_expire, 2),
     "reset sticky": (workers.reset_sticky, 1),
     "poll activity": (workers.poll_activity, 14),
     "end activity": (workers.end_activity, 9),
@@ -56,6 +57,7 @@ VERBS: dict[str, tuple[Verb, float]] = {
     "tune activity": (operators.tune_activity, 2),
     "reset run": (operators.reset_run, 2),
     "change options": (operators.change_options, 1),
+    "pause run": (operators.pause_run, 1.5),
 }
 """What can happen, and how often relative to the rest. A verb returns False when it has nothing to do."""
 
@@ -110,7 +112,8 @@ class LooseNormaliser(Normaliser):
             label = "query"
         lines = super()._value(label, field, value)
         if label == "[TemporalPauseInfo]":
-            lines = (line if "data" not in line else f"data: {sorted(json.loads(value.data))}" for line in lines)
+            data = self.text(str(sorted(json.loads(value.data))))
+            lines = (f"data: {data}" if line.lstrip().startswith("data:") else line for line in lines)
         yield from lines
 
     def _field(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
@@ -151,6 +154,9 @@ def _begin(story: Story) -> None:
         fields["cron_schedule"] = "@every 5h"
     if draw.random() < 0.1:
         fields["request_eager_execution"] = True
+    if draw.random() < 0.08:
+        story.tasks_expire = True
+        fields["workflow_task_timeout"] = values.seconds(4)
     reply = story.s.start(**fields)
     if reply.eager_workflow_task.task_token:
         story.held = reply.eager_workflow_task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any as Anything
 
 from temporalio.api.command.v1 import Command
@@ -143,6 +144,21 @@ def hold_on(story: Story, draw: random.Random) -> bool:
     return True
 
 
+def let_expire(story: Story, draw: random.Random) -> bool:
+    """Keep a task until the server gives it up."""
+    if story.held is None or not story.tasks_expire or story.careful:
+        return False
+    task, story.held = story.held, None
+    story.old_tasks.append(task)
+    story.problems += 1
+    pause = threading.Event()
+    for _ in range(100):
+        if not story.runs_now(task.attempt):
+            break
+        pause.wait(0.1)
+    return True
+
+
 def timer_while_held(story: Story, draw: random.Random) -> bool:
     """A timer fires while a task runs: its event waits, and the next batch may cancel it yet."""
     if story.held is None or "s1" in story.view.timers:
@@ -167,9 +183,12 @@ def reset_sticky(story: Story, draw: random.Random) -> bool:
 
 
 def poll_activity(story: Story, draw: random.Random) -> bool:
-    """Take one of the activities that wait."""
+    """Take one of the activities that wait.
+
+    Not of a paused run: the reference hands out what a task schedules after the pause, Perdure holds it back (4.1).
+    """
     waiting = story.waiting_activities()
-    if not waiting:
+    if not waiting or story.is_paused:
         return False
     chosen = draw.choice(waiting)
     request = rpc.PollActivityTaskQueueRequest(

@@ -343,3 +343,29 @@ def test_searches_count_what_they_cost() -> None:
     before = spec.looks
     assert next_due(spec, SEED, unix("2025-01-01T00:00")) is not None
     assert 0 < spec.looks - before < 1_000
+
+
+def test_exclusions_may_be_any_numbers() -> None:
+    """They are unchecked. A range from the least int32 took all memory, and one in negative steps likewise."""
+    low, high = -(2**31), 2**31 - 1
+    for odd in (Range(start=low), Range(start=high, step=-1), Range(start=low, end=high, step=low)):
+        given = ScheduleSpec(
+            interval=[IntervalSpec(interval=duration_of(60 * SECOND))],
+            exclude_structured_calendar=[StructuredCalendarSpec(second=[odd], year=[odd])],
+        )
+        assert next_due(spec_of(given), SEED, unix("2025-01-01T00:00")) is not None
+    every_third = Range(start=-4, end=59, step=3)
+    calendar = StructuredCalendarSpec(
+        second=[Range(start=0, end=59)],
+        minute=[every_third],
+        hour=[Range(start=0, end=23)],
+        day_of_month=[Range(start=1, end=31)],
+        month=[Range(start=1, end=12)],
+        day_of_week=[Range(start=0, end=6)],
+    )
+    given = ScheduleSpec(
+        interval=[IntervalSpec(interval=duration_of(60 * SECOND))], exclude_structured_calendar=[calendar]
+    )
+    due = next_due(spec_of(given), SEED, unix("2025-01-01T00:01"))
+    assert due is not None
+    assert due.nominal == unix("2025-01-01T00:03")

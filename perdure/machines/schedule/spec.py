@@ -228,10 +228,16 @@ def _calendar(calendar: StructuredCalendarSpec, zone: tzinfo) -> Calendar:
 
 
 def _values(ranges: Iterable[Range], last: int) -> frozenset[int]:
+    """The values from 0 to `last` in the ranges. Those of exclusions are unchecked, as in the reference: they may begin
+    anywhere and go in steps of any size.
+    """
     found: set[int] = set()
     for each in ranges:
-        found.update(range(each.start, min(max(each.end, each.start), last) + 1, each.step or 1))
-    return frozenset(value for value in found if value >= 0)
+        step = each.step or 1
+        if step > 0:
+            first = each.start if each.start >= 0 else each.start % step
+            found.update(range(first, min(max(each.end, each.start), last) + 1, step))
+    return frozenset(found)
 
 
 def _bits(values: frozenset[int]) -> int:

@@ -193,7 +193,7 @@ def _dynamic_config(texts: list[str]) -> dict[str, object]:
         try:
             values[key] = json.loads(text, parse_constant=_not_json)
         except ValueError as wrong:
-            reason = f'invalid JSON value for key "{key}": {wrong}'
+            reason = f'invalid JSON value for key "{key}": {wrong} (values are JSON, text needs its quotes: "text")'
             raise BadOption(f"invalid dynamic config values: {reason}") from wrong
     return values
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -43,6 +42,7 @@ from perdure.store.limits import KEYS_MAX
 from perdure.store.sql import sqlite as sql
 from perdure.store.sql import sqlite_visibility
 from perdure.store.sql.migrations import SQLITE, missing
+from perdure.store.sqlite_file import check_owner, check_pragmas
 from perdure.store.sync_place import SyncPlace
 from perdure.store.thread import CallThread
 from perdure.store.wal import Checkpointer
@@ -61,7 +61,6 @@ ROWS_ON_LOOP = 100
 """Most rows that a read on the loop steps through before it lets others run, or moves to the reader thread."""
 
 _FULL = 2
-_PRAGMA = re.compile(r"\w+=-?[\w.]+")
 
 T = TypeVar("T")
 
@@ -121,6 +120,7 @@ class SqliteStore:
             raise
 
     def _open(self) -> None:
+        self._check()
         self._write = self._connect(CACHE_KIB)
         self._migrate(self._write)
         if self._path is None or not _is_wal(self._write):
@@ -138,6 +138,12 @@ class SqliteStore:
             lambda: self._connect(1024), self._path, page_bytes, WAL_BYTES_MAX, self._write_lock
         )
 
+    def _check(self) -> None:
+        """Whether the file and the pragmas are fit for us, before one of them changes anything."""
+        with contextlib.closing(sqlite3.connect(self._path or ":memory:", timeout=0)) as connection:
+            check_pragmas(connection, self._pragmas)
+            check_owner(connection, self._path or ":memory:")
+
     def _connect(self, cache_kib: int) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path or ":memory:",
@@ -149,9 +155,6 @@ class SqliteStore:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA secure_delete = OFF")  # some builds default to zeroing freed pages
         for name, value in self._pragmas.items():
-            if not _PRAGMA.fullmatch(f"{name}={value}"):
-                connection.close()
-                raise StoreError(f"not a pragma: {name}={value}")
             if self._path is not None or name != "journal_mode":
                 connection.execute(f"PRAGMA {name} = {value}")
         return connection

@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -161,6 +163,20 @@ def test_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         assert f"result: {result}" in told
         assert "stage at the end: done" in told
         assert server.errors() == ""
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path: Path) -> None:
+    """The page's own program, saved and started as the page says; only the port differs."""
+    page = (ROOT / "docs" / "quickstart.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    assert "localhost:7233" in code
+    with ServerProcess(tmp_path / "log", tmp_path / "state.db") as server:
+        (tmp_path / "hello.py").write_text(code.replace("localhost:7233", server.target))
+        ran = subprocess.run(
+            [sys.executable, "hello.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ran.stdout == "Hello, world!\n", ran.stderr
 
 
 def test_unknown_dynamic_configuration_warns_and_is_accepted(tmp_path: Path) -> None:

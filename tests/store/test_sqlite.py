@@ -94,9 +94,29 @@ async def test_pragmas_reach_a_new_file_and_must_be_pragmas(tmp_path: Path) -> N
     store, _ = await opened(tmp_path / "p.db", {"page_size": "8192", "cache_size": "-100"})
     assert (_pragma(store, "page_size"), _pragma(store, "cache_size")) == (8192, -100)
     await store.close()
-    for name, value in (("synchronous", "off; DROP TABLE run"), ("a b", "1"), ("x", "")):
+    for name, value in (("synchronous", "off; DROP TABLE run"), ("a b", "1"), ("x", ""), ("synchronus", "full")):
         with pytest.raises(StoreError, match="not a pragma"):
             await SqliteStore(str(tmp_path / "p.db"), {name: value}).open()
+
+
+@pytest.mark.parametrize("name", ["synchronous", "journal_mode"])
+async def test_a_misspelt_word_does_not_give_durability_up(tmp_path: Path, name: str) -> None:
+    """SQLite reads `synchronous=ful` as NORMAL and says nothing."""
+    with pytest.raises(StoreError, match=f"pragma {name} has no value 'ful'"):
+        await SqliteStore(str(tmp_path / "p.db"), {name: "ful"}).open()
+
+
+@pytest.mark.parametrize("table", ["orders", "migration"])
+async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, table: str) -> None:
+    """Not a byte of it changes, and the complaint says what to do."""
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE {table} (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=f"another program .it has a table '{table}'.; give the server a file of its"):
+        await SqliteStore(str(path)).open()
+    assert path.read_bytes() == before
 
 
 def sync_in_thread(store: SqliteStore) -> None:

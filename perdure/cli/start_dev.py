@@ -17,6 +17,7 @@ from typing import Final
 
 from perdure.cli.flags import Flag, Kind, Parsed
 from perdure.config.devserver import DevServerOptions, with_dev_defaults
+from perdure.config.without_effect import WITHOUT_EFFECT
 
 DESCRIPTION: Final = "Run a development server on this machine. It asks nobody who they are: not for production."
 
@@ -64,6 +65,9 @@ def run(parsed: Parsed) -> int:
         asked = [f"--{flag}" for flag in flags if parsed.given(flag)]
         if asked:
             print(f"{feature} is not served by this version: {', '.join(asked)} has no effect", file=sys.stderr)
+    for key in _dynamic_config(parsed.texts("dynamic-config-value")):
+        if key.lower() in WITHOUT_EFFECT:
+            print(f"dynamic config {key} has no effect in this version", file=sys.stderr)
     if options.log_config:
         print(json.dumps(asdict(options), indent=2), file=sys.stderr)
     from perdure.app import run_dev_server

@@ -181,7 +181,9 @@ def test_quickstart(tmp_path: Path) -> None:
 
 def test_unknown_dynamic_configuration_warns_and_is_accepted(tmp_path: Path) -> None:
     """Suites pass misspelt keys."""
-    with ServerProcess(tmp_path / "log", flags=("--dynamic-config-value", "no.suchKey=true")) as server:
+    idle = ("--dynamic-config-value", "matching.RPS=5")
+    with ServerProcess(tmp_path / "log", flags=("--dynamic-config-value", "no.suchKey=true", *idle)) as server:
         assert server.stop() == 0
         assert "no.suchKey" in server.errors()
+        assert "matching.RPS has no effect in this version" in server.errors()
     assert os.path.getsize(tmp_path / "log") < 4096

@@ -66,6 +66,7 @@ class Committer:
         self._fence: Fence | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._stopping = False
         self.commits = 0
         """Commits so far (metrics)."""
         self.members = 0
@@ -95,6 +96,15 @@ class Committer:
 
     async def drained(self) -> None:
         """Waits until nothing is queued or in flight."""
+        await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Waits until nothing is queued or in flight, or the store is found unable to go on (a disk that stays full).
+
+        Then the members are not told: whether they were applied is not known, and the next owner's epoch decides it.
+        Whoever waits for them must be told that nothing is known.
+        """
+        self._stopping = True
         await self._idle.wait()
 
     async def run(self) -> None:
@@ -171,6 +181,8 @@ class Committer:
                 break
             except StoreError as error:
                 log.warning("no new epoch yet: %s", error)
+                if self._stopping:
+                    self._idle.set()
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
         for member in batch:

@@ -140,12 +140,12 @@ class Engine:
         self._spawn(self._alarms.run())
 
     async def close(self) -> None:
-        """Refuse new inputs, finish what is queued, stop."""
+        """Refuse new inputs, finish what is queued as long as the store takes it, stop."""
         self._open = False
         self._alarms.close()
         self.entities.close("server is shutting down")
         self.callbacks.close()
-        await self._committer.drained()
+        await self._committer.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -108,6 +108,21 @@ def test_a_new_epoch_is_asked_for_until_there_is_one() -> None:
     _run(scenario)
 
 
+def test_a_store_that_stays_away_does_not_keep_the_server_from_stopping() -> None:
+    """A disk that is full and stays so: the member is told nothing, since nothing is known."""
+
+    async def scenario(store: Moody, committer: Committer, heard: list[str]) -> None:
+        store.commits = [CommitUnknown("full")]
+        store.acquires = [StoreError("full") for _ in range(1_000)]
+        waits = Note("a")
+        committer.enqueue(waits)
+        await committer.stop()
+        assert waits.said == []
+        assert len(store.acquires) > 900, "it did not wait for the disk"
+
+    _run(scenario)
+
+
 def test_what_one_member_does_afterwards_does_not_reach_the_others() -> None:
     """A fault behind one commit is that member's alone."""
 

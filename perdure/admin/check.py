@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, final
 
-import msgspec
-
 from perdure.admin import export, find, recorded
 from perdure.api.splice import first_event_id, split_events
 from perdure.errors import NotFound
@@ -40,7 +38,7 @@ def check(store: Inspection, deep: bool = False) -> Checked:
     """Look at everything, with `deep` at every event. Raises StoreError when the store cannot be read."""
     store.schema()
     checked = Checked()
-    known = find.namespaces(store)
+    known = find.namespaces(store, checked.problems.append)
     runs_by_chain: Counter[bytes] = Counter()
     named: set[bytes] = set()
     for row in store.runs():
@@ -50,7 +48,7 @@ def check(store: Inspection, deep: bool = False) -> Checked:
             checked.problems.append(f"run {uuid_text(row.run_id)} belongs to no chain")
         elif find.is_entity(chain):
             checked.entities += 1
-            _entity(chain, row, known, checked.problems.append)
+            _guarded(_entity, store, row, chain, known, checked)
         else:
             checked.runs += 1
             _guarded(_run, store, row, chain, checked, named)
@@ -65,7 +63,8 @@ def check(store: Inspection, deep: bool = False) -> Checked:
     for key in store.unseen():
         checked.problems.append(f"the visibility record of {uuid_text(key)} has no run")
     counted, there = store.counters()
-    for what in sorted(counted.keys() | there.keys()):
+    # What is damaged may be of any type.
+    for what in sorted(counted.keys() | there.keys(), key=repr):
         if counted.get(what, 0) != there.get(what, 0):
             shown = ", ".join([repr(one) for one in what])
             numbers = f"a list counts {counted.get(what, 0)} executions and has {there.get(what, 0)}"
@@ -86,13 +85,13 @@ def _guarded(look: Callable[..., None], store: Inspection, row: Any, *rest: Any)
     checked = next(one for one in rest if isinstance(one, Checked))
     try:
         look(store, row, *rest)
-    except (msgspec.MsgspecError, AssertionError, ValueError, TypeError, IndexError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - damaged bytes break the decoders' assumptions in any way
         checked.problems.append(f"{_called(row)} cannot be read: {type(error).__name__}: {error}")
 
 
 def _called(row: StoredChain | StoredRun) -> str:
     if isinstance(row, StoredRun):
-        return f"run {uuid_text(row.run_id)}"
+        return f"{'entity' if row.run_id == row.digest else 'run'} {uuid_text(row.run_id)}"
     return f"chain {row.digest.hex()}"
 
 
@@ -116,12 +115,9 @@ def _chain(store: Inspection, row: StoredChain, runs: int, known: dict[str, str]
         report(f"{name} has a current run {uuid_text(row.current_run_id)} that is not there")
 
 
-def _entity(chain: StoredChain, row: StoredRun, known: dict[str, str], report: Report) -> None:
-    try:
-        found = find.entity(chain, row)
-    except (msgspec.MsgspecError, AssertionError, ValueError, TypeError, KeyError) as error:
-        report(f"entity {row.run_id.hex()} cannot be read: {type(error).__name__}: {error}")
-        return
+def _entity(_: Inspection, row: StoredRun, chain: StoredChain, known: dict[str, str], checked: Checked) -> None:
+    report = checked.problems.append
+    found = find.entity(chain, row)
     name = f"{Kind(found.kind).name.lower()} {found.id!r}"
     if ChainKey(found.namespace_id, found.kind, found.id).digest != chain.digest:
         report(f"{name} has another chain's digest")

@@ -5,6 +5,7 @@ The way in for everything that looks at one entity. It decodes with the machines
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -39,10 +40,16 @@ class Entity(NamedTuple):
     state: Any
 
 
-def namespaces(store: Inspection) -> dict[str, str]:
-    """Names of namespaces by id."""
-    found = [msgspec.msgpack.decode(record.body) for record in store.records("namespace")]
-    return {fields["id"]: fields["name"] for fields in found}
+def namespaces(store: Inspection, report: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+    """Names of namespaces by id; those that cannot be read are left out and reported."""
+    found: dict[str, str] = {}
+    for record in store.records("namespace"):
+        try:
+            fields = msgspec.msgpack.decode(record.body)
+            found[fields["id"]] = fields["name"]
+        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError) as error:
+            report(f"namespace {record.key} cannot be read: {type(error).__name__}: {error}")
+    return found
 
 
 def namespace_id(store: Inspection, name: str) -> str:

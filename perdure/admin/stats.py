@@ -16,7 +16,7 @@ def stats(store: Inspection) -> dict[str, Any]:
     entities = [
         {
             "namespace": names.get(namespace_id, namespace_id),
-            "kind": Kind(kind).name.lower().replace("_", "-"),
+            "kind": _kind(kind),
             "status": _status(status),
             "count": count,
         }
@@ -27,10 +27,16 @@ def stats(store: Inspection) -> dict[str, Any]:
         "historyBytes": store.history_bytes(),
         "namespaces": len(names),
         "epochs": [{"firstSlot": first, "lastSlot": last, "epoch": epoch} for first, last, epoch in store.epochs()],
-        "entities": sorted(entities, key=lambda one: (one["namespace"], one["kind"], one["status"])),
+        "entities": sorted(entities, key=lambda one: (str(one["namespace"]), one["kind"], one["status"])),
     }
 
 
+def _kind(kind: int) -> str:
+    return Kind(kind).name.lower().replace("_", "-") if kind in set(Kind) else str(kind)
+
+
 def _status(status: int) -> str:
+    if status not in enums.WorkflowExecutionStatus.values():
+        return str(status)
     name = enums.WorkflowExecutionStatus.Name(status)  # type: ignore[arg-type]  # wire numbers are plain ints
     return str(name).removeprefix("WORKFLOW_EXECUTION_STATUS_").lower()

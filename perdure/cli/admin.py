@@ -36,6 +36,10 @@ def run(parsed: Parsed, look: Look) -> int:
     except (StoreError, ServiceError) as error:
         print(f"perdure: {error}", file=sys.stderr)
         return 1
+    except Exception as error:  # noqa: BLE001 - damaged bytes break the decoders' assumptions in any way
+        damage = f"{type(error).__name__}: {error}"
+        print(f"perdure: what was asked for cannot be read: {damage} (see admin check)", file=sys.stderr)
+        return 1
 
 
 def check(store: Inspection, parsed: Parsed) -> int:

@@ -104,7 +104,7 @@ class Inspection:
         rows = self._ask(
             "SELECT namespace_id, kind, status, count(*) FROM visibility GROUP BY namespace_id, kind, status", ()
         )
-        return sorted([(row[0], int(row[1]), int(row[2]), int(row[3])) for row in rows])
+        return sorted([(str(row[0]), int(row[1]), int(row[2]), int(row[3])) for row in rows])
 
     def records(self, table: str) -> list[Record]:
         """A registry's entries, by key."""

@@ -184,6 +184,10 @@ def _change(text: str) -> Callable[[sqlite3.Connection], Any]:
         (_change("UPDATE visibility_count SET n = n + 1"), "counts 4 executions"),
         (_change("UPDATE run SET alarm_ns = NULL WHERE alarm_ns IS NOT NULL"), "has its alarm at None"),
         (_change("UPDATE run SET core = x'93010203' WHERE id = 1"), "cannot be read"),
+        (_change(f"UPDATE run SET core = x'{'91' * 2000}'"), "cannot be read"),
+        (_change("UPDATE chain SET core = x'c1' WHERE id = 1"), "cannot be read"),
+        (_change("UPDATE record SET body = x'' WHERE tab = 'namespace'"), "namespace default cannot be read"),
+        (_change("UPDATE visibility SET workflow_type = x'c1' WHERE workflow_id = 'idle'"), "counts"),
         (_change("DELETE FROM run WHERE id = 1"), "has a current run"),
         (_change("DELETE FROM chain WHERE id = 1"), "belongs to no chain"),
         (_change("UPDATE chain SET slot = (slot + 1) % 4096 WHERE id = 1"), "is in slot"),
@@ -201,6 +205,18 @@ def test_damage_is_noticed(filled: Path, damage: Callable[[sqlite3.Connection], 
     with inspect(str(filled)) as store:
         problems = check(store).problems
     assert any(text in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("core", ["93010203", "c1", "91" * 2000])
+def test_what_cannot_be_read_is_told_without_a_traceback(
+    filled: Path, capsys: pytest.CaptureFixture[str], core: str
+) -> None:
+    connection = sqlite3.connect(filled)
+    connection.execute(f"UPDATE run SET core = x'{core}'")
+    connection.commit()
+    connection.close()
+    for command in ("explain", "export-history"):
+        assert "cannot be read" in _said(capsys, command, str(filled), "-w", "idle", status=1)
 
 
 @pytest.mark.parametrize(

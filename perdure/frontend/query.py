@@ -36,8 +36,9 @@ from perdure.machines.workflow.inputs import (
 )
 from perdure.matching.errors import QueryTimedOut, StickyUnavailable
 
-QUERY_S_MAX: Final = 300.0
-"""How long a query without a deadline waits for its answer."""
+QUERY_S_MAX: Final = 30.0
+"""How long a query waits for its answer, whatever deadline its caller has: the reference's limit of an inner call. The
+CLI's queries have none, and a person waits for the word that no worker is there."""
 
 
 @final

@@ -42,7 +42,7 @@ from perdure.store.limits import KEYS_MAX
 from perdure.store.sql import sqlite as sql
 from perdure.store.sql import sqlite_visibility
 from perdure.store.sql.migrations import SQLITE, missing
-from perdure.store.sqlite_file import check_owner, check_pragmas
+from perdure.store.sqlite_file import advice, check_owner, check_pragmas
 from perdure.store.sync_place import SyncPlace
 from perdure.store.thread import CallThread
 from perdure.store.wal import Checkpointer
@@ -114,7 +114,7 @@ class SqliteStore:
             self._open()
         except sqlite3.Error as error:
             await self.close()
-            raise StoreError(f"{self._path or ':memory:'}: {error}") from error
+            raise StoreError(f"{self._path or ':memory:'}: {error}{advice(error)}") from error
         except StoreError:
             await self.close()
             raise
@@ -248,7 +248,7 @@ class SqliteStore:
                 yield connection
             except sqlite3.Error as error:
                 _roll_back(connection)
-                raise CommitFailed(str(error)) from error
+                raise CommitFailed(f"{error}{advice(error)}") from error
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -273,8 +273,8 @@ class SqliteStore:
             busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             _roll_back(connection)
             if busy:
-                raise CommitFailed(str(error)) from error
-            raise CommitUnknown(str(error)) from error
+                raise CommitFailed(f"{error}{advice(error)}") from error
+            raise CommitUnknown(f"{error}{advice(error)}") from error
 
     # Reads
 
@@ -375,7 +375,7 @@ class SqliteStore:
         try:
             yield self._read
         except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(f"{error}{advice(error)}") from error
 
     async def _scanning(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """A read of many rows: in the reader thread where there is one."""
@@ -386,7 +386,7 @@ class SqliteStore:
         try:
             return await self._read_thread.run(lambda: read(scan))
         except sqlite3.Error as error:
-            raise StoreError(str(error)) from error
+            raise StoreError(f"{error}{advice(error)}") from error
 
 
 def _is_wal(connection: sqlite3.Connection) -> bool:

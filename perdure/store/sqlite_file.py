@@ -21,6 +21,18 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
 """Pragmas that decide about durability, and the only values that they may have."""
 _OURS: Final = frozenset({"migration", "chain", "run"})
 """Tables that each version of our schema has."""
+_ADVICE: Final = {
+    sqlite3.SQLITE_NOTADB: "; give the server a file of its own",
+    sqlite3.SQLITE_CORRUPT: "; keep it, and restore a backup (docs/operations.md)",
+    sqlite3.SQLITE_CANTOPEN: "; is it a folder, or may the server not write there?",
+    sqlite3.SQLITE_READONLY: "; the server must be able to write it",
+    sqlite3.SQLITE_FULL: "; make room",
+}
+
+
+def advice(error: sqlite3.Error) -> str:
+    """What to do about a file that cannot be opened; "" for what has no simple remedy."""
+    return _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
 
 
 def check_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> None:

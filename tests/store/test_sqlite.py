@@ -66,11 +66,16 @@ async def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_clear_errors(tmp_path: Path) -> None:
-    """`StoreError`, not a trace of sqlite3."""
+    """`StoreError` that says what to do, not a trace of sqlite3."""
     (tmp_path / "text.db").write_text("this is no database, however long it is made to be" * 100)
-    for path in (tmp_path / "text.db", tmp_path / "nowhere" / "p.db"):
-        with pytest.raises(StoreError):
-            await SqliteStore(str(path)).open()
+    (tmp_path / "folder.db").mkdir()
+    for name, advised in (
+        ("text.db", "a file of its own"),
+        ("folder.db", "is it a folder"),
+        ("nowhere/p.db", "No such"),
+    ):
+        with pytest.raises(StoreError, match=advised):
+            await SqliteStore(str(tmp_path / name)).open()
 
 
 async def test_a_file_syncs_every_commit_unless_told_otherwise(tmp_path: Path) -> None:

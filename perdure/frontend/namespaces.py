@@ -35,6 +35,8 @@ async def register_namespace(
     retention = _retention(services, request, "workflow_execution_retention_period")
     if services.namespaces.find(request.namespace) is None:
         _check_clusters(request.active_cluster_name, [one.cluster_name for one in request.clusters])
+    if request.ByteSize() > services.config.get(settings.BLOB_SIZE_LIMIT_ERROR, request.namespace):
+        raise _too_large()
     fresh = Namespace(
         services.ids.request_id(),
         request.namespace,
@@ -119,11 +121,22 @@ async def update_namespace(
         [one.cluster_name for one in request.replication_config.clusters],
     )
     if after is not before:
+        _check_size(services, after)
         after = await services.namespaces.update(before, after.evolve(config_version=before.config_version + 1))
     shown = description(services, after)
     return workflowservice.UpdateNamespaceResponse(
         namespace_info=shown.namespace_info, config=shown.config, replication_config=shown.replication_config
     )
+
+
+def _check_size(services: Services, after: Namespace) -> None:
+    """A namespace that no client could read any more, since its description is too large, would be lost."""
+    if description(services, after).ByteSize() > services.config.get(settings.BLOB_SIZE_LIMIT_ERROR, after.name):
+        raise _too_large()
+
+
+def _too_large() -> InvalidArgument:
+    return InvalidArgument("Blob data size exceeds limit.")
 
 
 def _changed_info(request: workflowservice.UpdateNamespaceRequest, now: Namespace) -> Namespace:

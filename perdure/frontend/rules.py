@@ -49,6 +49,8 @@ async def create_workflow_rule(
     )
     compiled(rule)
     left[request.spec.id] = rule.SerializeToString()
+    if sum(map(len, left.values())) > services.view(call).limits.blob_size:
+        raise InvalidArgument("Blob data size exceeds limit.")
     await services.namespaces.update(before, before.evolve(rules=left, config_version=before.config_version + 1))
     return workflowservice.CreateWorkflowRuleResponse(rule=rule)
 

@@ -11,11 +11,15 @@ from perdure.api import Message, common, enums, operatorservice, workflow, workf
 from perdure.api.times import timestamp_ns
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
+from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
 from perdure.ids import Kind
 from perdure.visibility import attributes
 from perdure.visibility.info import execution_info
 from perdure.visibility.resolve import STATUS_NAMES, compile_count, compile_list
+
+ATTRIBUTES_MAX: Final = 1_000
+"""Custom search attributes of one namespace: every description of it names them all."""
 
 
 async def list_workflow_executions(
@@ -160,10 +164,15 @@ async def add_search_attributes(
             raise InvalidArgument(f"Unable to create search attributes: {text}")
         if kind not in attributes.TYPE_NAMES:
             raise InvalidArgument(f"Unknown search attribute type: {kind}.")
+        if validate.too_long(name, services.config.get(settings.MAX_ID_LENGTH)):
+            raise InvalidArgument("Search attribute name length exceeds limit.")
     before = _namespace(call)
     fresh = {
         name: int(kind) for name, kind in request.search_attributes.items() if name not in before.search_attributes
     }
+    if len(before.search_attributes) + len(fresh) > ATTRIBUTES_MAX:
+        text = f"cannot have more than {ATTRIBUTES_MAX} search attributes."
+        raise InvalidArgument(f"Unable to create search attributes: {text}")
     if fresh:
         await services.namespaces.update(before, before.evolve(search_attributes={**before.search_attributes, **fresh}))
     return operatorservice.AddSearchAttributesResponse()

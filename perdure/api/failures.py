@@ -40,9 +40,17 @@ _FIELD_OVERHEAD = 4
 """Bytes reserved for the tag and length of each kept field."""
 
 
-def activity_timeout_message(activity_type: str) -> str:
+_TIMEOUTS: Final[dict[int, str]] = {
+    enums.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
+    enums.TIMEOUT_TYPE_SCHEDULE_TO_START: "ScheduleToStart",
+    enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "ScheduleToClose",
+    enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
+}
+
+
+def activity_timeout_message(timeout_type: int) -> str:
     """Message of an activity's timeout failure (semantics 5.6)."""
-    return f"activity {activity_type} timeout"
+    return f"activity {_TIMEOUTS[timeout_type]} timeout"
 
 
 def server_failure(message: str, non_retryable: bool = False, source: str = "") -> Failure:

@@ -407,7 +407,7 @@ class Engine:
                 left.append(effect)
                 continue
             assert isinstance(effect, OfferTask)
-            fact = offers.start_of(effect.task, env.request_id(), reservation.identity)
+            fact = offers.start_of(effect.task, env.request_id(), reservation.identity, reservation.worker_version)
             try:
                 transition = machine.step(key, entity.state, fact, env)
             except Exception:

@@ -20,6 +20,11 @@ class Reservation(Protocol):
         """The poller's identity."""
         ...
 
+    @property
+    def worker_version(self) -> bytes | None:
+        """The poller's serialized `WorkerVersionStamp`, if events show it."""
+        ...
+
     def deliver(self, task: Task, started: object) -> bool:
         """Hand out the committed start; False when the poller has gone."""
         ...

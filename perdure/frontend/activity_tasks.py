@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from perdure.api import Message, workflowservice
+from perdure.api import Message, common, workflowservice
 from perdure.api.failure import Failure
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
@@ -103,16 +103,23 @@ def _by_id(services: Services, call: Call, request: Any) -> tuple[ChainKey, str,
 _Target = tuple[ChainKey, str, ActivityTarget]
 
 
-async def _complete(services: Services, at: _Target, request: Any) -> None:
+def _stamp(request: Any) -> common.WorkerVersionStamp | None:
+    """What a worker that has the task says of its build."""
+    return request.worker_version if request.HasField("worker_version") else None
+
+
+async def _complete(
+    services: Services, at: _Target, request: Any, stamp: common.WorkerVersionStamp | None = None
+) -> None:
     result = request.result if request.HasField("result") else None
-    await services.engine.submit(at[0], ActivityTaskCompleted(at[1], at[2], result, request.identity))
+    await services.engine.submit(at[0], ActivityTaskCompleted(at[1], at[2], result, request.identity, stamp))
 
 
 async def respond_activity_task_completed(
     services: Services, call: Call, request: workflowservice.RespondActivityTaskCompletedRequest
 ) -> Message | bytes:
     """The attempt has a result."""
-    await _complete(services, _by_token(services, call, request), request)
+    await _complete(services, _by_token(services, call, request), request, _stamp(request))
     return workflowservice.RespondActivityTaskCompletedResponse()
 
 
@@ -124,12 +131,15 @@ async def respond_activity_task_completed_by_id(
     return workflowservice.RespondActivityTaskCompletedByIdResponse()
 
 
-async def _fail(services: Services, at: _Target, request: Any) -> tuple[Failure, ...]:
+async def _fail(
+    services: Services, at: _Target, request: Any, stamp: common.WorkerVersionStamp | None = None
+) -> tuple[Failure, ...]:
     if request.HasField("failure"):
         validate.activity_failure(request.failure)
     details = request.last_heartbeat_details if request.HasField("last_heartbeat_details") else None
     failure = request.failure if request.HasField("failure") else None
-    outcome = await services.engine.submit(at[0], ActivityTaskFailed(at[1], at[2], failure, details, request.identity))
+    fact = ActivityTaskFailed(at[1], at[2], failure, details, request.identity, stamp)
+    outcome = await services.engine.submit(at[0], fact)
     return outcome if isinstance(outcome, tuple) else ()
 
 
@@ -137,7 +147,7 @@ async def respond_activity_task_failed(
     services: Services, call: Call, request: workflowservice.RespondActivityTaskFailedRequest
 ) -> Message | bytes:
     """The attempt failed; whether another follows is the run's business. Answers what was cut down for its size."""
-    failures = await _fail(services, _by_token(services, call, request), request)
+    failures = await _fail(services, _by_token(services, call, request), request, _stamp(request))
     return workflowservice.RespondActivityTaskFailedResponse(failures=failures)
 
 

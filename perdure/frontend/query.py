@@ -25,14 +25,14 @@ from perdure.machines.priorities import priority_key
 from perdure.machines.task_queue import WORKFLOW, QueryTask, QueueKey
 from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.inputs import ResetSticky
+from perdure.machines.workflow.query_inputs import (
     Query,
     QueryAbandoned,
     QueryAnswered,
     QueryBuffered,
     QueryDirect,
     QueryRejected,
-    ResetSticky,
 )
 from perdure.matching.errors import QueryTimedOut, StickyUnavailable
 

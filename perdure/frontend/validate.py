@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from perdure.api import common, enums, failure, taskqueue
+from perdure.api import common, deployment, enums, failure, taskqueue
 from perdure.api.times import BadDuration, checked_duration_ns, duration_ns, duration_of
 from perdure.config.values import RetrySettings
 from perdure.errors import InvalidArgument, PermissionDenied
@@ -317,3 +317,18 @@ def _valid_duration(seconds: int, nanos: int) -> None:
 def polled_build_id(capabilities: common.WorkerVersionCapabilities) -> str:
     """The build id by which a poll wants its tasks chosen, "" when it does not."""
     return capabilities.build_id if capabilities.use_versioning else ""
+
+
+def polled_stamp(
+    capabilities: common.WorkerVersionCapabilities, options: deployment.WorkerDeploymentOptions
+) -> bytes | None:
+    """What the start of a workflow task shows of a poller: its build id, where that only informs.
+
+    Where tasks are chosen by build id, or the worker belongs to a deployment, other fields tell it.
+    """
+    if not capabilities.build_id or capabilities.use_versioning:
+        return None
+    versioned = options.worker_versioning_mode == enums.WORKER_VERSIONING_MODE_VERSIONED
+    if versioned and options.deployment_name:
+        return None
+    return common.WorkerVersionStamp(build_id=capabilities.build_id).SerializeToString()

@@ -63,6 +63,7 @@ async def poll_workflow_task_queue(
         deployment_options=request.deployment_options.SerializeToString(),
         build_id=validate.polled_build_id(request.worker_version_capabilities),
         normal_name=queue.normal_name,
+        worker_version=validate.polled_stamp(request.worker_version_capabilities, request.deployment_options),
     )
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())
@@ -70,14 +71,14 @@ async def poll_workflow_task_queue(
             return _EMPTY_POLL
         if matched.query is not None:
             return await query_task_response(services, call.namespace.id, queue.name, matched.query)
-        delivery = await _started(services, matched, request.identity, queue.name, sticky)
+        delivery = await _started(services, matched, poll, key)
         if delivery is not None:
             hint, scaling = matched.backlog_count_hint, matched.scaling
             return await workflow_task_response(services, call.namespace.id, delivery, hint, scaling)
 
 
 async def _started(
-    services: Services, matched: Matched, identity: str, queue: str, sticky: bool
+    services: Services, matched: Matched, poll: PollRequest, queue: QueueKey
 ) -> WorkflowTaskDelivery | None:
     """The task as started for this poller; None when it is not to be delivered, and the poll goes on.
 
@@ -94,9 +95,10 @@ async def _started(
         task.attempt,
         task.stamp,
         services.ids.request_id(),
-        identity,
-        queue,
-        sticky,
+        poll.identity,
+        queue.name,
+        queue.sticky,
+        poll.worker_version,
     )
     outcome = await submit_start(services, task, fact)
     return outcome if isinstance(outcome, WorkflowTaskDelivery) else None

@@ -175,7 +175,7 @@ class PollRequest:
     """What a poll says about its worker; the two byte fields are serialized messages that DescribeTaskQueue shows.
 
     `build_id` is the worker's where it wants its tasks chosen by it (the old versioning), "" elsewhere; `normal_name`
-    is the queue beside a sticky one.
+    is the queue beside a sticky one; `worker_version` is the serialized stamp that start events show, if any.
     `max_tasks_per_second` is None when the worker named none; only polls of activity queues carry one.
     """
 
@@ -187,6 +187,7 @@ class PollRequest:
         "max_tasks_per_second",
         "normal_name",
         "worker_instance_key",
+        "worker_version",
     )
 
     def __init__(
@@ -198,7 +199,9 @@ class PollRequest:
         deployment_options: bytes = b"",
         build_id: str = "",
         normal_name: str = "",
+        worker_version: bytes | None = None,
     ) -> None:
+        self.worker_version = worker_version
         self.build_id = build_id
         self.normal_name = normal_name
         self.identity = identity

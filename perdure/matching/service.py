@@ -113,7 +113,7 @@ class _Asked:
 class Reservation:
     """A poll kept for a task that is being committed; closed by exactly one of `deliver` and `release`."""
 
-    __slots__ = ("_matching", "_poll", "_queue", "identity", "request")
+    __slots__ = ("_matching", "_poll", "_queue", "identity", "request", "worker_version")
 
     def __init__(self, matching: Matching, queue: Line, poll: Poll) -> None:
         self._matching = matching
@@ -121,6 +121,7 @@ class Reservation:
         self._poll = poll
         self.request = poll.request
         self.identity = poll.request.identity
+        self.worker_version = poll.request.worker_version
 
     def deliver(self, task: Task, started: object) -> bool:
         """Hand out the committed start. False when the poll has gone: the engine does what a lost delivery needs."""

@@ -71,9 +71,12 @@ def test_timeouts_carry_details_and_cause() -> None:
     """An activity's timeout shows its last heartbeat and why the attempt before failed."""
     details = common.Payloads(payloads=[common.Payload(data=b"beat")])
     failure = failures.timeout_failure(
-        failures.activity_timeout_message("Act"), enums.TIMEOUT_TYPE_HEARTBEAT, details, Failure(message="before")
+        failures.activity_timeout_message(enums.TIMEOUT_TYPE_HEARTBEAT),
+        enums.TIMEOUT_TYPE_HEARTBEAT,
+        details,
+        Failure(message="before"),
     )
-    assert (failure.source, failure.message) == ("Server", "activity Act timeout")
+    assert (failure.source, failure.message) == ("Server", "activity Heartbeat timeout")
     assert failure.timeout_failure_info.timeout_type == enums.TIMEOUT_TYPE_HEARTBEAT
     assert failure.timeout_failure_info.last_heartbeat_details == details
     assert failure.cause.message == "before"

@@ -148,7 +148,7 @@ class Normaliser:
     def _map(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
         entry = field.message_type.fields_by_name["value"] if field.message_type else field
         yield f"{field.name}:"
-        for key in sorted(value, key=str):
+        for key in sorted(value, key=lambda key: self.text(str(key))):
             for line in self._value(f"[{self.text(str(key))}]", entry, value[key]):
                 yield "  " + line
 

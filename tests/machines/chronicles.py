@@ -19,7 +19,6 @@ from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
     Input,
-    Query,
     RequestCancel,
     ResetSticky,
     Signal,
@@ -32,6 +31,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.query_inputs import Query
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
     PollUpdate,

@@ -8,13 +8,13 @@ from perdure.api import enums, query
 from perdure.errors import QueryFailed, ResourceExhausted, WorkflowNotReady
 from perdure.machines.env import Limits
 from perdure.machines.workflow.execution import COMPLETED, TERMINATED
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.inputs import WorkflowTaskCompletion
+from perdure.machines.workflow.query_inputs import (
     QueryAbandoned,
     QueryAnswered,
     QueryBuffered,
     QueryDirect,
     QueryRejected,
-    WorkflowTaskCompletion,
 )
 from tests.machines.builders import complete_workflow, start_timer
 from tests.machines.chronicles import Chronicle, answered, busy, idle

@@ -43,13 +43,6 @@ FAILURE_KIND_MISSING = "Failure must have ApplicationFailureInfo."
 FAILURE_KEPT_BYTES = 512 * 1024
 """What is left of a failure that is over the blob limit (Temporal's `limit.blobSize.warn`)."""
 
-_TIMEOUT_NAMES: dict[int, str] = {
-    enums.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
-    enums.TIMEOUT_TYPE_SCHEDULE_TO_START: "ScheduleToStart",
-    enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "ScheduleToClose",
-    enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
-}
-
 
 # -- deadlines and offers ----------------------------------------------------------------------------------------------
 
@@ -287,7 +280,7 @@ def completed(step: Step, report: ActivityTaskCompleted) -> None:
         pending = pending.copy()
         pending.started_time = draft.env.now
         pending.identity = report.identity
-    _record_started(draft, pending)
+    _record_started(draft, pending, report.worker_version)
     draft.record(
         enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
         history.ActivityTaskCompletedEventAttributes(
@@ -314,7 +307,7 @@ def failed(step: Step, report: ActivityTaskFailed) -> tuple[failure.Failure, ...
         kept = min(FAILURE_KEPT_BYTES, size_max)
         reason = failures.replace_oversized(reason, size_max, kept, non_retryable=True)
         complaints.append(reason)
-    _fail(step, report.run_id, report.target, reason, details, report.identity)
+    _fail(step, report.run_id, report.target, reason, details, report.identity, report.worker_version)
     return tuple(complaints)
 
 
@@ -400,6 +393,7 @@ def _fail(
     reason: failure.Failure | None,
     details: common.Payloads | None,
     identity: str,
+    worker_version: common.WorkerVersionStamp | None = None,
 ) -> None:
     execution = find_running(step, run_id)
     pending = _running(execution, target)
@@ -414,7 +408,7 @@ def _fail(
         replace(draft, pending, changed)
         rules.show_pause(draft, pending, changed)
         return
-    _record_started(draft, changed)
+    _record_started(draft, changed, worker_version)
     draft.record(
         enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
         history.ActivityTaskFailedEventAttributes(
@@ -429,7 +423,7 @@ def _fail(
 
 def _time_out(draft: RunDraft, pending: Activity, timeout_type: int) -> bool:
     """Retry, or record the timeout; True when an event was recorded (semantics 5.6)."""
-    reason = _timeout_failure(failures.activity_timeout_message(_TIMEOUT_NAMES[timeout_type]), timeout_type)
+    reason = _timeout_failure(failures.activity_timeout_message(timeout_type), timeout_type)
     changed = pending.copy()
     interval, state = _retry_state(draft, changed, reason)
     if state == enums.RETRY_STATE_IN_PROGRESS:
@@ -511,8 +505,13 @@ def await_again(draft: RunDraft, changed: Activity, when: int) -> None:
     draft.owe(when, changed.scheduled_event_id)
 
 
-def _record_started(draft: RunDraft, pending: Activity) -> None:
-    """The deferred Started event of the last attempt, with the attempt's own time; nothing if it never started."""
+def _record_started(
+    draft: RunDraft, pending: Activity, worker_version: common.WorkerVersionStamp | None = None
+) -> None:
+    """The deferred Started event of the last attempt, with the attempt's own time; nothing if it never started.
+
+    The worker's version is the one that it names as it reports the end: who times out has named none.
+    """
     if not pending.started_time:
         return
     attributes = history.ActivityTaskStartedEventAttributes(
@@ -523,6 +522,8 @@ def _record_started(draft: RunDraft, pending: Activity) -> None:
     )
     if pending.last_failure:
         attributes.last_failure.MergeFromString(pending.last_failure)
+    if worker_version is not None:
+        attributes.worker_version.CopyFrom(worker_version)
     draft.record(enums.EVENT_TYPE_ACTIVITY_TASK_STARTED, attributes, time=pending.started_time)
 
 

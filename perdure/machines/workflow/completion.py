@@ -10,6 +10,7 @@ from perdure.api import common, enums, failure, failures, history, workflowservi
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
+from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.commands import (
     activity,
     attributes,
@@ -81,6 +82,7 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     request = report.request
     if execution.paused and request.force_create_new_workflow_task:
         raise FailedPrecondition("Workflow is paused and force create new workflow task is not allowed.")
+    _check_versioning(execution, request)
     check_sequence(request)
     draft = step.edit(execution)
     if _heartbeat_expired(draft, task, request):
@@ -141,7 +143,8 @@ def failed(step: Step, report: WorkflowTaskFailed) -> None:
         size_max = draft.env.limits.blob_size
         kept = min(activity_task.FAILURE_KEPT_BYTES, size_max)
         reason = failures.replace_oversized(request.failure, size_max, kept, non_retryable=True)
-    workflow_task.fail(draft, request.cause, reason, request.identity, request.binary_checksum)
+    stamp = workflow_task.version_shown(request.worker_version) if request.HasField("worker_version") else None
+    workflow_task.fail(draft, request.cause, reason, request.identity, request.binary_checksum, stamp)
     workflow_task.schedule_if_needed(step, draft)
 
 
@@ -196,7 +199,8 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request, droppe
     execution.task_attempt = 1
     execution.close_attempted = False
     if not dropped:
-        _record_completion(draft, workflow_task.write_events(draft, task, request.identity), request)
+        written = workflow_task.write_events(draft, task, request.identity, _stamp(request))
+        _record_completion(draft, written, request)
     sticky = request.sticky_attributes
     if sticky.worker_task_queue.name:
         execution.sticky_queue = sticky.worker_task_queue.name
@@ -205,6 +209,22 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request, droppe
         )
     else:
         workflow_task.clear_sticky(execution)
+
+
+def _check_versioning(execution: Execution, request: Request) -> None:
+    """A run whose tasks are chosen by build id is not for workers that name none."""
+    if not execution.worker_stamp or request.worker_version_stamp.use_versioning:
+        return
+    versioned = request.deployment_options.worker_versioning_mode == enums.WORKER_VERSIONING_MODE_VERSIONED
+    if not versioned and inherited_stamp(execution.worker_stamp) is not None:
+        raise InvalidArgument("Workflow using versioning must continue to use versioning.")
+
+
+def _stamp(request: Request) -> bytes | None:
+    """What the worker names of its build, for start events that are written with its answer."""
+    if not request.HasField("worker_version_stamp"):
+        return None
+    return workflow_task.version_shown(request.worker_version_stamp)
 
 
 def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request) -> None:
@@ -304,7 +324,7 @@ def _carry_updates(draft: RunDraft, request: Request) -> WorkflowTaskDelivery | 
 
 
 def _start_inline(draft: RunDraft, request: Request) -> WorkflowTaskDelivery:
-    started = workflow_task.start(draft, INLINE_REQUEST_ID, request.identity)
+    started = workflow_task.start(draft, INLINE_REQUEST_ID, request.identity, _stamp(request))
     again = not request.force_create_new_workflow_task
     # The worker has the run at hand, whatever queue the task stands on: it gets what is new.
     return workflow_task.hand_over(draft.execution, started, True, again)

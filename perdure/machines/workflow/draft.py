@@ -6,6 +6,7 @@ anything. When the step fails, the draft is dropped; nothing needs to be repaire
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 from immutables import Map
@@ -154,6 +155,7 @@ class RunDraft:
         links: tuple[common.Link, ...] = (),
         user_metadata: sdk.UserMetadata | None = None,
         time: int = 0,
+        group_markers: Sequence[sdk.EventGroupMarker] = (),
     ) -> int:
         """Add an event with these attributes and apply it; returns its id, or `BUFFERED_EVENT_ID`.
 
@@ -171,6 +173,8 @@ class RunDraft:
             event.links.extend(links)
         if user_metadata is not None:
             event.user_metadata.CopyFrom(user_metadata)
+        if group_markers:
+            event.event_group_markers.extend(group_markers)
         self.stored = True
         if event_type in NEVER_BUFFERED:
             event.event_id = self.execution.next_event_id

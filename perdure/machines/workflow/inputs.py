@@ -183,9 +183,21 @@ class ResetSticky(Input):
 
 @final
 class WorkflowTaskStarted(Input):
-    """A poller is about to get the workflow task (semantics 3.3); the outcome is `WorkflowTaskDelivery` or `Stale`."""
+    """A poller is about to get the workflow task (semantics 3.3); the outcome is `WorkflowTaskDelivery` or `Stale`.
 
-    __slots__ = ("attempt", "identity", "queue", "request_id", "scheduled_event_id", "stamp", "sticky")
+    `worker_version` is the poller's serialized `WorkerVersionStamp`, None when its start event shows none.
+    """
+
+    __slots__ = (
+        "attempt",
+        "identity",
+        "queue",
+        "request_id",
+        "scheduled_event_id",
+        "stamp",
+        "sticky",
+        "worker_version",
+    )
 
     def __init__(
         self,
@@ -197,6 +209,7 @@ class WorkflowTaskStarted(Input):
         identity: str,
         queue: str,
         sticky: bool,
+        worker_version: bytes | None = None,
     ) -> None:
         super().__init__(run_id)
         self.scheduled_event_id = scheduled_event_id
@@ -206,6 +219,7 @@ class WorkflowTaskStarted(Input):
         self.identity = identity
         self.queue = queue
         self.sticky = sticky
+        self.worker_version = worker_version
 
 
 @final
@@ -443,22 +457,33 @@ class ActivityTarget:
 
 @final
 class ActivityTaskCompleted(Input):
-    """RespondActivityTaskCompleted and its ById form (semantics 5.3)."""
+    """RespondActivityTaskCompleted and its ById form (semantics 5.3).
 
-    __slots__ = ("identity", "result", "target")
+    `worker_version` is what the worker says of its build: the deferred start event shows it.
+    """
 
-    def __init__(self, run_id: str, target: ActivityTarget, result: common.Payloads | None, identity: str) -> None:
+    __slots__ = ("identity", "result", "target", "worker_version")
+
+    def __init__(
+        self,
+        run_id: str,
+        target: ActivityTarget,
+        result: common.Payloads | None,
+        identity: str,
+        worker_version: common.WorkerVersionStamp | None = None,
+    ) -> None:
         super().__init__(run_id)
         self.target = target
         self.result = result
         self.identity = identity
+        self.worker_version = worker_version
 
 
 @final
 class ActivityTaskFailed(Input):
     """RespondActivityTaskFailed and its ById form (semantics 5.3); `heartbeat_details` None keeps what is stored."""
 
-    __slots__ = ("failure", "heartbeat_details", "identity", "target")
+    __slots__ = ("failure", "heartbeat_details", "identity", "target", "worker_version")
 
     def __init__(
         self,
@@ -467,12 +492,14 @@ class ActivityTaskFailed(Input):
         failure: failure.Failure | None,
         heartbeat_details: common.Payloads | None,
         identity: str,
+        worker_version: common.WorkerVersionStamp | None = None,
     ) -> None:
         super().__init__(run_id)
         self.target = target
         self.failure = failure
         self.heartbeat_details = heartbeat_details
         self.identity = identity
+        self.worker_version = worker_version
 
 
 @final
@@ -511,75 +538,3 @@ class HeartbeatOutcome:
         self.cancel_requested = cancel_requested
         self.activity_paused = activity_paused
         self.activity_reset = activity_reset
-
-
-@final
-class Query(Input):
-    """QueryWorkflow (semantics 8.1): rejected, to be dispatched directly, or buffered for the next workflow task.
-
-    `body` is a serialized `WorkflowQuery`; `waiter` is whom an `Answer` effect will name; `deadline` is ns since
-    the epoch.
-    """
-
-    __slots__ = ("body", "deadline", "query_id", "reject_condition", "waiter")
-
-    def __init__(
-        self, run_id: str, query_id: str, body: bytes, reject_condition: int, waiter: int, deadline: int
-    ) -> None:
-        super().__init__(run_id)
-        self.query_id = query_id
-        self.body = body
-        self.reject_condition = reject_condition
-        self.waiter = waiter
-        self.deadline = deadline
-
-
-@final
-class QueryAbandoned(Input):
-    """The caller of a buffered query has gone."""
-
-    __slots__ = ("query_id",)
-
-    def __init__(self, run_id: str, query_id: str) -> None:
-        super().__init__(run_id)
-        self.query_id = query_id
-
-
-@final
-class QueryBuffered:
-    """The query waits for a workflow task; an `Answer` follows."""
-
-    __slots__ = ("run_id",)
-
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
-
-
-@final
-class QueryRejected:
-    """The reject condition holds; `status` is the run's."""
-
-    __slots__ = ("status",)
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-@final
-class QueryDirect:
-    """Dispatch the query through matching; `sticky_queue` "" means none. `state` is the run as it was."""
-
-    __slots__ = ("state",)
-
-    def __init__(self, state: object) -> None:
-        self.state = state
-
-
-@final
-class QueryAnswered:
-    """A worker answered a buffered query: the serialized `Payloads`."""
-
-    __slots__ = ("result",)
-
-    def __init__(self, result: bytes) -> None:
-        self.result = result

@@ -68,8 +68,6 @@ from perdure.machines.workflow.inputs import (
     ActivityTaskStarted,
     AlarmRang,
     Input,
-    Query,
-    QueryAbandoned,
     RequestCancel,
     ResetSticky,
     Signal,
@@ -92,6 +90,7 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
+from perdure.machines.workflow.query_inputs import Query, QueryAbandoned
 from perdure.machines.workflow.requests import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.target import find
 from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned

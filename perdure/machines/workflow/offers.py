@@ -84,7 +84,7 @@ def _task(key: ChainKey, execution: Execution, task: WorkflowTask, queue: str, s
     )
 
 
-def start_of(task: Task, request_id: str, identity: str) -> Input:
+def start_of(task: Task, request_id: str, identity: str, worker_version: bytes | None) -> Input:
     """The input by which a poller takes a task."""
     if task.queue.type == WORKFLOW:
         return WorkflowTaskStarted(
@@ -96,5 +96,6 @@ def start_of(task: Task, request_id: str, identity: str) -> Input:
             identity,
             task.queue.name,
             task.queue.sticky,
+            worker_version,
         )
     return ActivityTaskStarted(task.run_id, task.scheduled_event_id, task.attempt, task.stamp, request_id, identity)

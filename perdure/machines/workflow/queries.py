@@ -10,7 +10,7 @@ from perdure.errors import QueryFailed, ResourceExhausted, WorkflowNotReady
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import COMPLETED, RUNNING, BufferedQuery, Execution
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.query_inputs import (
     Query,
     QueryAbandoned,
     QueryAnswered,

@@ -161,7 +161,7 @@ def started(step: Step, fact: WorkflowTaskStarted) -> WorkflowTaskDelivery | Sta
         return Stale()
     if not fact.sticky:
         clear_sticky(draft.execution)
-    started_task = start(draft, fact.request_id, fact.identity)
+    started_task = start(draft, fact.request_id, fact.identity, fact.worker_version)
     return hand_over(draft.execution, started_task, fact.sticky, True)
 
 
@@ -176,8 +176,12 @@ def hand_over(execution: Execution, task: WorkflowTask, sticky: bool, again: boo
     return result
 
 
-def start(draft: RunDraft, request_id: str, identity: str) -> WorkflowTask:
-    """Record that the pending task starts now."""
+def start(draft: RunDraft, request_id: str, identity: str, worker_version: bytes | None = None) -> WorkflowTask:
+    """Record that the pending task starts now.
+
+    The worker's version is shown by a start event that is written here. One that is written later shows what the worker
+    names when it answers: nothing of it is kept meanwhile.
+    """
     execution = draft.execution
     task = execution.task
     assert task is not None and not task.started_event_id, "only a scheduled task starts"
@@ -205,7 +209,7 @@ def start(draft: RunDraft, request_id: str, identity: str) -> WorkflowTask:
     if task.speculative:
         return task
     if task.attempt == 1:
-        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(task, identity))
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, started_attributes(task, identity, worker_version))
     draft.stored = True
     return task
 
@@ -219,9 +223,11 @@ def _become_normal(draft: RunDraft, task: WorkflowTask) -> WorkflowTask:
     return normal.copy()
 
 
-def started_attributes(task: WorkflowTask, identity: str) -> history.WorkflowTaskStartedEventAttributes:
+def started_attributes(
+    task: WorkflowTask, identity: str, worker_version: bytes | None = None
+) -> history.WorkflowTaskStartedEventAttributes:
     """The Started event of a task."""
-    return history.WorkflowTaskStartedEventAttributes(
+    attributes = history.WorkflowTaskStartedEventAttributes(
         scheduled_event_id=task.scheduled_event_id,
         identity=identity,
         request_id=task.request_id,
@@ -229,6 +235,15 @@ def started_attributes(task: WorkflowTask, identity: str) -> history.WorkflowTas
         suggest_continue_as_new_reasons=task.suggest_reasons,  # type: ignore[arg-type]  # plain numbers
         history_size_bytes=task.history_size,
     )
+    if worker_version is not None:
+        attributes.worker_version.SetInParent()
+        attributes.worker_version.MergeFromString(worker_version)
+    return attributes
+
+
+def version_shown(named: common.WorkerVersionStamp) -> bytes | None:
+    """The version that a worker names, as start events show it; None where tasks are chosen by it."""
+    return None if named.use_versioning else named.SerializeToString()
 
 
 def scheduled_attributes(execution: Execution, task: WorkflowTask) -> history.WorkflowTaskScheduledEventAttributes:
@@ -332,12 +347,14 @@ def matching_task(execution: Execution, token: TaskToken) -> WorkflowTask:
     return task
 
 
-def write_events(draft: RunDraft, task: WorkflowTask, identity: str) -> WorkflowTask:
+def write_events(
+    draft: RunDraft, task: WorkflowTask, identity: str, worker_version: bytes | None = None
+) -> WorkflowTask:
     """Put the events of a transient or speculative task that now completes into history, at the next free ids."""
-    return _write(draft, task, identity) if _without_events(task) else task
+    return _write(draft, task, identity, worker_version) if _without_events(task) else task
 
 
-def _write(draft: RunDraft, task: WorkflowTask, identity: str) -> WorkflowTask:
+def _write(draft: RunDraft, task: WorkflowTask, identity: str, worker_version: bytes | None = None) -> WorkflowTask:
     """The Scheduled event and, if the task has started, the Started event, with the times at which that was."""
     execution = draft.execution
     written = task.copy()
@@ -347,7 +364,7 @@ def _write(draft: RunDraft, task: WorkflowTask, identity: str) -> WorkflowTask:
     )
     if task.started_event_id:
         written.started_event_id = written.scheduled_event_id + 1
-        attributes = started_attributes(written, identity)
+        attributes = started_attributes(written, identity, worker_version)
         draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_STARTED, attributes, time=task.started_time)
     return written
 
@@ -358,13 +375,14 @@ def fail(
     reason: failures.Failure | None,
     identity: str,
     binary_checksum: str = "",
+    worker_version: bytes | None = None,
 ) -> None:
     """End the pending task as failed. Only the first failure of a streak leaves an event."""
     execution = draft.execution
     task = execution.task
     assert task is not None, "a pending task fails"
     if task.speculative:
-        task = _write(draft, task, identity)
+        task = _write(draft, task, identity, worker_version)
     if task.attempt == 1:
         attributes = history.WorkflowTaskFailedEventAttributes(
             scheduled_event_id=task.scheduled_event_id,

@@ -115,6 +115,8 @@ class Batch:
         return self.draft.env
 
     def record(self, event_type: int, attributes: object, command: commands.Command) -> int:
-        """Record the event of a command, with the command's user metadata."""
+        """Record the event of a command, with what the command says of itself for people."""
         metadata: sdk.UserMetadata | None = command.user_metadata if command.HasField("user_metadata") else None
-        return self.draft.record(event_type, attributes, user_metadata=metadata)
+        return self.draft.record(
+            event_type, attributes, user_metadata=metadata, group_markers=command.event_group_markers
+        )

@@ -181,11 +181,9 @@ def _fill_maps(
 ) -> None:
     """Memo and search attributes, without entries that say nothing."""
     if asked.HasField("memo"):
-        attributes.memo.SetInParent()
         for key, body in runs.present_payloads(asked.memo.fields).items():
             attributes.memo.fields[key].MergeFromString(body)
     if asked.HasField("search_attributes"):
-        attributes.search_attributes.SetInParent()
         for name, body in batch.search_attributes().items():
             if body:
                 attributes.search_attributes.indexed_fields[name].MergeFromString(body)

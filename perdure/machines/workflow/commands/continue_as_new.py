@@ -39,6 +39,7 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
         workflow_task_timeout=duration_of(info.task_timeout),
         workflow_task_completed_event_id=batch.completed_event_id,
         initiator=asked.initiator,
+        inherit_build_id=asked.inherit_build_id,
     )
     if asked.HasField("backoff_start_interval"):
         closing.backoff_start_interval.CopyFrom(asked.backoff_start_interval)
@@ -118,6 +119,8 @@ def _check(batch: Batch, asked: Asked) -> None:
             enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
             f"invalid SearchAttributes on ContinueAsNewWorkflowExecutionCommand: {wrong.message}. {about}",
         )
+    if asked.inherit_build_id and asked.task_queue.name and asked.task_queue.name != own_queue:
+        raise CommandRejected(_CAUSE, "ContinueAsNew with UseCompatibleVersion cannot run on different task queue.")
     if asked.input.ByteSize() > limits.blob_size:
         raise CommandRejected(
             _CAUSE, "ContinueAsNewWorkflowExecutionCommandAttributes. Input exceeds size limit.", terminate=True

@@ -1,7 +1,6 @@
 """Small programs for a real SDK worker, one for each thing that workflows do.
 
-Each decides by itself and waits for what is told in order, so that its history is the same wherever it runs: nothing
-happens at the same time as something else unless a server is bound to order the two.
+Each waits for one thing before it does the next, so that its history is the same wherever it runs.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 KEYWORD: Final = SearchAttributeKey.for_keyword("DiffKeyword")
 NUMBER: Final = SearchAttributeKey.for_int("DiffInt")
+APART_S: Final = 0.3
+"""Between two things that would race: longer than a workflow task takes."""
 SOON: Final = timedelta(seconds=20)
 INSTANT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=50), backoff_coefficient=1.0, maximum_attempts=3)
 
@@ -55,8 +56,8 @@ async def until_cancelled() -> str:
 @workflow.defn
 class Activities:
     @workflow.run
-    async def run(self) -> list[object]:
-        found: list[object] = [
+    async def run(self) -> list[Any]:
+        found: list[Any] = [
             await workflow.execute_activity(double, 1, start_to_close_timeout=SOON, summary="doubled"),
             await workflow.execute_activity(
                 third_time, "x", start_to_close_timeout=SOON, heartbeat_timeout=SOON, retry_policy=INSTANT
@@ -137,6 +138,7 @@ class Talks:
 class Child:
     @workflow.run
     async def run(self, order: str) -> str:
+        await workflow.sleep(APART_S)
         if order == "fail":
             raise ApplicationError("as told", type="Told")
         if order == "wait":
@@ -165,7 +167,9 @@ class Parent:
         waiting = await workflow.start_child_workflow(
             Child.run, "wait", id=f"{own}-c", parent_close_policy=ParentClosePolicy.REQUEST_CANCEL
         )
+        await workflow.sleep(2 * APART_S)
         await waiting.signal(Child.hear, "hello")
+        await workflow.sleep(APART_S)
         return found
 
 
@@ -177,6 +181,7 @@ class External:
     async def run(self, other: str) -> None:
         handle = workflow.get_external_workflow_handle(other)
         await handle.signal(Child.hear, "from outside")
+        await workflow.sleep(APART_S)
         await handle.cancel()
 
 

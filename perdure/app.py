@@ -204,6 +204,8 @@ async def _serve_dev(options: DevServerOptions) -> int:
         async with asyncio.TaskGroup() as stopping:
             stopping.create_task(listener.stop(DRAIN_S))
             stopping.create_task(http.stop())
+            await asyncio.sleep(0)  # connections are told to go first, so that nobody polls again
+            server.matching.close()
         await server.close()
     return 0
 

@@ -24,12 +24,19 @@ def _options(*arguments: str) -> DevServerOptions:
 
 @pytest.fixture
 def busy_port() -> Iterator[int]:
-    """A port on which somebody listens."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield int(listener.getsockname()[1])
+    """A port on which somebody listens, while nobody does on the one that has it for its default UI port."""
+    while True:
+        with socket.socket() as listener, socket.socket() as below:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            port = int(listener.getsockname()[1])
+            try:
+                below.bind(("127.0.0.1", port - 1000))
+            except OSError:
+                continue
+            below.close()
+            yield port
+            return
 
 
 def test_defaults() -> None:

@@ -12,8 +12,11 @@ from typing import Any
 from perdure.api import common, history
 from perdure.machines.workflow.execution import Execution
 
-_MAYBE = re.compile(rb"\x1a(?:\x00|[\x02-\x0b]\x08)", re.DOTALL).search
-"""Field 3 of a payload, holding nothing or a varint of its own field 1. Other bytes may look so too."""
+_MAYBE = re.compile(rb"(?<!\x0a\x02\x08.\x11.{8})\x1a(?:\x00|[\x02-\x0b]\x08)", re.DOTALL).search
+"""Field 3 of a payload, holding nothing or a varint of its own field 1. Other bytes may look so too. The maximum
+interval of a retry policy, which nearly every activity has, is told from it by what stands before it: an interval and a
+coefficient.
+"""
 
 NONE = (0, 0)
 

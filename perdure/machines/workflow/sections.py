@@ -7,6 +7,7 @@ A run that never used a feature pays nothing for it: neither bytes nor time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, final
 
 from perdure.machines.workflow import (
@@ -28,14 +29,20 @@ from perdure.machines.workflow.execution import Execution
 class Section:
     """One feature's part of a run's core; `encode` gives None when the run has nothing of it."""
 
-    __slots__ = ("decode", "encode", "number")
+    __slots__ = ("attributes", "decode", "encode", "number")
 
     def __init__(
-        self, number: int, encode: Callable[[Execution], object | None], decode: Callable[[Execution, Any], None]
+        self,
+        number: int,
+        encode: Callable[[Execution], object | None],
+        decode: Callable[[Execution, Any], None],
+        *attributes: str,
     ) -> None:
         self.number = number
         self.encode = encode
         self.decode = decode
+        self.attributes = attributes
+        """What it is made of: while all of these are empty, so is the section. Without any it is always asked."""
 
 
 def _encode_start_linked(execution: Execution) -> object | None:
@@ -55,31 +62,38 @@ def _decode_operations(execution: Execution, stored: Any) -> None:
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section(1, reset_points.encode, reset_points.decode),
-    Section(2, request_ids.encode, request_ids.decode),
-    Section(3, _encode_start_linked, _decode_start_linked),
+    Section(1, reset_points.encode, reset_points.decode, "reset_points"),
+    Section(2, request_ids.encode, request_ids.decode, "request_ids"),
+    Section(3, _encode_start_linked, _decode_start_linked, "start_linked"),
     Section(4, overrides.encode, overrides.decode),
-    Section(5, external_payloads.encode, external_payloads.decode),
-    Section(8, pending_update.encode, pending_update.decode),
-    Section(20, kin_rows.encode_children, kin_rows.decode_children),
-    Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals),
-    Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels),
-    Section(23, kin_rows.encode_kin, kin_rows.decode_kin),
-    Section(30, _encode_operations, _decode_operations),
-    Section(40, internal_callbacks.encode, internal_callbacks.decode),
-    Section(41, callback.encode, callback.decode),
-    Section(42, signal_events.encode, signal_events.decode),
+    Section(5, external_payloads.encode, external_payloads.decode, "external_payloads"),
+    Section(8, pending_update.encode, pending_update.decode, "updates", "update_count"),
+    Section(20, kin_rows.encode_children, kin_rows.decode_children, "children"),
+    Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals, "external_signals"),
+    Section(22, kin_rows.encode_external_cancels, kin_rows.decode_external_cancels, "external_cancels"),
+    Section(23, kin_rows.encode_kin, kin_rows.decode_kin, "awaits_parent", "report_answered"),
+    Section(30, _encode_operations, _decode_operations, "operations"),
+    Section(40, internal_callbacks.encode, internal_callbacks.decode, "internal_callbacks"),
+    Section(41, callback.encode, callback.decode, "callbacks"),
+    Section(42, signal_events.encode, signal_events.decode, "signal_events"),
 )
 """Every section there is. Numbers taken: 1 to 5, 8, 20 to 23, 30, 40 to 42."""
 
 
+_ATTRIBUTES: tuple[tuple[str, Section], ...] = tuple([(name, one) for one in SECTIONS for name in one.attributes])
+_values: Callable[[Execution], tuple[object, ...]] = attrgetter(*[name for name, _ in _ATTRIBUTES])
+_ALWAYS: tuple[Section, ...] = tuple([section for section in SECTIONS if not section.attributes])
+_SECTION_OF: tuple[Section, ...] = tuple([section for _, section in _ATTRIBUTES])
+
+
 def encode_sections(execution: Execution) -> dict[int, object]:
-    """The sections that this run has."""
+    """The sections that this run has. Most runs have few, so only those with something in them are asked."""
+    asked = [section for value, section in zip(_values(execution), _SECTION_OF, strict=True) if value]
     found: dict[int, object] = {}
-    for section in SECTIONS:
-        value = section.encode(execution)
-        if value is not None:
-            found[section.number] = value
+    for section in (*_ALWAYS, *asked):
+        stored = section.encode(execution)
+        if stored is not None:
+            found[section.number] = stored
     return found
 
 

@@ -164,6 +164,9 @@ def _asset_path(folder: str) -> str:
 def _database(filename: str) -> str | None:
     if not filename:
         return None
+    if "://" in filename:
+        # Not shown: such an address may hold a password.
+        raise BadOption("--db-filename: an address is no file, and this version serves SQLite files only")
     folder = os.path.dirname(filename) or "."
     if not os.path.isdir(folder):
         missing = f"stat {folder}: no such file or directory"

@@ -252,7 +252,10 @@ def _inspect_sqlite(path: str) -> Inspection:
 
 
 def _inspect_postgresql(dsn: str) -> Inspection:
-    import asyncpg
+    try:
+        import asyncpg
+    except ImportError as missing:
+        raise StoreError("reading PostgreSQL needs asyncpg: pip install 'perdure[postgresql]'") from missing
 
     runner = asyncio.Runner()
     failures = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -91,6 +91,7 @@ def test_dynamic_config_values_are_json() -> None:
         (["--search-attribute", "a"], "invalid search attributes: missing expected '=' in \"a\""),
         (["--sqlite-pragma", "foo"], "invalid pragma: missing expected '=' in \"foo\""),
         (["--port", "65536"], "--port: 65536 is not a port"),
+        (["-f", "postgresql://me:secret@host/db"], "--db-filename: an address is no file, and this version serves"),
         (["-f", "missing/folder/x.db"], "failed starting server: failed checking dir for database file"),
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -261,6 +262,15 @@ def test_a_running_server_is_not_disturbed(tmp_path: Path) -> None:
         await server.close()
 
     asyncio.run(scenario())
+
+
+def test_without_the_driver_of_postgresql_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not among what every user needs."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    said = _said(capsys, "check", "postgresql://127.0.0.1:1/x", status=1)
+    assert "pip install 'perdure[postgresql]'" in said
 
 
 @pytest.mark.slow

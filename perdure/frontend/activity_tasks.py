@@ -45,6 +45,7 @@ async def poll_activity_task_queue(
         services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
         services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, name),
     )
+    validate.partition(request.task_queue)
     metadata = request.task_queue_metadata
     rate = metadata.max_tasks_per_second.value if metadata.HasField("max_tasks_per_second") else None
     key = QueueKey(call.namespace.id, request.task_queue.name, ACTIVITY)

@@ -38,6 +38,7 @@ async def poll_nexus_task_queue(
         services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
         services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, call.namespace.name),
     )
+    validate.partition(queue)
     record_heartbeats(services, call, request.worker_heartbeat)
     poll = PollRequest(
         request.identity,

@@ -62,7 +62,10 @@ async def describe_task_queue(
                 "Enhanced DescribeTaskQueue is not valid for a sticky queue, "
                 "use api_mode=UNSPECIFIED or a normal queue."
             )
+        if queue.normal_name:
+            raise InvalidArgument("Task Queue Partition invalid, use a different Task Queue or Task Queue Type")
         return await _enhanced(services, call, request)
+    validate.partition(queue)
     namespace_id = call.namespace.id
     kind = int(request.task_queue_type) or WORKFLOW
     found = services.matching.describe(QueueKey(namespace_id, queue.name, kind, sticky))
@@ -194,6 +197,7 @@ async def list_task_queue_partitions(
     """The root partition of each type, held by this process."""
     limit = services.view(call).limits.id_length
     validate.task_queue(request.task_queue, request.HasField("task_queue"), limit)
+    validate.partition(request.task_queue)
     root = taskqueue.TaskQueuePartitionMetadata(key=request.task_queue.name, owner_host_name="localhost")
     return workflowservice.ListTaskQueuePartitionsResponse(
         activity_task_queue_partitions=[root], workflow_task_queue_partitions=[root]

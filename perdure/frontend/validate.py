@@ -92,6 +92,14 @@ def task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int, root_only
         queue_name(message.normal_name, limit, False)
 
 
+def partition(queue: taskqueue.TaskQueue) -> None:
+    """A queue that is polled or described, valid otherwise: only a sticky one has a normal one beside it."""
+    if queue.normal_name and queue.kind != enums.TASK_QUEUE_KIND_STICKY:
+        raise InvalidArgument(
+            f"only sticky queues can have normal name. tq: {queue.name}, normal name: {queue.normal_name}"
+        )
+
+
 def user_task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int) -> None:
     """A task queue that a user may start workflows on."""
     task_queue(message, is_set, limit)

@@ -54,6 +54,7 @@ async def poll_workflow_task_queue(
     if request.binary_checksum and request.binary_checksum in call.namespace.bad_binaries:
         raise InvalidArgument(f"Binary {request.binary_checksum} already marked as bad deployment.")
     queue = request.task_queue
+    validate.partition(queue)
     sticky = queue.kind == enums.TASK_QUEUE_KIND_STICKY
     key = QueueKey(call.namespace.id, queue.name, WORKFLOW, sticky)
     poll = PollRequest(

@@ -69,6 +69,14 @@ def test_task_queue_defaults_to_normal_and_reserved_names_are_refused() -> None:
         validate.task_queue(taskqueue.TaskQueue(name="q" * 1001), True, 1000)
 
 
+def test_only_a_sticky_queue_has_a_normal_one_beside_it() -> None:
+    sticky = taskqueue.TaskQueue(name="s", kind=enums.TASK_QUEUE_KIND_STICKY, normal_name="q")
+    validate.partition(sticky)
+    validate.partition(taskqueue.TaskQueue(name="q"))
+    with _wrong("only sticky queues can have normal name. tq: q, normal name: other"):
+        validate.partition(taskqueue.TaskQueue(name="q", normal_name="other"))
+
+
 def test_retry_policy_gets_its_defaults() -> None:
     """1 s, 2.0, 100 times the initial interval, unlimited attempts (2.1.3)."""
     policy = common.RetryPolicy(initial_interval=Duration(seconds=3))

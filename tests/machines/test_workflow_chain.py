@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from perdure.api import common, enums, failures, taskqueue
+from perdure.api import common, enums, failures, taskqueue, workflow
 from perdure.api.times import duration_of
 from perdure.machines.workflow.execution import CONTINUED_AS_NEW, FAILED, RUNNING
+from perdure.machines.workflow.operator_inputs import UpdateOptions
 from tests.machines.builders import SECOND, T0, payloads, retry_policy
 from tests.machines.chronicles import Chronicle, busy, continue_as_new, fail_workflow, idle, modify_memo, payload
 
@@ -147,6 +148,19 @@ def test_a_failed_run_is_tried_again_after_its_backoff() -> None:
     story.crash().wait(10)
     assert story.history("B")[1:] == ["2 WorkflowTaskScheduled"]
     assert story.take().attempt == 1
+
+
+def test_a_retry_has_the_priority_that_the_run_began_with() -> None:
+    """A continued run has the one that it was given since."""
+    begun, changed = common.Priority(priority_key=2), common.Priority(priority_key=4)
+    change = UpdateOptions("", workflow.WorkflowExecutionOptions(priority=changed), ("priority",), "operator")
+    for end, kept in ((fail_workflow(), begun), (continue_as_new(), changed)):
+        story = Chronicle()
+        story.begin(retry=retry_policy(10), priority=begun)
+        story.apply(change)
+        story.turn(end)
+        assert story.events[0].workflow_execution_started_event_attributes.priority == kept
+        assert story.execution.info.priority == kept.SerializeToString()
 
 
 def test_a_retry_waits_at_least_until_a_second_after_the_run_began() -> None:

@@ -122,6 +122,7 @@ def successor_info(
     task_queue: str,
     timeout_of_run: int | None,
     timeout_of_task: int,
+    priority: bytes,
     cron_schedule: str = "",
 ) -> RunInfo:
     """The info of the run that continues a chain; the execution's deadline is absolute and not prolonged."""
@@ -154,7 +155,7 @@ def successor_info(
         root_workflow_id=previous.root_workflow_id,
         root_run_id=run_id if previous.root_run_id == previous.run_id else previous.root_run_id,
         user_metadata=b"",
-        priority=previous.priority,
+        priority=priority,
         parent=previous.parent,
     )
 
@@ -214,6 +215,7 @@ def _begin_again(
         previous.task_queue,
         previous.run_timeout,
         previous.task_timeout,
+        old.priority.SerializeToString(),
         previous.cron_schedule,
     )
     attributes = started_attributes(info)
@@ -232,7 +234,7 @@ def _begin_again(
         attributes.last_completion_result.CopyFrom(result)
     elif carry_result and old.HasField("last_completion_result"):
         attributes.last_completion_result.CopyFrom(old.last_completion_result)
-    # Memo and search attributes start over as the failed run began, whatever it made of them since.
+    # Memo, search attributes and priority start over as the failed run began, whatever was made of them since.
     if old.HasField("memo"):
         attributes.memo.CopyFrom(old.memo)
     if old.HasField("search_attributes"):

@@ -287,6 +287,7 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
     """The Started event of a client's start (semantics 2.3)."""
     request = verb.request
     attributes = runs.started_attributes(info)
+    attributes.task_queue.normal_name = request.task_queue.normal_name
     if request.HasField("input"):
         attributes.input.CopyFrom(request.input)
     if request.HasField("header"):

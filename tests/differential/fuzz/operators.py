@@ -15,7 +15,7 @@ from temporalio.api.workflowservice import v1 as rpc
 
 from .. import values
 from ..script import NAMESPACE
-from .story import Story
+from .story import PROBLEMS_MAX, Story
 
 
 def _target(story: Story, draw: random.Random, everything: str) -> dict[str, Anything]:
@@ -60,6 +60,7 @@ def unpause_activity(story: Story, draw: random.Random) -> bool:
         **_target(story, draw, "unpause_all"),
     )
     story.s.call(request, rpc.UnpauseActivityResponse)
+    story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
 
@@ -76,6 +77,7 @@ def reset_activity(story: Story, draw: random.Random) -> bool:
         **_target(story, draw, "match_all"),
     )
     story.s.call(request, rpc.ResetActivityResponse)
+    story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
 
@@ -112,6 +114,7 @@ def tune_activity(story: Story, draw: random.Random) -> bool:
         namespace=NAMESPACE, execution=story.s.execution(), **fields, **_target(story, draw, "match_all")
     )
     story.s.call(request, rpc.UpdateActivityOptionsResponse)
+    story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
 
@@ -164,8 +167,11 @@ def change_options(story: Story, draw: random.Random) -> bool:
 def pause_run(story: Story, draw: random.Random) -> bool:
     """Hold the run, or let it go; often enough while it is what is asked for already.
 
-    No updates afterwards: as after new options, an old offer makes the reference forget them.
+    No updates afterwards: as after new options, an old offer makes the reference forget them. Not after failed tasks:
+    the reference counts a task that the pause ends among them.
     """
+    if story.problems >= PROBLEMS_MAX:
+        return False
     story.was_paused = True
     about: dict[str, Anything] = {
         "namespace": NAMESPACE,
@@ -177,7 +183,10 @@ def pause_run(story: Story, draw: random.Random) -> bool:
     if story.is_paused == (draw.random() < 0.85):
         request = rpc.UnpauseWorkflowExecutionRequest(**about, request_id=story.s.new_request_id())
         story.s.call(request, rpc.UnpauseWorkflowExecutionResponse)
+        story.touched_in_pause = False
         return True
+    if story.task_waits:
+        story.problems += 1
     hold = rpc.PauseWorkflowExecutionRequest(**about, request_id=draw.choice(("one", "two")))
     story.s.call(hold, rpc.PauseWorkflowExecutionResponse)
     return True

@@ -37,14 +37,14 @@ Task = rpc.PollWorkflowTaskQueueResponse
 
 REST_SECONDS = 4.0
 """How long a story waits for something to come to rest before it goes on and says so."""
-TIMER_SECONDS = 1.6
-"""How long a timer may take that no answer shows: the reference looks at its timers once a second."""
 SHORT_SECONDS = 0.2
 """Length of timers and timeouts that a story waits out."""
 PROBLEMS_MAX = 2
 """Failed tasks in a row. After five the reference writes a search attribute; terminations and resets count, too."""
 POLL_SECONDS = 4.0
 """Deadline of a poll; a task should be there already."""
+BRIEF_POLL_SECONDS = 2.2
+"""Deadline of a poll that should bring nothing. A shorter one is refused."""
 WAIT_SECONDS = 8.0
 """Deadline of updates and queries, which others must answer."""
 FIRST_BACKOFF_MAX = 3.0
@@ -80,6 +80,7 @@ class Story:
     sticky: bool = False
     tasks_expire: bool = False
     was_paused: bool = False
+    touched_in_pause: bool = False
     held: Task | None = None
     old_tasks: list[Task] = field(default_factory=list)
     activities: list[rpc.PollActivityTaskQueueResponse] = field(default_factory=list)
@@ -129,10 +130,10 @@ class Story:
     def fragile(self) -> bool:
         """Whether the reference holds something in memory only that an error in any other request makes it forget.
 
-        Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again. Errors are for
-        other moments.
+        Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again; and of an update
+        that a reset took over it forgets that a worker has it. Errors are for other moments.
         """
-        return any(not ask.is_accepted for ask in self.asks)
+        return self.view.admitted or any(not ask.is_accepted for ask in self.asks)
 
     def waiting_activities(self) -> list[PendingActivityInfo]:
         """Activities that a poll of their queue should bring."""

@@ -22,7 +22,7 @@ from ..script import Script, Stopped
 from ..wire import Connection, RpcFailed
 from . import clients, operators, workers
 from .plan import Plan
-from .story import Story
+from .story import BRIEF_POLL_SECONDS, Story
 
 Verb = Callable[[Story, random.Random], bool]
 
@@ -60,10 +60,6 @@ VERBS: dict[str, tuple[Verb, float]] = {
     "pause run": (operators.pause_run, 1.5),
 }
 """What can happen, and how often relative to the rest. A verb returns False when it has nothing to do."""
-
-
-FIRST_STICKY_POLL_SECONDS = 2.2
-"""A shorter deadline is refused."""
 
 
 STURDY = frozenset({"poll", "complete", "fail task", "hold on", "signal", "cancel", "update", "query", "terminate"})
@@ -168,7 +164,7 @@ def _begin(story: Story) -> None:
 def _meet_sticky_worker(story: Story) -> None:
     """Let the server see a poller of the sticky queue, or it gives the queue up (3.9). The poll ends empty."""
     request = story.s.poll_request(story.s.sticky_task_queue())
-    story.s.send(request, rpc.PollWorkflowTaskQueueResponse, FIRST_STICKY_POLL_SECONDS)
+    story.s.send(request, rpc.PollWorkflowTaskQueueResponse, BRIEF_POLL_SECONDS)
     threading.Event().wait(0.1)
 
 

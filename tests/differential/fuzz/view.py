@@ -26,7 +26,10 @@ class Child:
 
 @dataclass
 class View:
-    """Recorded things of one run, by the ids with which commands name them."""
+    """Recorded things of one run, by the ids with which commands name them.
+
+    `admitted` while an update that a reset took over waits for the answer of a task.
+    """
 
     timers: dict[str, float] = field(default_factory=dict)
     activities: dict[int, str] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class View:
     backoff: float = 0.0
     tasks: int = 0
     last_id: int = 0
+    admitted: bool = False
     closed: bool = False
     was_reset: bool = False
     next_run_id: str = ""
@@ -66,6 +70,9 @@ def _see(view: View, kind: str, event: HistoryEvent) -> None:
             view.tasks += 1
         case "WORKFLOW_TASK_COMPLETED" | "WORKFLOW_TASK_FAILED" | "WORKFLOW_TASK_TIMED_OUT":
             view.finishes.append(event.event_id)
+            view.admitted = view.admitted and kind != "WORKFLOW_TASK_COMPLETED"
+        case "WORKFLOW_EXECUTION_UPDATE_ADMITTED":
+            view.admitted = True
         case "TIMER_STARTED":
             timer = event.timer_started_event_attributes
             view.timers[timer.timer_id] = timer.start_to_fire_timeout.ToTimedelta().total_seconds()

@@ -12,13 +12,14 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQueryResult
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.update.v1 import Rejection
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice import v1 as rpc
 
 from .. import update_values, values
 from ..script import NAMESPACE, WORKER, filled
 from ..wire import RpcFailed
 from .commands import batch
-from .story import POLL_SECONDS, SHORT_SECONDS, TIMER_SECONDS, Story, Task
+from .story import BRIEF_POLL_SECONDS, POLL_SECONDS, SHORT_SECONDS, Story, Task
 
 ActivityTask = rpc.PollActivityTaskQueueResponse
 ANSWERED = QueryResultType.QUERY_RESULT_TYPE_ANSWERED
@@ -167,15 +168,22 @@ def timer_while_held(story: Story, draw: random.Random) -> bool:
     story.old_tasks.append(task)
     timer = values.start_timer("s1", SHORT_SECONDS)
     reply = story.s.complete(task, timer, return_new_workflow_task=True, force_create_new_workflow_task=True)
-    story.calm(TIMER_SECONDS)
+    # No answer shows what waits. The server fires its timers in order, so a later one of another run says that it does.
+    story.s.another_run_waits()
     story.held = reply.workflow_task if reply.workflow_task.task_token else None
     return True
 
 
 def reset_sticky(story: Story, draw: random.Random) -> bool:
+    """Leave the sticky queue, and send a signal.
+
+    The reference keeps the reset in memory until something else is written, and forgets it when a request fails.
+    """
     if not story.sticky:
         return False
     story.s.reset_sticky()
+    if story.running:
+        story.s.signal("unstuck")
     return True
 
 
@@ -183,21 +191,30 @@ def reset_sticky(story: Story, draw: random.Random) -> bool:
 
 
 def poll_activity(story: Story, draw: random.Random) -> bool:
-    """Take one of the activities that wait.
-
-    Not of a paused run: the reference hands out what a task schedules after the pause, Perdure holds it back (4.1).
-    """
+    """Take one of the activities that wait; a paused run's are held back."""
     waiting = story.waiting_activities()
-    if not waiting or story.is_paused:
+    if not waiting:
         return False
     chosen = draw.choice(waiting)
+    if story.is_paused and not _is_held_back(story, waiting, chosen):
+        return False
     request = rpc.PollActivityTaskQueueRequest(
         namespace=NAMESPACE, task_queue=TaskQueue(name=chosen.activity_options.task_queue.name), identity=WORKER
     )
-    task = story.s.call(request, ActivityTask, POLL_SECONDS)
+    task = story.s.call(request, ActivityTask, BRIEF_POLL_SECONDS if story.is_paused else POLL_SECONDS)
     if task.task_token:
         story.activities.append(task)
     return True
+
+
+def _is_held_back(story: Story, waiting: list[PendingActivityInfo], chosen: PendingActivityInfo) -> bool:
+    """Whether the reference, too, hands out nothing of this queue before the unpausing.
+
+    It does hand out retries, and whatever an operator touched meanwhile (docs/decisions/010).
+    """
+    queue = chosen.activity_options.task_queue.name
+    same = [activity for activity in waiting if activity.activity_options.task_queue.name == queue]
+    return not story.touched_in_pause and all(activity.attempt == 1 for activity in same)
 
 
 def end_activity(story: Story, draw: random.Random) -> bool:

@@ -296,3 +296,20 @@ def close_event(s: Script) -> None:
     s.history(history_event_filter_type=closing)
     _pause(s)
     s.history(history_event_filter_type=closing)
+
+
+def _poll_briefly(s: Script) -> rpc.PollActivityTaskQueueResponse:
+    request = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, identity="worker")
+    request.task_queue.name = s.queue
+    return s.call(request, rpc.PollActivityTaskQueueResponse, 3.0)
+
+
+def activity_of_a_running_task(s: Script) -> None:
+    """What a task schedules after the pause waits for the unpausing."""
+    task = s.begin_quietly()
+    _pause(s)
+    s.complete(task, s.activity("a"), s.activity("eager", request_eager_execution=True))
+    _poll_briefly(s)
+    s.describe()
+    _unpause(s)
+    s.poll_activities(2)

@@ -14,6 +14,7 @@ from ..script import NAMESPACE, Script
 from ..values import queue
 
 ENHANCED = DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED
+POLL = 3.0
 
 
 def _describe(s: Script, **fields: Anything) -> rpc.DescribeTaskQueueResponse:
@@ -172,3 +173,22 @@ def a_worker_that_hung_up_gets_nothing(s: Script) -> None:
     s.start()
     task = s.poll()
     s.fact("attempt", task.attempt)
+
+
+def normal_name_of_a_normal_queue(s: Script) -> None:
+    """Only a sticky queue has a normal one beside it."""
+    named = TaskQueue(name=s.queue, normal_name="other")
+    whose: dict[str, Anything] = {"namespace": NAMESPACE, "task_queue": named, "identity": "worker"}
+    s.call(rpc.PollWorkflowTaskQueueRequest(**whose), rpc.PollWorkflowTaskQueueResponse, POLL)
+    s.call(rpc.PollActivityTaskQueueRequest(**whose), rpc.PollActivityTaskQueueResponse, POLL)
+    s.call(rpc.PollNexusTaskQueueRequest(**whose), rpc.PollNexusTaskQueueResponse, POLL)
+    _describe(s, task_queue=named)
+    _describe(s, task_queue=named, api_mode=ENHANCED)
+    s.call(
+        rpc.ListTaskQueuePartitionsRequest(namespace=NAMESPACE, task_queue=named), rpc.ListTaskQueuePartitionsResponse
+    )
+    s.start(task_queue=named)
+    task = s.poll()
+    s.complete(task, s.activity("a", task_queue=named))
+    s.history()
+    s.poll_activity()

@@ -421,3 +421,43 @@ def reset(s: Script) -> None:
     found = [accept(other, False), respond(other.protocol_instance_id), accept(request, False)]
     complete_with(s, again, found, complete_workflow())
     s.closed_history()
+
+
+def _again(s: Script, point: int) -> None:
+    request = rpc.ResetWorkflowExecutionRequest(
+        namespace=NAMESPACE,
+        workflow_execution=s.execution(),
+        reason="again",
+        workflow_task_finish_event_id=point,
+        request_id=s.new_request_id(),
+    )
+    s.run_id = s.call(request, rpc.ResetWorkflowExecutionResponse).run_id
+
+
+def reset_and_ignored(s: Script) -> None:
+    """What the reset admitted anew is refused when the task that brought it ends without taking it up."""
+    idle(s)
+    pending = update(s, "accepted", "ACCEPTED")
+    task = s.poll()
+    complete_with(s, task, [accept(task.messages[0])], start_timer())
+    pending.join()
+    _again(s, 4)
+    s.complete(s.poll())
+    s.history()
+    s.describe()
+
+
+def reset_keeps_accepted(s: Script) -> None:
+    """The point lies behind the acceptance: the update goes on where it was, and may be completed."""
+    idle(s)
+    pending = update(s, "accepted", "ACCEPTED")
+    task = s.poll()
+    complete_with(s, task, [accept(task.messages[0])], start_timer())
+    pending.join()
+    s.signal()
+    s.complete(s.poll_quietly())
+    _again(s, s.history()[-1].event_id)
+    task = s.poll()
+    complete_with(s, task, [respond(f"accepted-{s.nonce}")])
+    s.history()
+    poll_update(s, "accepted")

@@ -150,5 +150,6 @@ def _info(batch: Batch, asked: Asked) -> RunInfo:
         asked.task_queue.name or previous.task_queue,
         timeout_of_run,
         runs.workflow_task_timeout(timeout_of_task, timeout_of_run, batch.env.limits),
+        previous.priority,
         asked.cron_schedule,
     )

@@ -76,8 +76,9 @@ async def query_workflow(
         response.query_rejected.status = outcome.status  # type: ignore[assignment]  # wire numbers are plain ints
     else:
         assert isinstance(outcome, QueryAnswered)
-        response.query_result.MergeFromString(outcome.result)
-        response.query_result.SetInParent()
+        if outcome.result is not None:
+            response.query_result.SetInParent()
+            response.query_result.MergeFromString(outcome.result)
     return response
 
 
@@ -204,7 +205,8 @@ async def respond_query_task_completed(
     if len(call.wire.message) > limit and request.query_result.ByteSize() > limit:
         outcome = QueryFailed(BLOB_EXCEEDS_LIMIT)
     elif request.completed_type == enums.QUERY_RESULT_TYPE_ANSWERED:
-        outcome = QueryAnswered(request.query_result.SerializeToString())
+        named = request.HasField("query_result")
+        outcome = QueryAnswered(request.query_result.SerializeToString() if named else None)
     elif request.completed_type == enums.QUERY_RESULT_TYPE_FAILED:
         failure = request.failure.SerializeToString() if request.HasField("failure") else b""
         outcome = QueryFailed(request.error_message, failure)

@@ -90,12 +90,20 @@ async def describe_task_queue(
         config = services.task_queues.find(namespace_id, queue.name).configs.get(kind)
         if config is not None:
             response.config.CopyFrom(config_message(config))
-    if found.rate_limit is not None:
-        response.effective_rate_limit.requests_per_second = found.rate_limit
-        response.effective_rate_limit.rate_limit_source = (
-            enums.RATE_LIMIT_SOURCE_API if found.rate_limit_by_api else enums.RATE_LIMIT_SOURCE_WORKER
-        )
+    _tell_rate_limit(response, found)
     return response
+
+
+def _tell_rate_limit(response: workflowservice.DescribeTaskQueueResponse, found: QueueDescription) -> None:
+    """The limit that holds, and who has set it. Where nobody has, it is the system's, which nobody reaches."""
+    limit = response.effective_rate_limit
+    if found.rate_limit is None:
+        limit.requests_per_second = RATE_PER_SECOND_DEFAULT
+        limit.rate_limit_source = enums.RATE_LIMIT_SOURCE_SYSTEM
+        return
+    limit.requests_per_second = found.rate_limit
+    by_api = found.rate_limit_by_api
+    limit.rate_limit_source = enums.RATE_LIMIT_SOURCE_API if by_api else enums.RATE_LIMIT_SOURCE_WORKER
 
 
 async def _enhanced(

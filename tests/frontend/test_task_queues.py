@@ -81,7 +81,7 @@ async def test_a_limit_is_shown_while_it_holds() -> None:
 
         await _limit(server, None)
         free = await _described(server)
-        assert not free.HasField("effective_rate_limit")
+        assert free.effective_rate_limit.rate_limit_source == enums.RATE_LIMIT_SOURCE_SYSTEM
         assert not free.config.queue_rate_limit.HasField("rate_limit")
         assert free.config.queue_rate_limit.metadata.update_identity == "me"
 

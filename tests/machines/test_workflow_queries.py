@@ -80,8 +80,23 @@ def test_a_busy_run_is_asked_through_its_next_task() -> None:
     assert outcomes(story) == [(7, "QueryAnswered")]
     answer = story.answers[0].outcome
     assert isinstance(answer, QueryAnswered)
+    assert answer.result is not None
     assert b'"42"' in answer.result
     assert not story.execution.queries
+
+
+def test_an_answer_may_be_nothing() -> None:
+    """The caller is answered all the same; the reference lets it wait until its deadline (decision 011)."""
+    story = busy()
+    story.ask("q", waiter=7)
+    story.complete(start_timer("t", 60), force_create_new_workflow_task=True)
+    story.take()
+
+    story.complete(query_results={"q": query.WorkflowQueryResult(result_type=enums.QUERY_RESULT_TYPE_ANSWERED)})
+
+    answer = story.answers[0].outcome
+    assert isinstance(answer, QueryAnswered)
+    assert answer.result is None
 
 
 def test_an_answered_query_does_not_go_out_again_with_the_inline_task() -> None:

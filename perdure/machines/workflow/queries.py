@@ -102,5 +102,5 @@ def outcome_of(result: query.WorkflowQueryResult, size_max: int) -> QueryAnswere
     if result.ByteSize() > size_max:
         return QueryFailed(f"query result size {result.ByteSize()} exceeds limit {size_max}")
     if result.result_type == enums.QUERY_RESULT_TYPE_ANSWERED:
-        return QueryAnswered(result.answer.SerializeToString())
+        return QueryAnswered(result.answer.SerializeToString() if result.HasField("answer") else None)
     return QueryFailed(result.error_message, result.failure.SerializeToString() if result.HasField("failure") else b"")

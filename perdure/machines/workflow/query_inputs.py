@@ -71,9 +71,9 @@ class QueryDirect:
 
 @final
 class QueryAnswered:
-    """A worker answered a buffered query: the serialized `Payloads`."""
+    """A worker answered a query: the serialized `Payloads`, None when it gave none."""
 
     __slots__ = ("result",)
 
-    def __init__(self, result: bytes) -> None:
+    def __init__(self, result: bytes | None) -> None:
         self.result = result

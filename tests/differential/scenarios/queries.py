@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import QueryRejectCondition, QueryResultType
 from temporalio.api.query.v1 import WorkflowQuery, WorkflowQueryResult
 from temporalio.api.workflowservice import v1 as rpc
@@ -25,6 +26,16 @@ def direct(s: Script) -> None:
     s.answer_query(task, completed_type=ANSWERED, query_result=payloads('"answer"'))
     query.join()
     s.history()
+
+
+def answered_with_nothing(s: Script) -> None:
+    """No result and an empty one are told apart."""
+    s.complete(s.begin_quietly(), start_timer())
+    results: tuple[dict[str, Payloads], ...] = ({}, {"query_result": Payloads()})
+    for result in results:
+        query = s.query()
+        s.answer_query(s.poll_quietly(), completed_type=ANSWERED, **result)
+        query.join()
 
 
 def direct_sticky(s: Script) -> None:
@@ -239,4 +250,5 @@ def answered_after_the_deadline(s: Script) -> None:
     query = s.background(s.query_request(), rpc.QueryWorkflowResponse, 2.5)
     task = s.poll()
     query.join()
+    s.another_run_waits()
     s.answer_query(task, completed_type=ANSWERED, query_result=payloads('"late"'))

@@ -6,9 +6,10 @@ from typing import Any as Anything
 
 from temporalio.api.common.v1 import ActivityType
 from temporalio.api.rules.v1 import WorkflowRuleAction, WorkflowRuleSpec
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import Script
+from ..script import WORKER, Script
 from ..values import retry_policy, seconds
 from ..wire import RpcFailed
 
@@ -75,7 +76,11 @@ def pauses_at_start(s: Script) -> None:
     held, free = ActivityType(name="Held"), ActivityType(name="Free")
     s.complete(task, s.activity("a", activity_type=held), s.activity("b", activity_type=free), namespace=ns)
     s.poll_activity(namespace=ns)
+    # The rule is asked when a poller takes the activity: in the reference the first one may have met the other only.
+    another = rpc.PollActivityTaskQueueRequest(namespace=ns, task_queue=TaskQueue(name=s.queue), identity=WORKER)
+    waiting = s.background(another, rpc.PollActivityTaskQueueResponse, 3.0)
     _paused(s, ns)
+    waiting.outcome()
 
 
 def pauses_at_failure(s: Script) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any as Anything
 
 from temporalio.api.common.v1 import Priority, WorkerVersionCapabilities
-from temporalio.api.enums.v1 import DescribeTaskQueueMode, TaskQueueKind, TaskQueueType
+from temporalio.api.enums.v1 import DescribeTaskQueueMode, RateLimitSource, TaskQueueKind, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueVersionSelection
 from temporalio.api.workflowservice import v1 as rpc
 
@@ -34,6 +34,15 @@ def nobody_has_been_there(s: Script) -> None:
     sticky = s.sticky_task_queue()
     _describe(s, task_queue=sticky, include_task_queue_status=True, report_config=True)
     _describe(s, task_queue=TaskQueue(name=f"/_sys/{s.queue}/2"), include_task_queue_status=True)
+
+
+def limit_that_holds(s: Script) -> None:
+    """Without a limit of its own a queue has the system's; how high that is, is the installation's business."""
+    for kind in TaskQueueType.values()[1:3]:
+        reply = _describe(s, task_queue_type=kind, include_task_queue_status=True)
+        limit = reply.effective_rate_limit
+        s.fact("limited by", RateLimitSource.Name(limit.rate_limit_source))
+        s.fact("as its status says", limit.requests_per_second == reply.task_queue_status.rate_per_second > 0)
 
 
 def refused(s: Script) -> None:

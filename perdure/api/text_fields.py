@@ -23,13 +23,14 @@ class BadField(ValueError):
     """The text is no value of the field. Its own text is fit for the caller."""
 
 
-_MAP_KEY: Final = re.compile(r"(.*)\[(.*)\]", re.DOTALL)
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
 _UNSIGNED: Final = re.compile(r"[0-9]{1,20}")
 _FLOAT: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|[+-]?(inf|infinity|nan)", re.I)
 _SPAN: Final = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|ms|s|m|h)")
+_SPAN_CHARS_MAX: Final = 200
+"""Of a duration: the pattern takes the square of the digits in a row."""
 _UNIT_NS: Final = {
     "ns": 1,
     "us": 1_000,
@@ -54,9 +55,9 @@ def set_query(message: Message, pairs: Sequence[tuple[str, str]], bound: Sequenc
     taken = [path.split(".") for path in bound]
     descriptor: Any = message.DESCRIPTOR
     for key, given in values.items():
-        match = _MAP_KEY.fullmatch(key)
-        if match is not None:
-            key, given = match[1], [match[2], *given]
+        if key.endswith("]") and "[" in key:
+            key, _, inner = key[:-1].rpartition("[")
+            given = [inner, *given]
         path = _proto_names(descriptor, key.split("."))
         if not any(path[: len(prefix)] == prefix for prefix in taken):
             _populate(message, path, given)
@@ -229,7 +230,7 @@ def _span_ns(text: str) -> int:
     if rest == "0":
         return 0
     total, at = 0.0, 0
-    while at < len(rest):
+    while at < len(rest) <= _SPAN_CHARS_MAX:
         match = _SPAN.match(rest, at)
         if match is None or match[1] in ("", "."):
             break

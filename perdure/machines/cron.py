@@ -60,9 +60,15 @@ class Schedule:
         self.zone = zone
 
 
+TEXT_CHARS_MAX = 2_000
+"""Every minute, hour, day and month written out has 400. Go has no limit, and a long text takes seconds to read."""
+
+
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Schedule:
     """The schedule that a text says. Raises BadSchedule."""
+    if len(text) > TEXT_CHARS_MAX:
+        raise BadSchedule(f"more than {TEXT_CHARS_MAX} characters")
     zone: tzinfo = UTC
     if text.startswith(("TZ=", "CRON_TZ=")):
         prefix, _, text = text.partition(" ")

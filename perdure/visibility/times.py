@@ -67,8 +67,9 @@ def parse_duration(text: str) -> int | None:
 
 
 def _go_duration(text: str) -> int | None:
-    found = _DURATION.fullmatch(text)
-    if found is None or len(text) > 200:
+    # The pattern takes the square of the digits in a row.
+    found = _DURATION.fullmatch(text) if len(text) <= 200 else None
+    if found is None:
         return None
     total = 0
     for amount, unit in _DURATION_PART.findall(found[2]):

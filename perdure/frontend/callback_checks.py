@@ -80,8 +80,14 @@ def check_address(url: str, rules: tuple[AllowedAddress, ...]) -> None:
 
 @lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """`*` stands for any run of characters but a line's end."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+    """`*` stands for any run of characters but a line's end.
+
+    What is between two of them is looked for once, where it comes first: going back would not help, and would take the
+    host's length to the power of the stars.
+    """
+    first, *rest = map(re.escape, pattern.split("*"))
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""))
 
 
 def _parsed(url: str) -> tuple[str, str, str]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
 from perdure.api import workflowservice as rpc
 from perdure.api.text_fields import BadField, set_query
+from perdure.config.values import AllowedAddress
 from perdure.errors import InvalidArgument
+from perdure.frontend.callback_checks import check_address
 from perdure.machines.cron import BadSchedule
 from perdure.machines.cron import parse as cron
 from perdure.machines.zones import go_duration
@@ -30,6 +32,7 @@ def _query(key: str, value: str) -> None:
 @pytest.mark.parametrize(
     "read",
     [
+        lambda: check_address(f"http://x.{'a' * 900}c/", (AllowedAddress("*.a*a*a*a*a*b", True),)),
         lambda: go_duration(DIGITS + "!"),
         lambda: parse_duration(DIGITS + "!"),
         lambda: cron(f"@every {DIGITS}!"),
@@ -40,7 +43,7 @@ def _query(key: str, value: str) -> None:
         lambda: _query("workflowRunTimeout", DIGITS),
         lambda: _query("workflowRunTimeout", DIGITS + "!"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_no_text_takes_long(read: Callable[[], object]) -> None:
     begun = time.perf_counter()
@@ -54,3 +57,24 @@ def test_keys_of_maps_are_read_as_before() -> None:
     named = rpc.RegisterNamespaceRequest()
     set_query(named, [("data[k]", "v"), ("data[]", "w")], [])
     assert dict(named.data) == {"k": "v", "": "w"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "fits"),
+    [
+        ("*", "a.b:1", True),
+        ("a.b", "a.b", True),
+        ("a.b", "a.bc", False),
+        ("*.b", "x.b", True),
+        ("*.b", "x.b:1", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "abc", True),
+        ("a*bc*c", "abc", False),
+        ("*aa*", "aa", True),
+        ("*a*a", "ba", False),
+        ("a**b", "ab", True),
+    ],
+)
+def test_stars_stand_for_any_text(pattern: str, host: str, fits: bool) -> None:
+    with nullcontext() if fits else pytest.raises(InvalidArgument):
+        check_address(f"http://{host}/", (AllowedAddress(pattern, True),))

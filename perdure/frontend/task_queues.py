@@ -40,6 +40,8 @@ _NEVER: Final = Timestamp(seconds=-62_135_596_800)
 """The zero time of the reference's language, for an update that has not been."""
 
 _TYPES: Final = (WORKFLOW, ACTIVITY)
+BUILD_IDS_MAX: Final = 1_000
+"""Build ids of one DescribeTaskQueue; each costs a look at every type."""
 
 
 async def describe_task_queue(
@@ -55,6 +57,8 @@ async def describe_task_queue(
         raise InvalidArgument(
             f"Too many build ids queried at once with ReportTaskReachability==true, limit: {build_ids_max}"
         )
+    if len(request.versions.build_ids) > BUILD_IDS_MAX:
+        raise InvalidArgument(f"Too many build ids queried at once, limit: {BUILD_IDS_MAX}")
     sticky = queue.kind == enums.TASK_QUEUE_KIND_STICKY
     if enhanced:
         if sticky:
@@ -113,7 +117,9 @@ async def _enhanced(
     name = request.task_queue.name
     namespace_id = call.namespace.id
     data = services.task_queues.find(namespace_id, name)
-    kinds = [int(kind) for kind in request.task_queue_types] or list(_TYPES)
+    kinds = [int(kind) for kind in dict.fromkeys(request.task_queue_types)] or list(_TYPES)
+    if not set(kinds) <= set(enums.TaskQueueType.values()):
+        raise InvalidArgument("invalid task queue type")
     described = {kind: services.matching.describe(QueueKey(namespace_id, name, kind)) for kind in kinds}
     response = workflowservice.DescribeTaskQueueResponse()
     for build_id in _build_ids(request, data, described):

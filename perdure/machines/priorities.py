@@ -5,6 +5,8 @@ Priorities travel inside as serialized `Priority` messages, b"" for none.
 
 from __future__ import annotations
 
+from typing import Final
+
 from perdure.api import common
 from perdure.machines.task_queue import PRIORITY_DEFAULT, PRIORITY_LEAST_URGENT
 
@@ -22,17 +24,27 @@ def invalid(priority: common.Priority) -> str | None:
     return None
 
 
+_NOTHING_SAID: Final = b"\x08\x00"
+"""A priority of which every field is unset, written so that it is told from none: its key is 0."""
+
+
+def stored(priority: common.Priority) -> bytes:
+    """A priority that somebody has named, as runs and activities keep it; b"" is kept for none."""
+    return priority.SerializeToString() or _NOTHING_SAID
+
+
 def merged(base: bytes, override: bytes) -> bytes:
     """The workflow's priority with each field that the activity sets itself replaced."""
     if not base or not override:
         return override or base
     first = common.Priority.FromString(base)
     second = common.Priority.FromString(override)
-    return common.Priority(
+    both = common.Priority(
         priority_key=second.priority_key or first.priority_key,
         fairness_key=second.fairness_key or first.fairness_key,
         fairness_weight=second.fairness_weight or first.fairness_weight,
-    ).SerializeToString()
+    )
+    return stored(both)
 
 
 def priority_key(*serialized: bytes) -> int:

@@ -61,7 +61,7 @@ OPAQUE = frozenset({"task_token", "next_page_token", "conflict_token"})
 UNORDERED = frozenset({"pending_activities", "pending_children", "callbacks"})
 """Lists that the reference builds from a map, in another order each time: compared sorted."""
 
-OPTIONAL = frozenset({"auto_reset_points", "priority"})
+OPTIONAL = frozenset({"auto_reset_points"})
 """Messages of which an empty one and none are the same: the reference shows either, by how it came by the run."""
 
 TIMESTAMP = "google.protobuf.Timestamp"

@@ -12,7 +12,7 @@ from perdure.api import command as commands
 from perdure.api import common, enums, taskqueue
 from perdure.api.times import duration_ns, duration_of
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound
-from perdure.machines import queue_names, retry
+from perdure.machines import priorities, queue_names, retry
 from perdure.machines.env import Env
 from perdure.machines.workflow import activity_task, pause_info
 from perdure.machines.workflow.commands.activity import check_names, timeouts_of
@@ -221,7 +221,7 @@ def _set_options(changed: Activity, options: Options, with_priority: bool) -> No
         changed.retry.non_retryable_error_types,
     )
     if with_priority:
-        changed.priority = options.priority.SerializeToString() if options.HasField("priority") else b""
+        changed.priority = priorities.stored(options.priority) if options.HasField("priority") else b""
 
 
 def _restore(changed: Activity, with_priority: bool) -> Options:

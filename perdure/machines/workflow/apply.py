@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from perdure.api import common, enums, history, workflow
 from perdure.api.times import duration_ns, timestamp_ns
+from perdure.machines import priorities
 from perdure.machines.deadlines import TIMER
 from perdure.machines.workflow import overrides, request_ids, reset_points
 from perdure.machines.workflow.callback import Callback
@@ -304,7 +305,7 @@ def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
             of_update.attached_completion_callbacks,
         )
     if attributes.HasField("priority"):
-        draft.execution.info = with_priority(draft.execution.info, attributes.priority.SerializeToString())
+        draft.execution.info = with_priority(draft.execution.info, priorities.stored(attributes.priority))
     if attributes.HasField("versioning_override"):
         _set_override(draft, attributes.versioning_override)
     elif attributes.unset_versioning_override and draft.execution.override:

@@ -240,7 +240,7 @@ def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Inp
         start.workflow_id_conflict_policy = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
     if event.HasField("user_metadata"):
         start.user_metadata.CopyFrom(event.user_metadata)
-    own = asked.priority.SerializeToString() if asked.HasField("priority") else b""
+    own = priorities.stored(asked.priority) if asked.HasField("priority") else b""
     priority = priorities.merged(call.priority, own)
     if priority or asked.HasField("priority"):
         start.priority.MergeFromString(priority)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perdure.api import history
 from perdure.api.times import duration_ns, timestamp_ns
+from perdure.machines import priorities
 from perdure.machines.retry import policy_of
 from perdure.machines.workflow.execution import Activity
 
@@ -22,7 +23,7 @@ def activity_of(event: history.HistoryEvent) -> Activity:
         duration_ns(attributes.start_to_close_timeout),
         duration_ns(attributes.heartbeat_timeout),
         policy_of(attributes.retry_policy),
-        attributes.priority.SerializeToString() if attributes.HasField("priority") else b"",
+        priorities.stored(attributes.priority) if attributes.HasField("priority") else b"",
     )
     activity.own_build = attributes.use_workflow_build_id
     return activity

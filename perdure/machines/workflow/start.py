@@ -5,7 +5,7 @@ from __future__ import annotations
 from perdure.api import common, enums, history, workflowservice
 from perdure.api.times import duration_ns
 from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
-from perdure.machines import cron
+from perdure.machines import cron, priorities
 from perdure.machines.env import Env
 from perdure.machines.retry import policy_of
 from perdure.machines.workflow import (
@@ -278,7 +278,7 @@ def _info(env: Env, verb: Start, run_id: str, backoff: int) -> RunInfo:
         root_workflow_id=verb.root[0] or request.workflow_id,
         root_run_id=verb.root[1] or run_id,
         user_metadata=request.user_metadata.SerializeToString() if request.HasField("user_metadata") else b"",
-        priority=request.priority.SerializeToString() if request.HasField("priority") else b"",
+        priority=priorities.stored(request.priority) if request.HasField("priority") else b"",
         parent=verb.parent,
     )
 

@@ -29,6 +29,18 @@ def activities(s: Script) -> None:
     s.describe()
 
 
+def empty(s: Script) -> None:
+    """A priority that says nothing is there all the same, on a run and on its activities."""
+    for given in (None, Priority(), Priority(priority_key=2)):
+        s.another(str(given))
+        s.start(priority=given)
+        task = s.poll()
+        s.complete(task, s.activity("a", priority=Priority()))
+        s.describe()
+        s.poll_activity()
+        s.history()
+
+
 def without(s: Script) -> None:
     """A workflow without priority."""
     s.complete(s.begin_quietly(), s.activity("plain"), s.activity("key", priority=Priority(priority_key=1)))

@@ -19,6 +19,7 @@ KEYWORD: Final = SearchAttributeKey.for_keyword("DiffKeyword")
 NUMBER: Final = SearchAttributeKey.for_int("DiffInt")
 APART_S: Final = 0.3
 """Between two things that would race: longer than a workflow task takes."""
+APART: Final = timedelta(seconds=APART_S)
 SOON: Final = timedelta(seconds=20)
 INSTANT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=50), backoff_coefficient=1.0, maximum_attempts=3)
 
@@ -53,6 +54,28 @@ async def until_cancelled() -> str:
         raise
 
 
+@activity.defn
+async def silent_once(word: str) -> str:
+    """Its first attempt says nothing for too long; the second one knows what the first had said."""
+    if activity.info().attempt == 1:
+        activity.heartbeat(word)
+        await asyncio.sleep(5)
+    return f"{word} {activity.info().heartbeat_details}"
+
+
+@activity.defn
+async def elsewhere(word: str) -> str:
+    """Completed by somebody else, by its id."""
+    activity.raise_complete_async()
+
+
+@activity.defn
+async def third_time_local(word: str) -> str:
+    if activity.info().attempt < 3:
+        raise ApplicationError("not yet", type="NotYet")
+    return word
+
+
 @workflow.defn
 class Activities:
     @workflow.run
@@ -77,6 +100,39 @@ class Local:
         if workflow.patched("newer"):
             await workflow.sleep(0.05, summary="a nap")
         return await workflow.execute_local_activity(double, 4, start_to_close_timeout=SOON)
+
+
+@workflow.defn
+class Harder:
+    """A heartbeat that stays away, an attempt that ends elsewhere, retries on the worker."""
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        return [
+            await workflow.execute_activity(
+                silent_once, "x", start_to_close_timeout=SOON, heartbeat_timeout=APART, retry_policy=INSTANT
+            ),
+            await workflow.execute_activity(elsewhere, "y", activity_id="elsewhere", start_to_close_timeout=SOON),
+            await workflow.execute_local_activity(
+                third_time_local, "z", start_to_close_timeout=SOON, retry_policy=INSTANT
+            ),
+        ]
+
+
+@workflow.defn
+class CancelsChild:
+    """Cancels a child, and says so."""
+
+    @workflow.run
+    async def run(self) -> str:
+        child = await workflow.start_child_workflow(Child.run, "wait", id=f"{workflow.info().workflow_id}-a")
+        await workflow.sleep(2 * APART_S)
+        child.cancel()
+        try:
+            await child
+        except ChildWorkflowError as error:
+            return f"{type(error.cause).__name__}"
+        return "not cancelled"
 
 
 @workflow.defn
@@ -254,13 +310,23 @@ WORKFLOWS: Final[list[type]] = [
     Again,
     Attributes,
     Cancels,
+    CancelsChild,
     Child,
     External,
     Fails,
+    Harder,
     Local,
     Parent,
     Stumbles,
     Talks,
     TimesOut,
 ]
-ACTIVITIES: Final[list[Callable[..., Any]]] = [double, never, third_time, until_cancelled]
+ACTIVITIES: Final[list[Callable[..., Any]]] = [
+    double,
+    elsewhere,
+    never,
+    silent_once,
+    third_time,
+    third_time_local,
+    until_cancelled,
+]

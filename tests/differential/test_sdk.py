@@ -22,8 +22,21 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice import v1 as rpc
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import Priority, RetryPolicy, SearchAttributePair, TypedSearchAttributes
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    Priority,
+    RetryPolicy,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+)
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from . import sdk_programs as programs
@@ -247,22 +260,87 @@ async def unfinished(s: Story) -> None:
     await s.settled(await s.start(programs.Child.run, "wait"))
 
 
+async def harder(s: Story) -> None:
+    handle = await s.start(programs.Harder.run)
+    outside = s.client.get_async_activity_handle(workflow_id=s.id, run_id=None, activity_id="elsewhere")
+    while True:
+        try:
+            await outside.heartbeat("from outside")
+            break
+        except RPCError:
+            await asyncio.sleep(0.02)
+    await outside.complete("done elsewhere")
+    await s.result(handle)
+
+
+async def cancels_child(s: Story) -> None:
+    s.others = [f"{s.id}-a"]
+    await s.result(await s.start(programs.CancelsChild.run))
+
+
+async def eager(s: Story) -> None:
+    """The worker of the same client gets the first task with the answer to the start."""
+    await s.result(await s.start(programs.Again.run, 0, request_eager_start=True))
+
+
+async def existing(s: Story) -> None:
+    """A second start meets the first run, by policy and by update."""
+    handle = await s.start(programs.Talks.run)
+    again = await s.start(programs.Talks.run, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING)
+    s.facts.append(f"the same run: {again.result_run_id == handle.result_run_id}")
+    start = WithStartWorkflowOperation(
+        programs.Talks.run,
+        id=s.id,
+        task_queue=s.queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    told = await s.client.execute_update_with_start_workflow(
+        programs.Talks.ask, "with start", id="with", start_workflow_operation=start
+    )
+    s.facts.append(f"update: {told}")
+    await handle.signal("hear", "end")
+    await s.result(handle)
+
+
+async def update_starts(s: Story) -> None:
+    """An update that starts its workflow."""
+    start = WithStartWorkflowOperation(
+        programs.Talks.run,
+        id=s.id,
+        task_queue=s.queue,
+        task_timeout=timedelta(seconds=10),
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    told = await s.client.execute_update_with_start_workflow(
+        programs.Talks.ask, "with start", id="with", start_workflow_operation=start
+    )
+    s.facts.append(f"update: {told}")
+    handle = s.client.get_workflow_handle(s.id)
+    await handle.signal("hear", "end")
+    await s.result(handle)
+
+
 PROGRAMS: Final[tuple[Callable[[Story], Awaitable[None]], ...]] = (
     activities,
     again,
     attributes,
     cancelled,
     cancels,
+    cancels_child,
     children,
     cron,
     delayed,
+    eager,
+    existing,
     external,
     fails,
+    harder,
     local,
     retries,
     stumbles,
     talks,
     times_out,
+    update_starts,
     unfinished,
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from perdure.api import common, enums, failure, history, sdk
 from perdure.api.times import duration_of, duration_or_none, timestamp_of
+from perdure.machines import priorities
 from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
 from perdure.machines.workflow import callbacks, internal_callbacks, reset_points
@@ -215,7 +216,7 @@ def _begin_again(
         previous.task_queue,
         previous.run_timeout,
         previous.task_timeout,
-        old.priority.SerializeToString(),
+        priorities.stored(old.priority) if old.HasField("priority") else b"",
         previous.cron_schedule,
     )
     attributes = started_attributes(info)

@@ -41,6 +41,19 @@ def empty(s: Script) -> None:
         s.history()
 
 
+def empty_in_later_runs(s: Script) -> None:
+    """So has the run that retries, or continues."""
+    for label, fields, end in (
+        ("retried", {"retry_policy": retry_policy()}, fail_workflow()),
+        ("continued", {}, continue_as_new()),
+    ):
+        s.another(label)
+        s.complete(s.begin_quietly(priority=Priority(), **fields), end)
+        s.await_close()
+        s.run_id = ""
+        s.describe()
+
+
 def without(s: Script) -> None:
     """A workflow without priority."""
     s.complete(s.begin_quietly(), s.activity("plain"), s.activity("key", priority=Priority(priority_key=1)))

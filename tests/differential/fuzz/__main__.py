@@ -64,7 +64,7 @@ def tell_many(pair: Pair, options: argparse.Namespace) -> int:
     print(f"seeds {seeds.start} to {seeds.stop - 1}")
 
     def report(seed: int, finding: Finding | None) -> None:
-        print("." if finding is None else f"\n{seed} differs", end="", flush=True)
+        print("." if finding is None else f"\n{seed} differs\n{finding.difference}", end="", flush=True)
 
     began = time.monotonic()
     found = hunt(pair, seeds, options.parallel, report)

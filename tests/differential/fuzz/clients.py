@@ -162,6 +162,8 @@ def update(story: Story, draw: random.Random) -> bool:
     if story.was_paused:
         return False
     name = f"u{draw.randint(1, 6)}"
+    if f"{name}-{story.s.nonce}" in story.view.offered + story.view.passed_over:
+        return False
     wait = draw.choice(("ACCEPTED", "COMPLETED", "COMPLETED"))
     fields: dict[str, Anything] = {}
     if draw.random() < 0.5:
@@ -223,5 +225,5 @@ def update_with_start(story: Story, draw: random.Random) -> bool:
     if run_id and run_id != story.s.run_id:
         story.s.run_id, story.held = run_id, None
     stage = UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
-    story.asks.append(Ask(pending, name, stage))
+    story.asks.append(Ask(pending, name, stage, starts=True))
     return True

@@ -122,8 +122,10 @@ def reset_run(story: Story, draw: random.Random) -> bool:
     """Go back to the end of some workflow task, or to a point that is none.
 
     Not with children: the close policy of the run that a reset makes reaches them, unlike in the reference (decision
-    011). Not to within a batch of events either, which the reference refuses.
+    011). Not to within a batch of events either, which the reference refuses. A reset ends a task, see `pause_run`.
     """
+    if story.problems >= PROBLEMS_MAX:
+        return False
     if (not story.view.finishes and draw.random() < 0.8) or story.view.children:
         return False
     points = story.view.finishes or [1]
@@ -142,6 +144,7 @@ def reset_run(story: Story, draw: random.Random) -> bool:
     reply = story.s.call(request, rpc.ResetWorkflowExecutionResponse)
     if reply.run_id:
         story.s.run_id, story.held = reply.run_id, None
+        story.problems += 1
     return True
 
 

@@ -60,7 +60,8 @@ PAUSED = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
 class Ask:
     """An update or a query under way.
 
-    `is_accepted` once a worker has taken the update; `is_answered` once one has sent an answer to the query.
+    `is_accepted` once a worker has taken the update; `is_answered` once one has sent an answer to the query. `starts`
+    if the request is to start a run where there is none.
     """
 
     pending: Pending[Anything]
@@ -68,6 +69,7 @@ class Ask:
     stage: int = 0
     is_accepted: bool = False
     is_answered: bool = False
+    starts: bool = False
 
 
 @dataclass
@@ -130,10 +132,11 @@ class Story:
     def fragile(self) -> bool:
         """Whether the reference holds something in memory only that an error in any other request makes it forget.
 
-        Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again; and of an update
-        that a reset took over it forgets that a worker has it. Errors are for other moments.
+        Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again; and an update
+        that a reset took over, and that no worker took up, comes again too. Errors are for other moments.
         """
-        return self.view.admitted or any(not ask.is_accepted for ask in self.asks)
+        waits = any(not ask.is_accepted for ask in self.asks)
+        return waits or bool(self.view.offered or self.view.passed_over)
 
     def waiting_activities(self) -> list[PendingActivityInfo]:
         """Activities that a poll of their queue should bring."""
@@ -188,6 +191,22 @@ class Story:
             self.look()
         elif self.view.closed:
             self._await_children(self.s.run_id)
+            self._turn_to_started_run()
+
+    def _turn_to_started_run(self) -> None:
+        """An update that may start a run, and whose run closed before a worker took it, starts another."""
+        pause = threading.Event()
+        for _ in range(50):
+            if not any(ask.starts and not ask.is_accepted and not ask.pending.is_over for ask in self.asks):
+                return
+            execution = values.execution(self.s.workflow_id)
+            run_id = self.describe_quietly(execution).workflow_execution_info.execution.run_id
+            if run_id and run_id != self.s.run_id:
+                self.s.fact("another run begins", run_id)
+                self.s.run_id, self.held = run_id, None
+                self.look()
+                return
+            pause.wait(0.02)
 
     def describe_quietly(self, execution: WorkflowExecution) -> Described:
         request = rpc.DescribeWorkflowExecutionRequest(namespace=NAMESPACE, execution=execution)

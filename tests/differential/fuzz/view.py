@@ -28,10 +28,11 @@ class Child:
 class View:
     """Recorded things of one run, by the ids with which commands name them.
 
-    `admitted` while an update that a reset took over waits for the answer of a task.
+    Of the updates that a reset took over, `offered` go with the next workflow task, `passed_over` were not taken up.
     """
 
     timers: dict[str, float] = field(default_factory=dict)
+    timer_starts: dict[str, int] = field(default_factory=dict)
     activities: dict[int, str] = field(default_factory=dict)
     children: dict[int, Child] = field(default_factory=dict)
     externals: set[int] = field(default_factory=set)
@@ -40,7 +41,8 @@ class View:
     backoff: float = 0.0
     tasks: int = 0
     last_id: int = 0
-    admitted: bool = False
+    offered: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
     closed: bool = False
     was_reset: bool = False
     next_run_id: str = ""
@@ -70,14 +72,24 @@ def _see(view: View, kind: str, event: HistoryEvent) -> None:
             view.tasks += 1
         case "WORKFLOW_TASK_COMPLETED" | "WORKFLOW_TASK_FAILED" | "WORKFLOW_TASK_TIMED_OUT":
             view.finishes.append(event.event_id)
-            view.admitted = view.admitted and kind != "WORKFLOW_TASK_COMPLETED"
+            if kind == "WORKFLOW_TASK_COMPLETED":
+                view.passed_over += view.offered
+                view.offered.clear()
         case "WORKFLOW_EXECUTION_UPDATE_ADMITTED":
-            view.admitted = True
+            view.offered.append(event.workflow_execution_update_admitted_event_attributes.request.meta.update_id)
+        case "WORKFLOW_EXECUTION_UPDATE_ACCEPTED":
+            update_id = event.workflow_execution_update_accepted_event_attributes.protocol_instance_id
+            if update_id in view.passed_over:
+                view.passed_over.remove(update_id)
         case "TIMER_STARTED":
             timer = event.timer_started_event_attributes
             view.timers[timer.timer_id] = timer.start_to_fire_timeout.ToTimedelta().total_seconds()
+            view.timer_starts[timer.timer_id] = event.event_id
         case "TIMER_FIRED":
-            view.timers.pop(event.timer_fired_event_attributes.timer_id, None)
+            fired = event.timer_fired_event_attributes
+            # A timer whose firing is still buffered has left its id to the next one, whose start comes first then.
+            if view.timer_starts[fired.timer_id] == fired.started_event_id:
+                view.timers.pop(fired.timer_id, None)
         case "TIMER_CANCELED":
             view.timers.pop(event.timer_canceled_event_attributes.timer_id, None)
         case _:

@@ -58,7 +58,8 @@ def complete(story: Story, draw: random.Random) -> bool:
         fields["force_create_new_workflow_task"] = True
     if story.sticky and draw.random() < 0.7:
         fields["sticky_attributes"] = story.s.sticky()
-    silent = story.problems == 0 and draw.random() < 0.1 and not task.queries and len(story.asks) == len(task.messages)
+    alone = not (task.queries or story.view.offered or story.view.passed_over)
+    silent = story.problems == 0 and draw.random() < 0.1 and alone and len(story.asks) == len(task.messages)
     accepted = list(story.accepted)
     messages = [] if silent else _messages(story, task, draw)
     commands = update_values.places(*(one for one in messages if not one.body.Is(Rejection.DESCRIPTOR)))
@@ -85,6 +86,13 @@ def _messages(story: Story, task: Task, draw: random.Random) -> list[Message]:
         if draw.random() < 0.5:
             story.accepted.remove(update_id)
             made.append(update_values.respond(update_id))
+    for update_id in story.view.offered:
+        if draw.random() < 0.8:
+            # Its request is in history, so that no message repeats it.
+            place = Message(
+                id=f"{update_id}/request", protocol_instance_id=update_id, event_id=task.started_event_id - 1
+            )
+            made += [update_values.accept(place, False), update_values.respond(update_id)]
     for request in sorted(task.messages, key=lambda message: message.id):
         kind = draw.choice(("done", "done", "accept", "reject", "fail", "silence"))
         if kind == "reject":

@@ -54,6 +54,16 @@ class AwaitSignals:
 
 
 @final
+class AwaitUpdates:
+    """Go on once so many updates have been completed in all (`update_answers.py`)."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+@final
 class Both:
     """Everything in it at the same time."""
 
@@ -95,7 +105,7 @@ class AwaitChild:
         self.id = id
 
 
-Step = Do | Sleep | AwaitSignals | Both | Child | Tell | AwaitChild
+Step = Do | Sleep | AwaitSignals | AwaitUpdates | Both | Child | Tell | AwaitChild
 
 
 @final
@@ -122,13 +132,16 @@ def value_of(message: common.Payloads) -> Any:
 
 @final
 class Told:
-    """What a history tells: outcomes of activities by id, timers fired, signals in order, ids already asked for."""
+    """What a history tells: outcomes of activities by id, timers fired, signals in order, ids already asked for, and
+    how many updates were completed.
+    """
 
     def __init__(self, events: Sequence[history.HistoryEvent]) -> None:
         self.outcomes: dict[str, Any] = {}
         self.fired: set[str] = set()
         self.asked: set[str] = set()
         self.signals: list[str] = []
+        self.updates = 0
         self.run = 1
         self.workflow_id = ""
         self._ids: dict[int, str] = {}
@@ -163,7 +176,9 @@ class Told:
 
     def _hear_of_others(self, event: history.HistoryEvent) -> None:
         kind = event.event_type
-        if kind == enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+        if kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+            self.updates += 1
+        elif kind == enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
             child = event.start_child_workflow_execution_initiated_event_attributes
             self._ids[event.event_id] = child.workflow_id.removeprefix(self.workflow_id + "/")
             self.asked.add(self._ids[event.event_id])
@@ -180,9 +195,10 @@ class Told:
             self.fired.add(self._ids[event.external_workflow_execution_signaled_event_attributes.initiated_event_id])
 
 
-def decide(program: Program, events: Sequence[history.HistoryEvent]) -> list[commands.Command]:
-    """The commands of one workflow task that was shown these events."""
+def decide(program: Program, events: Sequence[history.HistoryEvent], updated: int = 0) -> list[commands.Command]:
+    """The commands of one workflow task that was shown these events, and that completes `updated` updates."""
     told = Told(events)
+    told.updates += updated
     found: list[commands.Command] = []
     for step in program.steps:
         if not _passed(step, told, found):
@@ -208,6 +224,8 @@ def _passed(step: Step, told: Told, found: list[commands.Command]) -> bool:
         return all(over)
     if isinstance(step, AwaitSignals):
         return len(told.signals) >= step.count
+    if isinstance(step, AwaitUpdates):
+        return told.updates >= step.count
     if isinstance(step, AwaitChild):
         return step.id in told.outcomes
     if step.id not in told.asked:
@@ -222,7 +240,7 @@ def _asking(step: Do | Sleep | Child | Tell, told: Told) -> commands.Command:
     if isinstance(step, Do):
         return _activity(step)
     if isinstance(step, Sleep):
-        return _timer(step)
+        return timer(step)
     if isinstance(step, Child):
         child = commands.StartChildWorkflowExecutionCommandAttributes(
             workflow_id=f"{told.workflow_id}/{step.id}", workflow_type=common.WorkflowType(name=step.kind)
@@ -260,7 +278,8 @@ def _activity(step: Do) -> commands.Command:
     )
 
 
-def _timer(step: Sleep) -> commands.Command:
+def timer(step: Sleep) -> commands.Command:
+    """The command that starts a timer."""
     attributes = commands.StartTimerCommandAttributes(
         timer_id=step.id, start_to_fire_timeout=duration_of(round(step.seconds * SECOND))
     )

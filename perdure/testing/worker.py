@@ -1,4 +1,5 @@
-"""A small scripted worker: polls, decides from history (`programs.py`), runs activities, heartbeats, reports.
+"""A small scripted worker: polls, decides from history (`programs.py`), answers updates (`update_answers.py`), runs
+activities, heartbeats, reports.
 
 It stands in for an SDK where time is virtual. It behaves as a good worker does: a report whose outcome is unknown is
 sent again, a task that is gone is dropped, a sticky task that begins in the middle is completed from its own memory or
@@ -17,6 +18,7 @@ from perdure.clock import SECOND
 from perdure.errors import StatusCode
 from perdure.testing.in_process import InProcessClient
 from perdure.testing.programs import TASK_QUEUE, Program, decide, payloads, value_of
+from perdure.testing.update_answers import answers_of
 from perdure.transport.client import RpcError
 
 POLL_S: Final = 20.0
@@ -151,11 +153,13 @@ class Worker:
             )
             await self.report("RespondQueryTaskCompleted", answer)
             return
+        answers = answers_of(events, task.messages)
         request = workflowservice.RespondWorkflowTaskCompletedRequest(
             namespace=self.namespace,
             task_token=task.task_token,
             identity=self.name,
-            commands=decide(self._programs[task.workflow_type.name], events),
+            messages=answers.messages,
+            commands=answers.commands + decide(self._programs[task.workflow_type.name], events, answers.completed),
         )
         for query_id in task.queries:
             request.query_results[query_id].result_type = enums.QUERY_RESULT_TYPE_ANSWERED

@@ -1,4 +1,4 @@
-"""Judges a history as a client sees it: dense, lawful, closed once (B6, B10, B14, B17, B19 of reliability.md).
+"""Judges a history as a client sees it: dense, lawful, closed once (B6, B10, B12, B14, B17, B19 of reliability.md).
 
 It knows nothing of the server and believes nothing of the load: what it is given is bytes off the wire.
 """
@@ -6,7 +6,7 @@ It knows nothing of the server and believes nothing of the load: what it is give
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from perdure.api import enums, history
@@ -142,6 +142,24 @@ def audit_signals(found: Sequence[str], acknowledged: Sequence[str], unknown: Se
         _must(counts[name] <= 1, f"B10: signal {name} is there {counts[name]} times")
     strays = set(counts) - set(acknowledged) - set(unknown)
     _must(not strays, f"B10: signals that nobody sent: {sorted(strays)}")
+
+
+def audit_updates(events: Sequence[history.HistoryEvent], outcomes: Mapping[str, object], count: int) -> None:
+    """B12: each update is accepted once, then completed once, with the outcome that its caller was told."""
+    _must(len(outcomes) == count, f"B12: {count} updates, and {len(outcomes)} outcomes")
+    accepted: list[str] = []
+    recorded: dict[str, object] = {}
+    for event in events:
+        if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            taken = event.workflow_execution_update_accepted_event_attributes
+            accepted.append(taken.accepted_request.meta.update_id)
+        elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+            done = event.workflow_execution_update_completed_event_attributes
+            update_id = done.meta.update_id
+            _must(update_id in accepted and update_id not in recorded, f"B12: {update_id} is completed out of turn")
+            recorded[update_id] = value_of(done.outcome.success)
+    _must(sorted(accepted) == sorted(outcomes), f"B12: accepted {accepted}")
+    _must(recorded == outcomes, f"B12: recorded {recorded}, told {dict(outcomes)}")
 
 
 def _ns(event: history.HistoryEvent) -> int:

@@ -16,6 +16,7 @@ from perdure.testing.programs import (
     TASK_QUEUE,
     AwaitChild,
     AwaitSignals,
+    AwaitUpdates,
     Both,
     Child,
     Do,
@@ -25,9 +26,10 @@ from perdure.testing.programs import (
     payloads,
     value_of,
 )
+from perdure.testing.update_answers import LATER, NOW
 from perdure.testing.worker import Activity, ActivityFailed, ActivityLost, Attempt
 from perdure.transport.client import RpcError
-from tests.sim.audit import Violation, audit_closed, audit_signals, signals_of
+from tests.sim.audit import Violation, audit_closed, audit_signals, audit_updates, signals_of
 
 NAMESPACE: Final = "default"
 RESULT_S: Final = 30.0
@@ -44,6 +46,7 @@ PROGRAMS: Final = {
     "quick": Program(Do("a", "echo"), Both(Do("b", "echo"), Do("c", "echo")), Do("d", "echo")),
     "family": Program(Child("kid", "hearing"), Tell("hello", "kid"), Do("a", "echo"), AwaitChild("kid")),
     "hearing": Program(AwaitSignals(1), Do("b", "echo")),
+    "agree": Program(Do("a", "echo"), AwaitUpdates(4), Do("b", "echo")),
     "month": Program(Sleep("month", 30 * 86_400.0)),
 }
 SIGNALS: Final = {"listen": 4}
@@ -81,6 +84,10 @@ def activities() -> dict[str, Activity]:
     return {"echo": echo, "flaky": flaky, "bad": bad, "slow": slow, "silent": silent}
 
 
+UPDATES: Final = {"agree": (NOW, LATER, NOW, LATER)}
+"""Updates that a workflow of a type gets, by name."""
+
+
 class Place(Protocol):
     """Where a story is told: a simulated world, or a real server."""
 
@@ -102,6 +109,8 @@ class Story:
         self.run_id = ""
         """Known once the start was acknowledged."""
         self.acknowledged: list[str] = []
+        self.outcomes: dict[str, object] = {}
+        """Of updates, by id, as their callers were told."""
         self.result: dict[str, object] = {}
         self.histories: list[list[history.HistoryEvent]] = []
         """Of all runs, first to last."""
@@ -111,6 +120,9 @@ class Story:
         """Start, signal, wait for the result, read what happened. Raises Violation."""
         await self.start()
         tasks = [self._signal(f"{self.workflow_id}/{number}") for number in range(SIGNALS.get(self.kind, 0))]
+        tasks += [
+            self._update(f"{self.workflow_id}/{number}", name) for number, name in enumerate(UPDATES.get(self.kind, ()))
+        ]
         if self.kind == "listen":
             tasks.append(self._query())
         try:
@@ -143,6 +155,28 @@ class Story:
         self.acknowledged.append(name)
         if len(self.acknowledged) == 2:
             self._second_signal.set()
+
+    async def _update(self, update_id: str, name: str) -> None:
+        """Ask until the outcome is told. What no worker has accepted may be forgotten, so it is sent again."""
+        await asyncio.sleep(self.world.random.uniform(0.0, 8.0))
+        request = workflowservice.UpdateWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_execution=common.WorkflowExecution(workflow_id=self.workflow_id, run_id=self.run_id),
+        )
+        request.wait_policy.lifecycle_stage = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+        request.request.meta.update_id = update_id
+        request.request.input.name = name
+        while update_id not in self.outcomes:
+            try:
+                answer = await self.world.sure("UpdateWorkflowExecution", request)
+            except RpcError as error:
+                # The run's task has failed several times; it is not the time for updates.
+                if error.code != StatusCode.FAILED_PRECONDITION:
+                    raise
+                await asyncio.sleep(1.0)
+                continue
+            if answer.HasField("outcome"):
+                self.outcomes[update_id] = value_of(answer.outcome.success)
 
     async def _query(self) -> None:
         """B13: a query asked after a signal was acknowledged sees it."""
@@ -229,6 +263,7 @@ def judge(stories: Sequence[Story]) -> None:
             raise Violation(f"B21: {story.workflow_id} has the result of run {story.result.get('run')}")
         if story.kind == "family":
             _judge_family(story)
+        audit_updates(story.histories[0], story.outcomes, len(UPDATES.get(story.kind, ())))
     if len(set(results)) != len(results):
         raise Violation("B17: one activity result was recorded twice")
 

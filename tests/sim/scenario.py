@@ -18,7 +18,7 @@ from tests.sim.gate import audit_rows
 from tests.sim.load import PROGRAMS, Story, activities, judge
 from tests.sim.world import LYING, SAFE, World, quiet
 
-KINDS: Final = ("line", "fan", "beat", "lost", "listen", "again", "doomed", "family")
+KINDS: Final = ("line", "fan", "beat", "lost", "listen", "again", "doomed", "family", "agree")
 TROUBLE_S: Final = 40.0
 """How long things go wrong."""
 CALM_S: Final = 400.0

@@ -12,7 +12,7 @@ from typing import Any, Final
 from perdure.api import common, deployment, enums, failure, taskqueue
 from perdure.api.times import BadDuration, checked_duration_ns, duration_ns, duration_of
 from perdure.config.values import RetrySettings
-from perdure.errors import InvalidArgument, PermissionDenied
+from perdure.errors import InvalidArgument, PermissionDenied, Unimplemented
 
 RESERVED_QUEUE_PREFIX: Final = "/_sys/"
 INTERNAL_QUEUE_PREFIX: Final = "temporal-sys-per-ns-"
@@ -271,7 +271,7 @@ def links(messages: Iterable[common.Link], count_max: int, bytes_max: int) -> No
 def worker_versioning(stamp: Any, options: Any, queue: taskqueue.TaskQueue, build_id_max: int, enabled: bool) -> None:
     """What a worker says of its version: `stamp` is its stamp or capabilities, `options` what it deploys or None.
 
-    Raises PermissionDenied when the old versioning is switched off.
+    Raises PermissionDenied when the old versioning is switched off, Unimplemented for a version of a deployment.
     """
     if stamp.use_versioning and not enabled:
         raise PermissionDenied("Worker versioning in workflow progress APIs is disabled on this namespace.")
@@ -289,6 +289,9 @@ def worker_versioning(stamp: Any, options: Any, queue: taskqueue.TaskQueue, buil
         and not (options.deployment_name and options.build_id)
     ):
         raise InvalidArgument("Deployment name and build id must be set together.")
+    if options is not None and options.worker_versioning_mode == enums.WORKER_VERSIONING_MODE_VERSIONED:
+        # Served as if it had no version, it would be given what other versions must go on with.
+        raise Unimplemented("worker deployments are not implemented: no task for a worker of versioning mode VERSIONED")
 
 
 _DURATION_SECONDS_MAX: Final = 315_576_000_000

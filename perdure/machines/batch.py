@@ -37,6 +37,27 @@ Target = tuple[str, str]
 """Workflow id and run id; the latter "" for the current run."""
 
 
+_FIELDS: Final = (
+    "closed",
+    "cursor",
+    "done",
+    "estimate",
+    "expires",
+    "failed",
+    "identity",
+    "listed",
+    "number",
+    "page",
+    "reason",
+    "request",
+    "request_id",
+    "started",
+    "status",
+    "succeeded",
+    "type",
+)
+
+
 @final
 class Job:
     """The state of a job; times are ns since the epoch, `closed` and `expires` 0 while it runs.
@@ -46,25 +67,7 @@ class Job:
     counts pages, and `cursor` is where the next one begins; `listed` says that there is none.
     """
 
-    __slots__ = (
-        "closed",
-        "cursor",
-        "done",
-        "estimate",
-        "expires",
-        "failed",
-        "identity",
-        "listed",
-        "number",
-        "page",
-        "reason",
-        "request",
-        "request_id",
-        "started",
-        "status",
-        "succeeded",
-        "type",
-    )
+    __slots__ = _FIELDS
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class Job:
 
     def evolve(self, **changes: Any) -> Job:
         """The state with some fields replaced."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in _FIELDS}
         fields.update(changes)
         return Job(**fields)
 
@@ -252,13 +255,13 @@ class BatchMachine:
         return (Work(state),) if state.done < len(state.page) else (FindPage(state),)
 
     def encode(self, state: Job) -> bytes:
-        fields = {name: getattr(state, name) for name in Job.__slots__}
+        fields = {name: getattr(state, name) for name in _FIELDS}
         return msgspec.msgpack.encode((FORMAT, fields))
 
     def decode(self, body: bytes) -> Job:
         """Names of fields are never reused; a field that this version does not know is ignored."""
         _, fields = msgspec.msgpack.decode(body)
-        known = {name: fields[name] for name in Job.__slots__ if name in fields}
+        known = {name: fields[name] for name in _FIELDS if name in fields}
         known["page"] = tuple([(workflow_id, run_id) for workflow_id, run_id in known["page"]])
         return Job(**known)
 

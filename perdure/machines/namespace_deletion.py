@@ -35,6 +35,19 @@ WAITING: Final = 4
 REMOVING: Final = 5
 
 
+_FIELDS: Final = (
+    "cursor",
+    "delay",
+    "kind",
+    "new_name",
+    "passes",
+    "phase",
+    "removed",
+    "resumes",
+    "seen",
+)
+
+
 @final
 class Deletion:
     """`delay` ns lie between the last removal and that of the record; `resumes` is when a rest or the delay is over.
@@ -43,7 +56,7 @@ class Deletion:
     its list, `seen` what the pass has found so far, `removed` what all have.
     """
 
-    __slots__ = ("cursor", "delay", "kind", "new_name", "passes", "phase", "removed", "resumes", "seen")
+    __slots__ = _FIELDS
 
     def __init__(
         self,
@@ -69,7 +82,7 @@ class Deletion:
 
     def evolve(self, **changes: Any) -> Deletion:
         """The state with some fields replaced."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in _FIELDS}
         fields.update(changes)
         return Deletion(**fields)
 
@@ -197,12 +210,12 @@ class NamespaceDeletionMachine:
         return (RemoveRecord(),) if state.phase == REMOVING else ()
 
     def encode(self, state: Deletion) -> bytes:
-        return msgspec.msgpack.encode((FORMAT, {name: getattr(state, name) for name in Deletion.__slots__}))
+        return msgspec.msgpack.encode((FORMAT, {name: getattr(state, name) for name in _FIELDS}))
 
     def decode(self, body: bytes) -> Deletion:
         """Names of fields are never reused; a field that this version does not know is ignored."""
         _, fields = msgspec.msgpack.decode(body)
-        return Deletion(**{name: fields[name] for name in Deletion.__slots__ if name in fields})
+        return Deletion(**{name: fields[name] for name in _FIELDS if name in fields})
 
     def listing(self, state: Deletion) -> None:
         """It is not listed."""

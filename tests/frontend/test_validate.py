@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.api import Duration, common, enums, failure, taskqueue, workflowservice
+from perdure.api import Duration, common, deployment, enums, failure, taskqueue, workflowservice
 from perdure.config.values import RetrySettings
-from perdure.errors import InvalidArgument, PermissionDenied
+from perdure.errors import InvalidArgument, PermissionDenied, Unimplemented
 from perdure.frontend import validate
 
 DEFAULTS = RetrySettings()
@@ -208,6 +208,18 @@ def test_old_versioning_may_be_switched_off() -> None:
     with pytest.raises(PermissionDenied):
         validate.worker_versioning(stamp, None, taskqueue.TaskQueue(), 255, False)
     validate.worker_versioning(stamp, None, taskqueue.TaskQueue(), 255, True)
+
+
+def test_a_version_of_a_deployment_gets_no_task() -> None:
+    """Until deployments are built: tasks have no version. A worker that only names its own is welcome."""
+    options = deployment.WorkerDeploymentOptions(deployment_name="d", build_id="1")
+    none = common.WorkerVersionCapabilities()
+    for mode in (enums.WORKER_VERSIONING_MODE_UNSPECIFIED, enums.WORKER_VERSIONING_MODE_UNVERSIONED):
+        options.worker_versioning_mode = mode
+        validate.worker_versioning(none, options, taskqueue.TaskQueue(), 255, True)
+    options.worker_versioning_mode = enums.WORKER_VERSIONING_MODE_VERSIONED
+    with pytest.raises(Unimplemented, match="worker deployments"):
+        validate.worker_versioning(none, options, taskqueue.TaskQueue(), 255, True)
 
 
 def test_activity_failure_is_an_application_failure() -> None:

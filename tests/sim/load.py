@@ -127,6 +127,8 @@ class Story:
             tasks.append(self._query())
         try:
             await asyncio.gather(self.finish(), *tasks)
+            for update_id in self.outcomes:
+                await self._ask_again(update_id)
         except RpcError as error:
             raise Violation(f"B1: {self.workflow_id} was acknowledged, and now: {error}") from error
 
@@ -177,6 +179,17 @@ class Story:
                 continue
             if answer.HasField("outcome"):
                 self.outcomes[update_id] = value_of(answer.outcome.success)
+
+    async def _ask_again(self, update_id: str) -> None:
+        """B12: whoever asks later is told the same, also of a closed run."""
+        request = workflowservice.PollWorkflowExecutionUpdateRequest(namespace=NAMESPACE)
+        request.update_ref.workflow_execution.workflow_id = self.workflow_id
+        request.update_ref.workflow_execution.run_id = self.run_id
+        request.update_ref.update_id = update_id
+        request.wait_policy.lifecycle_stage = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+        told = await self.world.sure("PollWorkflowExecutionUpdate", request)
+        if value_of(told.outcome.success) != self.outcomes[update_id]:
+            raise Violation(f"B12: {update_id} was {self.outcomes[update_id]}, and later {told.outcome}")
 
     async def _query(self) -> None:
         """B13: a query asked after a signal was acknowledged sees it."""

@@ -18,6 +18,7 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateActivityOptions,
 )
 from tests.machines.builders import (
+    GRACE_S,
     SECOND,
     Story,
     described,
@@ -186,6 +187,18 @@ def test_a_reset_unpauses_unless_told_otherwise() -> None:
     reset(story)
     assert story.activity("a").pause is None
     assert story.take_activity().attempt == 1
+
+
+def test_new_options_leave_the_time_of_an_attempt_that_follows_a_timeout() -> None:
+    """Nobody knows when the last attempt ended; counted from nothing, the next would be decades late."""
+    story = running_execution(schedule_activity("a", schedule_to_start=50, start_to_close=3, retry=retry_policy(10)))
+    story.take_activity()
+    story.wait(3 + GRACE_S)
+    due = story.execution.activities[5].scheduled_time
+    update(story, activities.ActivityOptions(heartbeat_timeout=duration_of(SECOND)), "heartbeat_timeout")
+
+    assert story.execution.activities[5].scheduled_time == due > story.now
+    assert story.wait(10).take_activity().attempt == 2
 
 
 def test_new_options_replace_what_the_mask_names_and_can_be_taken_back() -> None:

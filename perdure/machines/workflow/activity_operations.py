@@ -168,8 +168,11 @@ def _jitter(env: Env, jitter: int) -> int:
 
 
 def _next_time(pending: Activity) -> int:
-    """When the waiting attempt is due under its present policy (ns since the epoch)."""
-    if pending.attempt <= 1:
+    """When the waiting attempt is due under its present policy (ns since the epoch).
+
+    After a timeout nobody knows when the last attempt ended, and the time stays as it is.
+    """
+    if pending.attempt <= 1 or not pending.last_attempt_complete_time:
         return pending.scheduled_time
     interval = retry.backoff(pending.retry, pending.attempt)
     maximum = pending.retry.maximum_interval

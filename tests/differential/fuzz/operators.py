@@ -84,9 +84,13 @@ def reset_activity(story: Story, draw: random.Random) -> bool:
 def tune_activity(story: Story, draw: random.Random) -> bool:
     """New options for pending activities, or the old ones back.
 
-    Not of a closed run: the reference gives activities that nobody will see their old options back.
+    Not of a closed run: the reference gives activities that nobody will see their old options back. Not after attempts
+    that only timed out: the reference counts the next one's time from when none had ended, which is 1970.
     """
     if _has_none(story, draw) or not story.running:
+        return False
+    pending = story.described.pending_activities
+    if any(one.attempt > 1 and not one.last_attempt_complete_time.seconds for one in pending):
         return False
     fields: dict[str, Anything] = {"restore_original": True}
     if draw.random() < 0.8:
@@ -164,6 +168,7 @@ def change_options(story: Story, draw: random.Random) -> bool:
         update_mask=FieldMask(paths=[draw.choice(("priority", "priority.priority_key"))]),
     )
     story.s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
 

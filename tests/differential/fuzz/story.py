@@ -364,6 +364,7 @@ class Story:
                 pause.wait(0.02)
             ask.is_answered = ask.pending.is_over and ask.is_answered
             return ask.pending.is_over
+        undecided = 0
         for _ in range(50):
             state = self.s.send(
                 poll_request(self.s, ask.update_id, "UNSPECIFIED", update_ref=self.update_ref(ask.update_id)),
@@ -373,7 +374,10 @@ class Story:
                 return True
             if not isinstance(state, RpcFailed) and state.update_ref.update_id and state.stage < ask.stage:
                 ask.is_accepted = state.stage > 1
-                return False
+                undecided += 1
+                # After a reset this is told of the new run, and the answer about the old one may be on its way.
+                if undecided > 5:
+                    return False
             pause.wait(0.02)
         return False
 

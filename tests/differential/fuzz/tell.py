@@ -80,7 +80,8 @@ class LooseNormaliser(Normaliser):
     The time by which a continued run waits is what its predecessor lacked of a second (10.1). Callers whom a failed
     task of the reference sends away ask again by themselves: their queries have new ids then, and their updates come in
     another order. What is paused is a set. A closed run may keep a speculative task in its description, and remembers
-    updates that its close aborted, for as long as it is cached.
+    updates that its close aborted, for as long as it is cached. Problems in a row count tasks that pauses, terminations
+    and resets ended, and in a run made by a reset those of its whole history.
     """
 
     def error(self, failed: RpcFailed) -> Iterator[str]:
@@ -90,13 +91,12 @@ class LooseNormaliser(Normaliser):
         yield from super().error(failed)
 
     def lines(self, message: Message) -> Iterator[str]:
-        if (
-            isinstance(message, rpc.DescribeWorkflowExecutionResponse)
-            and message.workflow_execution_info.close_time.seconds
-        ):
+        if isinstance(message, rpc.DescribeWorkflowExecutionResponse):
             kept = rpc.DescribeWorkflowExecutionResponse()
             kept.CopyFrom(message)
-            kept.ClearField("pending_workflow_task")
+            if kept.workflow_execution_info.close_time.seconds:
+                kept.ClearField("pending_workflow_task")
+            kept.workflow_execution_info.search_attributes.indexed_fields.pop("TemporalReportedProblems", None)
             message = kept
         yield from super().lines(message)
 

@@ -45,7 +45,7 @@ POLL_SECONDS = 4.0
 """Deadline of a poll; a task should be there already."""
 BRIEF_POLL_SECONDS = 2.2
 """Deadline of a poll that should bring nothing. A shorter one is refused."""
-WAIT_SECONDS = 8.0
+WAIT_SECONDS = 15.0
 """Deadline of updates and queries, which others must answer."""
 FIRST_BACKOFF_MAX = 3.0
 """A longer backoff of a run's first task is not waited for."""
@@ -364,7 +364,8 @@ class Story:
                 pause.wait(0.02)
             ask.is_answered = ask.pending.is_over and ask.is_answered
             return ask.pending.is_over
-        undecided = 0
+        # After a reset the server tells of the new run, and the answer about the old one may be on its way.
+        patience = 5 if self._watched != self.s.run_id else 0
         for _ in range(50):
             state = self.s.send(
                 poll_request(self.s, ask.update_id, "UNSPECIFIED", update_ref=self.update_ref(ask.update_id)),
@@ -374,10 +375,9 @@ class Story:
                 return True
             if not isinstance(state, RpcFailed) and state.update_ref.update_id and state.stage < ask.stage:
                 ask.is_accepted = state.stage > 1
-                undecided += 1
-                # After a reset this is told of the new run, and the answer about the old one may be on its way.
-                if undecided > 5:
+                if patience == 0:
                     return False
+                patience -= 1
             pause.wait(0.02)
         return False
 

@@ -128,7 +128,6 @@ QUERIES: Final = (
     Row("GET", W + "w-1?execution.runId={run}", headers={"Grpc-Timeout": "5S"}),
     Row("GET", W + "w-1", headers={"Grpc-Metadata-x-bin": "!"}, message=False),
     Row("GET", W + "w-1/history?maximumPageSize=1", headers={"client-name": "temporal-go", "client-version": "1.0.0"}),
-    Row("GET", W + "w-1/history?maximumPageSize=1", headers={"Host": "anything"}),
 )
 """Queries and headers."""
 

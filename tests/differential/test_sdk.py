@@ -50,6 +50,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 WORKER: Final = "sdk-worker"
 PROGRAM_S: Final = 40.0
 LISTED_S: Final = 10.0
+REPEATS: Final = 3
+"""How often a program that differs is run again alone before it counts."""
 
 
 _STICKY = re.compile(rf"{WORKER}-[0-9a-f]{{32}}")
@@ -59,8 +61,9 @@ _CLOCKED = re.compile(r'"(?:complete_time|original_schedule_time)":\{[^}]*\}')
 class SdkNormaliser(Normaliser):
     """Beside what every transcript leaves out: what an SDK makes up anew in each run.
 
-    Names of sticky queues, times in its markers, the order of its flags; and how long a run waits for its turn, which
-    counts from a clock reading.
+    Names of sticky queues, times in its markers, the order of its flags; how long a run waits for its turn, which
+    counts from a clock reading; and whether a task came with the answer to the last one or by a poll, which the request
+    id of its start tells and the moment decides.
     """
 
     def text(self, text: str) -> str:
@@ -69,6 +72,8 @@ class SdkNormaliser(Normaliser):
     def _field(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
         if field.name == "first_workflow_task_backoff":
             yield f"{field.name}: <backoff>"
+        elif field.name == "request_id":
+            yield f"{field.name}: <request>"
         elif field.name in ("core_used_flags", "lang_used_flags"):
             yield f"{field.name}: {sorted(value)}"
         else:
@@ -393,10 +398,13 @@ def first(targets: list[str]) -> list[dict[str, Run]]:
 def test_a_worker_leaves_the_same(name: str, targets: list[str], first: list[dict[str, Run]]) -> None:
     """Histories, descriptions and list entries are equal after normalisation.
 
-    A difference counts when it shows again without company: what is apart in time comes together on a busy machine.
+    A difference counts when it shows again and again without company: what is apart in time comes together on a busy
+    machine. A wrong field does not go away.
     """
     difference = differences(first[0][name], first[1][name], "temporal", "perdure")
-    if difference:
+    for _ in range(REPEATS):
+        if not difference:
+            break
         expected, got = (asyncio.run(told(target, [name]))[name] for target in targets)
         difference = differences(expected, got, "temporal", "perdure")
     if difference:

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 from perdure.archival.api import ArchivedRun, ArchiveError, BadUri, Provider
 from perdure.engine import rows
 from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
+from perdure.engine.pauses import pause_s
 from perdure.engine.ports import Namespaces
 from perdure.errors import ServiceError, Unavailable
 from perdure.ids import ChainKey
@@ -90,7 +91,7 @@ class Archiving:
 
     async def _pause(self) -> None:
         self._failures += 1
-        await asyncio.sleep(min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(self._failures - 1, 10))))
+        await asyncio.sleep(pause_s(self._failures - 1, PAUSE_FIRST_S, PAUSE_MAX_S))
 
     async def _tell(self, call: ArchiveRun, fact: Input) -> bool:
         """Whether the run has heard it, or is gone."""

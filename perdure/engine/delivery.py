@@ -15,6 +15,7 @@ from typing import Any, final
 
 from perdure.api import history
 from perdure.engine.histories import Histories
+from perdure.engine.pauses import pause_s
 from perdure.errors import Internal, ServiceError, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.workflow import outbound
@@ -91,7 +92,7 @@ class Delivery:
         while True:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            await asyncio.sleep(min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(failures, 20))))
+            await asyncio.sleep(pause_s(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
             self._held.discard(key)
             if await self._tell(call, CallUndelivered(call.sender.run_id, call.sender.item)):
                 return

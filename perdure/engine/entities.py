@@ -27,6 +27,7 @@ from perdure.clock import Clock
 from perdure.engine import rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.committer import Committer, Member
+from perdure.engine.pauses import pause_s
 from perdure.engine.ports import Namespaces
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
@@ -476,7 +477,7 @@ class Entities:
         else:
             failures = entity.failures.get(effect.key, 0)
             entity.failures[effect.key] = failures + 1
-            await asyncio.sleep(min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(failures, 20))))
+            await asyncio.sleep(pause_s(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
         entity.held.discard(effect.key)
         if entity.loaded:
             self._attend(entity, machine)

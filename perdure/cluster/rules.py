@@ -14,7 +14,7 @@ from perdure.api import rules as messages
 from perdure.api.times import timestamp_ns
 from perdure.errors import InvalidArgument
 from perdure.machines.workflow import rules
-from perdure.machines.workflow.rules import Clause, Rule
+from perdure.machines.workflow.rule import All, Any, Clause, Compare, Rule, Within
 from perdure.visibility import syntax
 from perdure.visibility.query import parse
 from perdure.visibility.times import parse_rfc3339
@@ -86,9 +86,9 @@ def _condition(text: str, fields: _Fields) -> Clause:
 
 def _clause(node: syntax.Node, fields: _Fields) -> Clause:
     if isinstance(node, syntax.And):
-        return rules.All(tuple([_clause(part, fields) for part in node.parts]))
+        return All(tuple([_clause(part, fields) for part in node.parts]))
     if isinstance(node, syntax.Or):
-        return rules.Any(tuple([_clause(part, fields) for part in node.parts]))
+        return Any(tuple([_clause(part, fields) for part in node.parts]))
     if isinstance(node, syntax.Paren):
         return _clause(node.part, fields)
     if isinstance(node, syntax.Comparison):
@@ -97,7 +97,7 @@ def _clause(node: syntax.Node, fields: _Fields) -> Clause:
         name = _name(node.left, fields)
         if name not in fields.times:
             raise InvalidArgument(f"unknown or unsupported {fields.what}: {name}")
-        return rules.Within(name, _time(node.low), _time(node.high), node.negated)
+        return Within(name, _time(node.low), _time(node.high), node.negated)
     raise InvalidArgument(f"operation is not supported: expression of type {node.kind}")
 
 
@@ -108,9 +108,9 @@ def _comparison(node: syntax.Comparison, fields: _Fields) -> Clause:
         _check_operator(name, operator, (*_EQUALITIES, *_PREFIXES))
         if not isinstance(node.right, syntax.Text) or not node.right.value:
             raise InvalidArgument(f"{name} cannot be empty")
-        return rules.Compare(name, operator, node.right.value)
+        return Compare(name, operator, node.right.value)
     _check_operator(name, operator, (*_EQUALITIES, *_ORDERS))
-    return rules.Compare(name, operator, _time(node.right) if name in fields.times else _number(node.right))
+    return Compare(name, operator, _time(node.right) if name in fields.times else _number(node.right))
 
 
 def _check_operator(name: str, operator: str, allowed: tuple[str, ...]) -> None:

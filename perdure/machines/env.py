@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from perdure.ids import IdSource
-
-if TYPE_CHECKING:
-    from perdure.machines.workflow.rules import Rule
+from perdure.machines.workflow.rule import Rule
 
 MIB = 1 << 20
 

@@ -40,7 +40,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskDelivery,
     WorkflowTaskStarted,
 )
-from perdure.machines.workflow.rules import Rule
+from perdure.machines.workflow.rule import Rule
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from perdure.errors import InvalidArgument
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.inputs import Stale
 from perdure.machines.workflow.operator_inputs import ActivitySelection, UnpauseActivity
-from perdure.machines.workflow.rules import Rule
+from perdure.machines.workflow.rule import Rule
 from tests.machines.builders import (
     SECOND,
     T0,

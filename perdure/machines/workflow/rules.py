@@ -8,7 +8,7 @@ they are only asked. A condition that makes no sense for its field holds for not
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final
 
 from perdure.api import enums
 from perdure.clock import SECOND
@@ -16,90 +16,12 @@ from perdure.machines.env import Env
 from perdure.machines.workflow import pause_info
 from perdure.machines.workflow.draft import RunDraft
 from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.rule import All, Any, Clause, Rule, Value, Within
 from perdure.machines.workflow.run_operations import Pause
-
-Value = str | int
-"""A text, or a number or time (ns)."""
 
 
 class Meaningless(Exception):
     """The condition cannot be asked of this subject: the rule does not hold."""
-
-
-@final
-class All:
-    """Every part holds; what follows a part that does not is not asked."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: tuple[Clause, ...]) -> None:
-        self.parts = parts
-
-
-@final
-class Any:
-    """Some part holds; what follows it is not asked."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: tuple[Clause, ...]) -> None:
-        self.parts = parts
-
-
-@final
-class Compare:
-    """`field operator value`; the operator is one of `OPERATORS`."""
-
-    __slots__ = ("field", "operator", "value")
-
-    def __init__(self, field: str, operator: str, value: Value) -> None:
-        self.field = field
-        self.operator = operator
-        self.value = value
-
-
-@final
-class Within:
-    """`field BETWEEN low AND high`, ends included, or not."""
-
-    __slots__ = ("field", "high", "low", "negated")
-
-    def __init__(self, field: str, low: int, high: int, negated: bool) -> None:
-        self.field = field
-        self.low = low
-        self.high = high
-        self.negated = negated
-
-
-Clause = All | Any | Compare | Within
-
-
-@final
-class Rule:
-    """One rule. `where` says of which executions' activities, None for all; `predicate` of which activities.
-
-    `expires` is ns since the epoch, 0 for never; `identity` and `description` are its maker's.
-    """
-
-    __slots__ = ("description", "expires", "id", "identity", "pauses", "predicate", "where")
-
-    def __init__(
-        self,
-        id: str,
-        where: Clause | None,
-        predicate: Clause,
-        pauses: bool,
-        expires: int = 0,
-        identity: str = "",
-        description: str = "",
-    ) -> None:
-        self.id = id
-        self.where = where
-        self.predicate = predicate
-        self.pauses = pauses
-        self.expires = expires
-        self.identity = identity
-        self.description = description
 
 
 def pause_of(env: Env, execution: Execution, pending: Activity) -> Pause | None:

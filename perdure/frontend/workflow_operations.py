@@ -10,7 +10,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import Internal, InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
-from perdure.machines.workflow.operator_inputs import Delete, Pause, Reset, Unpause, UpdateOptions
+from perdure.machines.workflow.operator_inputs import Delete, PauseWorkflow, Reset, UnpauseWorkflow, UpdateOptions
 
 TIME_SKIPPING_OFF = "The Time-Skipping feature is not enabled for namespace."
 
@@ -127,7 +127,7 @@ async def pause_workflow_execution(
     if not services.config.get(settings.FRONTEND_WORKFLOW_PAUSE_ENABLED, call.namespace.name):
         raise Unimplemented(f"workflow pause is not enabled for namespace: {call.namespace.name}")
     _check_pause(services, call, request)
-    fact = Pause(request.run_id, request.identity, request.reason, request.request_id)
+    fact = PauseWorkflow(request.run_id, request.identity, request.reason, request.request_id)
     await services.engine.submit(call.key(request.workflow_id), fact)
     return workflowservice.PauseWorkflowExecutionResponse()
 
@@ -137,7 +137,7 @@ async def unpause_workflow_execution(
 ) -> Message | bytes:
     """Lets a paused run go on; always possible, so that switching the feature off strands nothing."""
     _check_pause(services, call, request)
-    fact = Unpause(request.run_id, request.identity, request.reason, request.request_id)
+    fact = UnpauseWorkflow(request.run_id, request.identity, request.reason, request.request_id)
     await services.engine.submit(call.key(request.workflow_id), fact)
     return workflowservice.UnpauseWorkflowExecutionResponse()
 

@@ -14,7 +14,7 @@ from perdure.errors import FailedPrecondition, NotFound
 from perdure.machines.task_queue import ACTIVITY, WORKFLOW
 from perdure.machines.workflow import alarm
 from perdure.machines.workflow.inputs import ActivityTaskFailed, Stale, Terminate
-from perdure.machines.workflow.operator_inputs import Pause, Unpause
+from perdure.machines.workflow.operator_inputs import PauseWorkflow, UnpauseWorkflow
 from perdure.machines.workflow.update_inputs import UpdateStatus
 from tests.machines.builders import (
     SECOND,
@@ -32,12 +32,12 @@ from tests.machines.update_messages import accept, respond
 
 
 def pause(story: Chronicle, request_id: str = "p") -> Chronicle:
-    story.apply(Pause("", "operator", "why", request_id))
+    story.apply(PauseWorkflow("", "operator", "why", request_id))
     return story
 
 
 def unpause(story: Chronicle) -> Chronicle:
-    story.apply(Unpause("", "operator", "on", "u"))
+    story.apply(UnpauseWorkflow("", "operator", "on", "u"))
     return story
 
 

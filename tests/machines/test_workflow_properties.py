@@ -44,12 +44,12 @@ from perdure.machines.workflow.inputs import (
 )
 from perdure.machines.workflow.operator_inputs import (
     ActivitySelection,
-    Pause,
     PauseActivity,
+    PauseWorkflow,
     Reset,
     ResetActivity,
-    Unpause,
     UnpauseActivity,
+    UnpauseWorkflow,
     UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import ACCEPTED
@@ -195,9 +195,9 @@ class Tale(Chronicle):
 
     def operator_pauses(self, a: int, b: int) -> None:
         if a % 3 == 0:
-            self.apply(Pause("", "operator", f"why{b % 3}", f"pause{b}"))
+            self.apply(PauseWorkflow("", "operator", f"why{b % 3}", f"pause{b}"))
         else:
-            self.apply(Unpause("", "operator", "", f"unpause{b}"))
+            self.apply(UnpauseWorkflow("", "operator", "", f"unpause{b}"))
 
     def operator_holds_activities(self, a: int, b: int) -> None:
         pending = sorted(self.execution.activities.values(), key=lambda each: each.scheduled_event_id)

@@ -80,12 +80,12 @@ from perdure.machines.workflow.inputs import (
 )
 from perdure.machines.workflow.operator_inputs import (
     Delete,
-    Pause,
     PauseActivity,
+    PauseWorkflow,
     Reset,
     ResetActivity,
-    Unpause,
     UnpauseActivity,
+    UnpauseWorkflow,
     UpdateActivityOptions,
     UpdateOptions,
 )
@@ -125,8 +125,8 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     UnpauseActivity: activity_operations.unpaused,
     ResetActivity: activity_operations.reset,
     Delete: deletion.deleted,
-    Pause: pause.paused,
-    Unpause: pause.unpaused,
+    PauseWorkflow: pause.paused,
+    UnpauseWorkflow: pause.unpaused,
     Reset: reset.reset,
     UpdateOptions: options.updated,
     UpdateActivityOptions: activity_operations.options_updated,

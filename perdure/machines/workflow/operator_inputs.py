@@ -125,30 +125,30 @@ class UpdateOptions(Input):
         self.identity = identity
 
 
+class _PauseVerb(Input):
+    """Who asks and why; the same request id again is the same request."""
+
+    __slots__ = ("identity", "reason", "request_id")
+
+    def __init__(self, run_id: str, identity: str, reason: str, request_id: str) -> None:
+        super().__init__(run_id)
+        self.identity = identity
+        self.reason = reason
+        self.request_id = request_id
+
+
 @final
-class Pause(Input):
+class PauseWorkflow(_PauseVerb):
     """PauseWorkflowExecution (semantics 7.6)."""
 
-    __slots__ = ("identity", "reason", "request_id")
-
-    def __init__(self, run_id: str, identity: str, reason: str, request_id: str) -> None:
-        super().__init__(run_id)
-        self.identity = identity
-        self.reason = reason
-        self.request_id = request_id
+    __slots__ = ()
 
 
 @final
-class Unpause(Input):
+class UnpauseWorkflow(_PauseVerb):
     """UnpauseWorkflowExecution (semantics 7.6)."""
 
-    __slots__ = ("identity", "reason", "request_id")
-
-    def __init__(self, run_id: str, identity: str, reason: str, request_id: str) -> None:
-        super().__init__(run_id)
-        self.identity = identity
-        self.reason = reason
-        self.request_id = request_id
+    __slots__ = ()
 
 
 @final

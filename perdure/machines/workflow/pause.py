@@ -12,11 +12,11 @@ from perdure.errors import FailedPrecondition
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, pause_info, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.operator_inputs import Pause, Unpause
+from perdure.machines.workflow.operator_inputs import PauseWorkflow, UnpauseWorkflow
 from perdure.machines.workflow.target import find_running
 
 
-def paused(step: Step, verb: Pause) -> None:
+def paused(step: Step, verb: PauseWorkflow) -> None:
     """PauseWorkflowExecution; the same request again is a success without effect."""
     execution = find_running(step, verb.run_id)
     if execution.paused:
@@ -58,7 +58,7 @@ def _drop_waiting_task(draft: RunDraft) -> None:
     draft.execution.task_problems = problems
 
 
-def unpaused(step: Step, verb: Unpause) -> None:
+def unpaused(step: Step, verb: UnpauseWorkflow) -> None:
     """UnpauseWorkflowExecution: waiting attempts are owed again, and the worker gets a task."""
     execution = find_running(step, verb.run_id)
     if not execution.paused:

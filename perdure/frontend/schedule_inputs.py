@@ -17,6 +17,7 @@ from perdure.frontend.services import Call, Services
 from perdure.machines.schedule.inputs import Create, Patch, Update
 from perdure.machines.schedule.spec import canonical
 from perdure.machines.schedule.text import BadSpec
+from perdure.machines.workflow.start_fields import take_over
 
 HIDDEN_PREFIX: Final = "temporal-sys-scheduler:"
 """The reference runs a schedule as a workflow of this id, so ids of schedules have that much less room."""
@@ -26,22 +27,6 @@ NOTES_BYTES_MAX: Final = 1000
 _SECONDS_MIN, _SECONDS_MAX = -9_223_372_035, 9_223_372_035
 """The years 1677 to 2262: what int64 holds in ns. No schedule names a time after 2100."""
 _TOKEN_BYTES: Final = 8
-
-_COPIED_FIELDS: Final = (
-    "workflow_type",
-    "task_queue",
-    "input",
-    "workflow_execution_timeout",
-    "workflow_run_timeout",
-    "workflow_task_timeout",
-    "retry_policy",
-    "memo",
-    "search_attributes",
-    "header",
-    "user_metadata",
-    "versioning_override",
-    "priority",
-)
 
 
 def create(services: Services, call: Call, request: workflowservice.CreateScheduleRequest) -> Create:
@@ -94,9 +79,7 @@ def patch(services: Services, call: Call, request: workflowservice.PatchSchedule
 def start_request(start: workflow.NewWorkflowExecutionInfo) -> workflowservice.StartWorkflowExecutionRequest:
     """The start that an action stands for; who makes it adds ids, identity, and what the schedule carries along."""
     request = workflowservice.StartWorkflowExecutionRequest(workflow_id=start.workflow_id)
-    for name in _COPIED_FIELDS:
-        if start.HasField(name):
-            getattr(request, name).CopyFrom(getattr(start, name))
+    take_over(request, start, "user_metadata", "priority")
     return request
 
 

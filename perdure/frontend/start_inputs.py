@@ -19,6 +19,7 @@ from perdure.machines import cron
 from perdure.machines.workflow import overrides
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.inputs import Signal, Start
+from perdure.machines.workflow.start_fields import take_over
 from perdure.visibility import attributes
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest
@@ -255,41 +256,18 @@ def _signal_attributes(request: SignalWithStartRequest) -> history.WorkflowExecu
     return signaled
 
 
-_PLAIN_FIELDS = (
-    "namespace",
-    "workflow_id",
-    "identity",
-    "request_id",
-    "workflow_id_reuse_policy",
-    "workflow_id_conflict_policy",
-    "cron_schedule",
-)
-_MESSAGE_FIELDS = (
-    "workflow_type",
-    "task_queue",
-    "input",
-    "workflow_execution_timeout",
-    "workflow_run_timeout",
-    "workflow_task_timeout",
-    "retry_policy",
-    "memo",
-    "search_attributes",
-    "header",
-    "workflow_start_delay",
-    "user_metadata",
-    "versioning_override",
-    "priority",
-)
-
-
 def _as_start(request: SignalWithStartRequest) -> StartRequest:
-    start = StartRequest()
-    for name in _PLAIN_FIELDS:
-        setattr(start, name, getattr(request, name))
-    for name in _MESSAGE_FIELDS:
-        if request.HasField(name):  # type: ignore[arg-type]  # the names are the message's own
-            getattr(start, name).CopyFrom(getattr(request, name))
-    start.links.extend(request.links)
+    start = StartRequest(
+        namespace=request.namespace,
+        workflow_id=request.workflow_id,
+        identity=request.identity,
+        request_id=request.request_id,
+        workflow_id_reuse_policy=request.workflow_id_reuse_policy,
+        workflow_id_conflict_policy=request.workflow_id_conflict_policy,
+        cron_schedule=request.cron_schedule,
+        links=request.links,
+    )
+    take_over(start, request, "workflow_start_delay", "user_metadata", "priority")
     return start
 
 

@@ -81,21 +81,11 @@ class ScheduleChildFirstTask:
 
 
 @final
-class SignalExternal:
-    """Signal another workflow. Known again by the request id, whichever run took it."""
+class ReachExternal:
+    """Signal another workflow, or ask it to cancel: the kind of the sender's item says which of the two.
 
-    __slots__ = ("event_id", "namespace", "sender")
-
-    def __init__(self, sender: Sender, event_id: int, namespace: str) -> None:
-        self.sender = sender
-        self.event_id = event_id
-        self.namespace = namespace
-        """The name of the sender's namespace, meant where the event names none."""
-
-
-@final
-class CancelExternal:
-    """Ask another workflow to cancel. Known again by the request id, whichever run took it."""
+    Known again by the request id, whichever run took it.
+    """
 
     __slots__ = ("event_id", "namespace", "sender")
 
@@ -212,12 +202,4 @@ class ArchiveRun:
         """The run as it closed."""
 
 
-Call = (
-    StartChild
-    | ScheduleChildFirstTask
-    | SignalExternal
-    | CancelExternal
-    | ReportToParent
-    | ApplyClosePolicy
-    | ReportClose
-)
+Call = StartChild | ScheduleChildFirstTask | ReachExternal | ReportToParent | ApplyClosePolicy | ReportClose

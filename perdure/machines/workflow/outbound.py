@@ -6,16 +6,15 @@ Pure. The engine only carries: it loads the event that a call names, submits wha
 
 from __future__ import annotations
 
-from typing import Any, assert_never, final
+from typing import Any, assert_never
 
 from immutables import Map
 
-from perdure.api import common, enums, history, workflowservice
+from perdure.api import enums, history, workflowservice
 from perdure.errors import (
     Aborted,
     DeadlineExceeded,
     Internal,
-    InvalidArgument,
     NamespaceNotFound,
     NotFound,
     ResourceExhausted,
@@ -26,20 +25,19 @@ from perdure.errors import (
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
-from perdure.machines.workflow import internal_callbacks, overrides, requests, runs, workflow_task
+from perdure.machines.workflow import external, internal_callbacks, overrides, requests, runs, workflow_task
 from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.callback import PART_CALLBACK
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     ArchiveRun,
     Call,
-    CancelExternal,
     InvokeCallback,
+    ReachExternal,
     ReportClose,
     ReportToParent,
     ScheduleChildFirstTask,
     Sender,
-    SignalExternal,
     StartChild,
 )
 from perdure.machines.workflow.child import Child, Parent
@@ -51,16 +49,13 @@ from perdure.machines.workflow.exchange import (
     ChildStarted,
     ChildStartFailed,
     ClosePolicyApplied,
-    ExternalAnswered,
     InternalCallbackAnswered,
     ParentAnswered,
     ParentClosed,
-    RequestSettled,
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Input, RequestCancel, Signal, Start, StartOutcome
-from perdure.machines.workflow.origin import Origin
+from perdure.machines.workflow.inputs import Input, Start, StartOutcome
 from perdure.machines.workflow.owed import (
     ABANDON,
     ARCHIVE,
@@ -70,6 +65,7 @@ from perdure.machines.workflow.owed import (
     PART_EXTERNAL_SIGNAL,
     REPORT,
 )
+from perdure.machines.workflow.start_fields import take_over
 
 PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)
 """Errors that answer nothing: ask again later."""
@@ -134,10 +130,8 @@ def call_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> Cal
     if kind == INTERNAL_CALLBACK:
         callback = execution.internal_callbacks[event_id]
         return ReportClose(sender, callback.target, callback.token, execution.next_event_id - 1, info.first_run_id)
-    if kind == PART_EXTERNAL_SIGNAL:
-        return SignalExternal(sender, event_id, info.namespace)
-    assert kind == PART_EXTERNAL_CANCEL, f"no item of kind {kind} owes a call"
-    return CancelExternal(sender, event_id, info.namespace)
+    assert kind in (PART_EXTERNAL_SIGNAL, PART_EXTERNAL_CANCEL), f"no item of kind {kind} owes a call"
+    return ReachExternal(sender, event_id, info.namespace)
 
 
 def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
@@ -180,10 +174,8 @@ def request(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, I
         return _start(call, _named(event))
     if isinstance(call, ScheduleChildFirstTask):
         return call.target, ScheduleFirstTask(call.child_run_id)
-    if isinstance(call, SignalExternal):
-        return _signal(call, _named(event))
-    if isinstance(call, CancelExternal):
-        return _cancel(call, _named(event))
+    if isinstance(call, ReachExternal):
+        return external.request(call, _named(event))
     if isinstance(call, ReportToParent):
         parent = call.parent
         sender = call.sender
@@ -202,21 +194,6 @@ def _named(event: history.HistoryEvent | None) -> history.HistoryEvent:
     return event
 
 
-_START_FIELDS = (
-    "workflow_type",
-    "task_queue",
-    "input",
-    "header",
-    "workflow_execution_timeout",
-    "workflow_run_timeout",
-    "workflow_task_timeout",
-    "retry_policy",
-    "memo",
-    "search_attributes",
-    "versioning_override",
-)
-
-
 def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
     """The start of a child: what the initiated event says, and nothing else (semantics 9.1)."""
     asked: Any = event.start_child_workflow_execution_initiated_event_attributes
@@ -232,9 +209,7 @@ def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Inp
         workflow_id_conflict_policy=enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
         cron_schedule=asked.cron_schedule,
     )
-    for name in _START_FIELDS:
-        if asked.HasField(name):
-            getattr(start, name).CopyFrom(getattr(asked, name))
+    take_over(start, asked)
     if asked.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
         start.workflow_id_reuse_policy = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
         start.workflow_id_conflict_policy = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
@@ -250,54 +225,9 @@ def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Inp
     return call.target, Start(start, found, 0, parent=call.parent, root=root, source_stamp=stamp)
 
 
-def _signal(call: SignalExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
-    asked = event.signal_external_workflow_execution_initiated_event_attributes
-    target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
-    if target == call.sender.chain:
-        return _to_itself(call, event)
-    sender = call.sender
-    request_id = requests.external(sender.run_id, call.event_id)
-    attributes = history.WorkflowExecutionSignaledEventAttributes(
-        signal_name=asked.signal_name,
-        identity=workflow_task.SERVER_IDENTITY,
-        external_workflow_execution=common.WorkflowExecution(workflow_id=sender.chain.id, run_id=sender.run_id),
-        request_id=request_id,
-    )
-    if asked.HasField("input"):
-        attributes.input.CopyFrom(asked.input)
-    if asked.HasField("header"):
-        attributes.header.CopyFrom(asked.header)
-    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only, sender.branches)
-    return target, Signal(asked.workflow_execution.run_id, attributes, request_id, origin=origin)
-
-
-def _cancel(call: CancelExternal, event: history.HistoryEvent) -> tuple[ChainKey, Input] | Input:
-    asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
-    target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
-    if target == call.sender.chain:
-        return _to_itself(call, event)
-    sender = call.sender
-    attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
-        cause=asked.reason,
-        external_initiated_event_id=call.event_id,
-        external_workflow_execution=common.WorkflowExecution(workflow_id=sender.chain.id, run_id=sender.run_id),
-        identity=workflow_task.SERVER_IDENTITY,
-    )
-    origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only, sender.branches)
-    request_id = requests.external(sender.run_id, call.event_id)
-    return target, RequestCancel(asked.workflow_execution.run_id, "", attributes, request_id, origin=origin)
-
-
 def settled(call: Call, event: history.HistoryEvent | None) -> tuple[ChainKey, Input] | None:
-    """Whom to tell that the answer is recorded, so that it need not know the request again. Nothing depends on it."""
-    if not isinstance(call, SignalExternal | CancelExternal):
-        return None
-    asked = request(call, event)
-    if isinstance(asked, Input):
-        return None
-    target, fact = asked
-    assert isinstance(fact, Signal | RequestCancel), "a signal or a cancel request"
-    return target, RequestSettled(fact.request_id)
+    """Whom to tell that the answer is recorded. Nothing depends on it."""
+    return external.settled(call, _named(event)) if isinstance(call, ReachExternal) else None
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------------
@@ -311,8 +241,8 @@ def answer(call: Call, event: history.HistoryEvent | None, outcome: object) -> I
     _, event_id = call.sender.item
     if isinstance(call, StartChild):
         return _start_answer(call, _named(event), outcome)
-    if isinstance(call, SignalExternal | CancelExternal):
-        return _external_answer(call, _named(event), outcome)
+    if isinstance(call, ReachExternal):
+        return external.answer(call, _named(event), outcome)
     if isinstance(outcome, ServiceError) and not isinstance(outcome, NotFound | NamespaceNotFound):
         return None
     if isinstance(call, ScheduleChildFirstTask):
@@ -339,87 +269,3 @@ def _start_answer(call: StartChild, event: history.HistoryEvent, outcome: object
         cause = enums.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND
         return ChildStartFailed(run_id, call.event_id, cause, asked.control)
     return None
-
-
-@final
-class _External:
-    """How the answer to a call of one kind becomes an event of the sender; causes are its own kind's numbers."""
-
-    __slots__ = ("asked", "causes", "done", "done_type", "failed", "failed_type", "has_control")
-
-    def __init__(
-        self,
-        asked: str,
-        done: Any,
-        done_type: int,
-        failed: Any,
-        failed_type: int,
-        has_control: bool,
-        causes: dict[type[ServiceError], int],
-    ) -> None:
-        self.asked = asked
-        """The attributes of the initiated event."""
-        self.done = done
-        self.done_type = done_type
-        self.failed = failed
-        self.failed_type = failed_type
-        self.has_control = has_control
-        self.causes = causes
-        """Definite refusals, the narrower first."""
-
-
-_EXTERNAL: dict[type[SignalExternal | CancelExternal], _External] = {
-    SignalExternal: _External(
-        "signal_external_workflow_execution_initiated_event_attributes",
-        history.ExternalWorkflowExecutionSignaledEventAttributes,
-        enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
-        history.SignalExternalWorkflowExecutionFailedEventAttributes,
-        enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
-        True,
-        {
-            NamespaceNotFound: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
-            NotFound: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND,
-            InvalidArgument: enums.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_SIGNAL_COUNT_LIMIT_EXCEEDED,
-        },
-    ),
-    CancelExternal: _External(
-        "request_cancel_external_workflow_execution_initiated_event_attributes",
-        history.ExternalWorkflowExecutionCancelRequestedEventAttributes,
-        enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
-        history.RequestCancelExternalWorkflowExecutionFailedEventAttributes,
-        enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
-        False,
-        {
-            NamespaceNotFound: enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND,
-            NotFound: enums.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND,
-        },
-    ),
-}
-
-
-def _external_answer(
-    call: SignalExternal | CancelExternal, event: history.HistoryEvent, outcome: object
-) -> Input | None:
-    kind = _EXTERNAL[type(call)]
-    asked = getattr(event, kind.asked)
-    cause: int | None = None
-    if isinstance(outcome, ServiceError):
-        cause = next((number for refused, number in kind.causes.items() if isinstance(outcome, refused)), None)
-        if cause is None:
-            return None
-    attributes = kind.done() if cause is None else kind.failed(cause=cause)
-    attributes.initiated_event_id = call.event_id
-    attributes.namespace = asked.namespace or call.namespace
-    attributes.namespace_id = asked.namespace_id
-    attributes.workflow_execution.CopyFrom(asked.workflow_execution)
-    if kind.has_control:
-        attributes.control = asked.control
-    event_type = kind.done_type if cause is None else kind.failed_type
-    return ExternalAnswered(call.sender.run_id, call.sender.item, event_type, attributes)
-
-
-def _to_itself(call: SignalExternal | CancelExternal, event: history.HistoryEvent) -> Input:
-    """A workflow cannot reach itself in this way: it is told that there is no such workflow."""
-    answered = _external_answer(call, event, NotFound("the sender itself"))
-    assert answered is not None, "a definite refusal"
-    return answered

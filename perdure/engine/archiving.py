@@ -15,11 +15,12 @@ from typing import Any, Final, final
 from perdure.archival.api import ArchivedRun, ArchiveError, BadUri, Provider
 from perdure.engine import rows
 from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
-from perdure.engine.pauses import pause_s
 from perdure.engine.ports import Namespaces
-from perdure.errors import ServiceError, Unavailable
+from perdure.engine.telling import tell
+from perdure.errors import Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.env import ARCHIVES_HISTORY, ARCHIVES_RECORD
+from perdure.machines.pauses import pause
 from perdure.machines.workflow.calls import ArchiveRun
 from perdure.machines.workflow.exchange import CallUndelivered, RunArchived
 from perdure.machines.workflow.inputs import Input
@@ -86,26 +87,17 @@ class Archiving:
             self._pump()
         if isinstance(fact, CallUndelivered):
             await self._pause()
-        while not await self._tell(call, fact):
+        while True:
+            # What the run hears may make it send again.
+            self._held.discard(run_id)
+            if await tell(self._submit, call.sender.chain, fact):
+                return
+            self._held.add(run_id)
             await self._pause()
 
     async def _pause(self) -> None:
         self._failures += 1
-        await asyncio.sleep(pause_s(self._failures - 1, PAUSE_FIRST_S, PAUSE_MAX_S))
-
-    async def _tell(self, call: ArchiveRun, fact: Input) -> bool:
-        """Whether the run has heard it, or is gone."""
-        # What it hears may make it send again.
-        self._held.discard(call.sender.run_id)
-        try:
-            await self._submit(call.sender.chain, fact)
-        except Unavailable as error:
-            log.info("an answer to %s was not taken: %s", call.sender.chain, error)
-            self._held.add(call.sender.run_id)
-            return False
-        except ServiceError as error:
-            log.info("an answer to %s has no receiver: %s", call.sender.chain, error)
-        return True
+        await asyncio.sleep(pause(self._failures - 1, PAUSE_FIRST_S, PAUSE_MAX_S))
 
     async def _keep(self, call: ArchiveRun) -> None:
         """Everything that is owed of the run and that its namespace still archives."""

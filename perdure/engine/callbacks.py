@@ -17,13 +17,14 @@ from perdure.api import common, history
 from perdure.engine.circuit import Circuit
 from perdure.engine.histories import Histories
 from perdure.engine.ports import Outside
-from perdure.errors import ServiceError, Unavailable
+from perdure.engine.telling import tell
+from perdure.errors import Unavailable
 from perdure.ids import ChainKey
+from perdure.machines.pauses import pause
 from perdure.machines.workflow import invocations
 from perdure.machines.workflow.calls import InvokeCallback
 from perdure.machines.workflow.exchange import CallbackInvoked, CallUndelivered
 from perdure.machines.workflow.inputs import Input
-from perdure.machines.workflow.outbound import PASSING
 from perdure.store.api import StoreError
 
 log = logging.getLogger(__name__)
@@ -189,23 +190,17 @@ class Callbacks:
         """Tell the run until it has taken the answer, or is gone."""
         key = _key(call)
         fact: Input = answer if answer is not None else CallUndelivered(call.sender.run_id, call.sender.item)
-        pause = PAUSE_FIRST_S
+        failures = 0
         if answer is None:
             await asyncio.sleep(PAUSE_MAX_S)
         while True:
             # The answer may owe the next invocation.
             self._held.discard(key)
-            try:
-                await self._submit(call.sender.chain, fact)
-                return
-            except PASSING as error:
-                log.info("an answer to %s was not taken: %s", call.sender.chain, error)
-            except ServiceError as error:
-                log.info("an answer to %s has no receiver: %s", call.sender.chain, error)
+            if await tell(self._submit, call.sender.chain, fact):
                 return
             self._held.add(key)
-            await asyncio.sleep(pause)
-            pause = min(PAUSE_MAX_S, pause * 2)
+            await asyncio.sleep(pause(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
+            failures += 1
 
 
 def _key(call: InvokeCallback) -> tuple[str, int]:

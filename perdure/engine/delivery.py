@@ -15,9 +15,10 @@ from typing import Any, final
 
 from perdure.api import history
 from perdure.engine.histories import Histories
-from perdure.engine.pauses import pause_s
+from perdure.engine.telling import tell
 from perdure.errors import Internal, ServiceError, Unavailable
 from perdure.ids import ChainKey
+from perdure.machines.pauses import pause
 from perdure.machines.workflow import outbound
 from perdure.machines.workflow.calls import Call
 from perdure.machines.workflow.exchange import CallUndelivered
@@ -83,7 +84,7 @@ class Delivery:
             if afterwards is None:
                 # The answer may owe the item's next call. Otherwise nothing may overtake it.
                 self._held.discard(key)
-            if await self._tell(call, answer):
+            if await tell(self._submit, call.sender.chain, answer):
                 self._held.discard(key)
                 if afterwards is not None:
                     await self._mention(*afterwards)
@@ -92,9 +93,9 @@ class Delivery:
         while True:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
-            await asyncio.sleep(pause_s(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
+            await asyncio.sleep(pause(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
             self._held.discard(key)
-            if await self._tell(call, CallUndelivered(call.sender.run_id, call.sender.item)):
+            if await tell(self._submit, call.sender.chain, CallUndelivered(call.sender.run_id, call.sender.item)):
                 return
             self._held.add(key)
 
@@ -128,17 +129,6 @@ class Delivery:
         if answer is None and not isinstance(outcome, outbound.PASSING):
             log.error("%s of %s was refused: %s", type(call).__name__, call.sender.chain, outcome)
         return event, answer
-
-    async def _tell(self, call: Call, answer: Input) -> bool:
-        """Whether the sender has taken the answer, or is gone."""
-        try:
-            await self._submit(call.sender.chain, answer)
-        except outbound.PASSING as error:
-            log.info("an answer to %s was not taken: %s", call.sender.chain, error)
-            return False
-        except ServiceError as error:
-            log.info("an answer to %s has no receiver: %s", call.sender.chain, error)
-        return True
 
 
 def _key(call: Call) -> Key:

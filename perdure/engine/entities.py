@@ -27,12 +27,12 @@ from perdure.clock import Clock
 from perdure.engine import rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.committer import Committer, Member
-from perdure.engine.pauses import pause_s
 from perdure.engine.ports import Namespaces
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.entity import AlarmRang, Discard, Effect, Machine, Step
 from perdure.machines.env import Env
+from perdure.machines.pauses import pause
 from perdure.store.api import ChainPut, ChainWrite, Reclaim, RunPut, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -477,7 +477,7 @@ class Entities:
         else:
             failures = entity.failures.get(effect.key, 0)
             entity.failures[effect.key] = failures + 1
-            await asyncio.sleep(pause_s(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
+            await asyncio.sleep(pause(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
         entity.held.discard(effect.key)
         if entity.loaded:
             self._attend(entity, machine)

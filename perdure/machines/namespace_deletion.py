@@ -17,6 +17,7 @@ from perdure.errors import NotFound
 from perdure.ids import ChainKey, Kind
 from perdure.machines.entity import AlarmRang, Step
 from perdure.machines.env import Env
+from perdure.machines.pauses import pause
 
 KINDS: Final[tuple[int, ...]] = (Kind.SCHEDULE, Kind.BATCH, Kind.WORKFLOW)
 """What a pass looks for, in this order: first what could start more."""
@@ -253,5 +254,5 @@ def _swept(state: Deletion, fact: Swept, env: Env) -> Deletion:
 
 
 def _next_pass(state: Deletion, env: Env) -> Deletion:
-    pause = min(PAUSE_MAX, PAUSE_FIRST << min(state.passes, 20))
-    return state.evolve(phase=RESTING, resumes=env.now + pause, passes=state.passes + 1, kind=0, seen=0, cursor=b"")
+    resumes = env.now + pause(state.passes, PAUSE_FIRST, PAUSE_MAX)
+    return state.evolve(phase=RESTING, resumes=resumes, passes=state.passes + 1, kind=0, seen=0, cursor=b"")

@@ -1,11 +1,19 @@
-"""How long whoever carries something waits before it is tried again: doubling from the first pause to the longest."""
+"""How long whoever tries something again waits: doubling from the first pause to the longest.
+
+Whose units and limits they are is the caller's business. Policies that users write have arithmetic of their own
+(`retry.py`).
+"""
 
 from __future__ import annotations
 
-_DOUBLINGS_MAX = 20
-"""Beyond these any pause here has long been the longest; the number stays small."""
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+_DOUBLINGS_MAX = 63
+"""Beyond these any pause has long been the longest; the number stays small."""
 
 
-def pause_s(failures: int, first_s: float, longest_s: float) -> float:
-    """The pause after so many failures before this one, in seconds."""
-    return min(longest_s, first_s * (1 << min(failures, _DOUBLINGS_MAX)))
+def pause(failures: int, first: Number, longest: Number) -> Number:
+    """The pause after so many failures before this one, in the unit of `first` and `longest`."""
+    return min(longest, first * (1 << min(failures, _DOUBLINGS_MAX)))

@@ -14,6 +14,7 @@ from perdure.api import common, failure, history
 from perdure.errors import FailedPrecondition
 from perdure.machines.deadlines import CALLBACK, pop
 from perdure.machines.env import Limits
+from perdure.machines.pauses import pause
 from perdure.machines.workflow.callback import (
     BACKING_OFF,
     FAILED,
@@ -137,10 +138,7 @@ def _backoff(draft: RunDraft, callback: Callback) -> int:
     The share is a function of what is tried, since a machine draws no randomness.
     """
     limits = draft.env.limits
-    longest = limits.callback_retry_maximum
-    interval = longest
-    if callback.attempt < 64:
-        interval = min(longest, limits.callback_retry_initial << callback.attempt)
+    interval = pause(callback.attempt, limits.callback_retry_initial, limits.callback_retry_maximum)
     seed = f"{draft.execution.info.run_id}\0{callback.number}\0{callback.attempt}".encode()
     share = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest(), "big")
     return interval * 4 // 5 + interval // 5 * share // (1 << 32)

@@ -10,9 +10,7 @@ from perdure.machines.workflow.child import Parent
 
 @final
 class RunInfo:
-    """What a run is, fixed at its start (semantics 1.1). `user_metadata`, `priority` and `links` are serialized
-    messages.
-    """
+    """What a run is, fixed at its start (semantics 1.1). `user_metadata` and `priority` are serialized messages."""
 
     __slots__ = (
         "attempt",

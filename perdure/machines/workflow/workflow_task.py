@@ -13,6 +13,7 @@ from perdure.api.splice import event_fragment
 from perdure.api.times import duration_of, timestamp_of
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
+from perdure.machines.pauses import pause
 from perdure.machines.workflow import update_messages
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
@@ -133,8 +134,7 @@ def task_timeout(default: int, attempt: int, limits: Limits) -> int:
     """Start-to-close timeout of an attempt in ns: growing from the fourth on (semantics 3.2)."""
     if attempt < BACKOFF_FROM_ATTEMPT:
         return default
-    growth = BACKOFF_INITIAL << min(attempt - BACKOFF_FROM_ATTEMPT, 20)
-    return default + min(growth, limits.task_retry_max_interval)
+    return default + pause(attempt - BACKOFF_FROM_ATTEMPT, BACKOFF_INITIAL, limits.task_retry_max_interval)
 
 
 def started(step: Step, fact: WorkflowTaskStarted) -> WorkflowTaskDelivery | Stale:

@@ -13,11 +13,10 @@ from perdure.engine import rows
 from perdure.engine.entity import Entity
 from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
 from perdure.ids import uuid_bytes
-from perdure.machines.workflow import codec
-from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
 from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.machine import Needs
+from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, PART_START_REQUEST
 from perdure.store.api import Store
 
 
@@ -62,7 +61,7 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
         return
     if missing.start_request:
         wanted = missing.start_request.encode()
-        found = await store.load_parts(entity.digest, codec.PART_START_REQUEST, [wanted])
+        found = await store.load_parts(entity.digest, PART_START_REQUEST, [wanted])
         if generation == entity.generation:
             run_id = rows.text_of(found[wanted]) if wanted in found else ""
             state = entity.state

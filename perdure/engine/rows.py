@@ -12,6 +12,7 @@ from perdure.machines.entity import Listing
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.machine import Transition
+from perdure.machines.workflow.parts import PART_START_REQUEST
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow
 from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
@@ -29,7 +30,7 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
     chain = transition.chain
     dropped = chain is not None and not chain.run_count
     parts: list[PartPut] = [
-        PartPut(key.digest, codec.PART_START_REQUEST, request_id.encode(), run_bytes(run_id) if run_id else None)
+        PartPut(key.digest, PART_START_REQUEST, request_id.encode(), run_bytes(run_id) if run_id else None)
         for request_id, run_id in transition.start_requests
     ]
     runs: list[RunPut] = []
@@ -43,7 +44,7 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         run_id = run_bytes(execution.info.run_id)
         if delta.reclaim:
             reclaim.append(Reclaim(run_id, delta.reclaimed_branches))
-            parts.append(PartPut(key.digest, codec.PART_START_REQUEST, execution.info.create_request_id.encode(), None))
+            parts.append(PartPut(key.digest, PART_START_REQUEST, execution.info.create_request_id.encode(), None))
             continue
         if delta.reclaimed_branches:
             reclaim.append(Reclaim(run_id, delta.reclaimed_branches, whole=False))

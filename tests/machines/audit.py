@@ -18,9 +18,10 @@ from perdure.machines.workflow import alarm, codec, machine, weight
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.activity_task import TRAVEL_GRACE
 from perdure.machines.workflow.child import Child
-from perdure.machines.workflow.draft import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, RunDraft
+from perdure.machines.workflow.draft import RunDraft
 from perdure.machines.workflow.execution import Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
+from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
 
 NEVER = 1 << 70
 KEYED_FROM = 128

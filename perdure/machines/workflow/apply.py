@@ -28,7 +28,7 @@ from perdure.machines.workflow.execution import (
     Timer,
 )
 from perdure.machines.workflow.info_changes import with_priority
-from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
+from perdure.machines.workflow.parts import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, PendingUpdate
 from perdure.machines.workflow.recorded_activity import activity_of
 from perdure.machines.workflow.run_operations import Pause

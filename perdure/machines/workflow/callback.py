@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from immutables import Map
 
+from perdure.machines.workflow.parts import CALLBACKS_SPILLED
+
 if TYPE_CHECKING:
     from perdure.machines.workflow.execution import Execution
-
-PART_CALLBACK = 9
-"""The part kind, and the first half of the item of an invocation that is owed (see owed.py); the number is stored."""
-CALLBACKS_SPILLED = 512
-"""The bit of `Execution.parts_spilled` that says that callbacks are rows of their own."""
 
 STANDBY = 1
 """States are `enums.CallbackState` numbers. The run is open, or another run has taken the callback along."""

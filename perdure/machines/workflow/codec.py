@@ -11,52 +11,36 @@ messages inside are serialized bytes.
 
 from __future__ import annotations
 
-from typing import Any, final
+from collections.abc import Callable
+from typing import Any, Final, final
 
 import msgspec
 from immutables import Map
 
-from perdure.ids import uuid_bytes, uuid_text
 from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, built, push
-from perdure.machines.retry import RetryPolicy
-from perdure.machines.workflow import activity_task, owed, weight
-from perdure.machines.workflow.callback import (
-    BACKING_OFF,
-    CALLBACKS_SPILLED,
-    PART_CALLBACK,
-    callback_of,
-    callback_tuple,
-)
-from perdure.machines.workflow.child import Parent
-from perdure.machines.workflow.draft import (
-    PART_ACTIVITY,
-    PART_BUFFERED,
-    PART_COMPLETED_UPDATE,
-    PART_MEMO,
-    PART_SEARCH_ATTRIBUTE,
-    PART_SIGNAL_ID,
-    PART_TIMER,
-)
+from perdure.machines.workflow import activity_task, owed, parts, weight
+from perdure.machines.workflow.callback import BACKING_OFF, callback_of, callback_tuple
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, Timer
-from perdure.machines.workflow.kin_rows import (
-    CHILDREN_SPILLED,
-    EXTERNAL_CANCELS_SPILLED,
-    EXTERNAL_SIGNALS_SPILLED,
-    child_of,
-    child_tuple,
+from perdure.machines.workflow.kin_rows import child_of, child_tuple
+from perdure.machines.workflow.parts import (
+    ACTIVITIES_SPILLED,
+    BUFFERED_SPILLED,
+    MEMO_SPILLED,
+    SEARCH_ATTRIBUTES_SPILLED,
+    SIGNAL_IDS_SPILLED,
+    TIMERS_SPILLED,
 )
-from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
-from perdure.machines.workflow.pending_task import WorkflowTask
-from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
-from perdure.machines.workflow.run_info import RunInfo
-from perdure.machines.workflow.run_operations import decode_pause, encode_pause
 from perdure.machines.workflow.sections import decode_sections, encode_sections
-from perdure.machines.workflow.signal_events import PART_SIGNAL_EVENT, SIGNAL_EVENTS_SPILLED
+from perdure.machines.workflow.stored_forms import (
+    activity_of,
+    activity_tuple,
+    info_of,
+    info_tuple,
+    task_of,
+    task_tuple,
+)
 
 FORMAT = 1
-
-PART_START_REQUEST = 129
-"""Keyed part of a chain (its run id is the chain's digest): a start request id -> the run it made."""
 
 INLINE_ENTRIES_MAX = 16
 INLINE_BYTES_MAX = 4096
@@ -67,48 +51,6 @@ Row = tuple[int, bytes, bytes | None]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
-
-
-@final
-class _Collection:
-    """How one kind of part is spilled: its bit in `parts_spilled`."""
-
-    __slots__ = ("bit", "kind")
-
-    def __init__(self, kind: int, bit: int) -> None:
-        self.kind = kind
-        self.bit = bit
-
-
-_ACTIVITIES = _Collection(PART_ACTIVITY, 1)
-_TIMERS = _Collection(PART_TIMER, 2)
-_BUFFERED = _Collection(PART_BUFFERED, 4)
-_MEMO = _Collection(PART_MEMO, 8)
-_SEARCH_ATTRIBUTES = _Collection(PART_SEARCH_ATTRIBUTE, 16)
-_SIGNAL_IDS = _Collection(PART_SIGNAL_ID, 32)
-_COMPLETED_UPDATES = _Collection(PART_COMPLETED_UPDATE, COMPLETED_UPDATES_SPILLED)
-_CALLBACKS = _Collection(PART_CALLBACK, CALLBACKS_SPILLED)
-_SIGNAL_EVENTS = _Collection(PART_SIGNAL_EVENT, SIGNAL_EVENTS_SPILLED)
-_CHILDREN = _Collection(PART_CHILD, CHILDREN_SPILLED)
-_EXTERNAL_SIGNALS = _Collection(PART_EXTERNAL_SIGNAL, EXTERNAL_SIGNALS_SPILLED)
-_EXTERNAL_CANCELS = _Collection(PART_EXTERNAL_CANCEL, EXTERNAL_CANCELS_SPILLED)
-COLLECTIONS = (
-    _ACTIVITIES,
-    _TIMERS,
-    _BUFFERED,
-    _MEMO,
-    _SEARCH_ATTRIBUTES,
-    _SIGNAL_IDS,
-    _CHILDREN,
-    _EXTERNAL_SIGNALS,
-    _EXTERNAL_CANCELS,
-    _COMPLETED_UPDATES,
-    _CALLBACKS,
-    _SIGNAL_EVENTS,
-)
-SIGNAL_IDS_SPILLED = 32
-_BY_KEY = (PART_SIGNAL_ID, PART_COMPLETED_UPDATE)
-"""Collections that, once spilled, are fetched by key: what is in memory says nothing of how many there are."""
 
 
 # -- chain -------------------------------------------------------------------------------------------------------------
@@ -126,6 +68,150 @@ def decode_chain(core: bytes, version: int) -> Chain:
     return Chain(namespace_id, workflow_id, current_run_id, version, run_count, Map(shared))
 
 
+# -- collections -------------------------------------------------------------------------------------------------------
+
+
+@final
+class _Collection:
+    """How the entries of one collection are counted, named, and written once each of them is a row of its own."""
+
+    __slots__ = ("bit", "body", "keys", "kind", "measure")
+
+    def __init__(
+        self,
+        kind: int,
+        bit: int,
+        measure: Callable[[Execution], tuple[int, int]],
+        keys: Callable[[Execution], list[Any]],
+        body: Callable[[Execution, Any], bytes | None],
+    ) -> None:
+        self.kind = kind
+        self.bit = bit
+        """Its bit in `parts_spilled`."""
+        self.measure = measure
+        """(entries, rough bytes); the bytes count only while there are few entries."""
+        self.keys = keys
+        self.body = body
+        """One entry as it is now, None when it is gone."""
+
+
+def _measure_activities(execution: Execution) -> tuple[int, int]:
+    count = len(execution.activities)
+    if count > INLINE_ENTRIES_MAX:
+        return count, 0
+    return count, sum([len(a.last_failure) + len(a.heartbeat_details) for a in execution.activities.values()])
+
+
+def _measure_map(entries: Map[str, bytes]) -> tuple[int, int]:
+    count = len(entries)
+    return count, sum([len(body) for body in entries.values()]) if count <= INLINE_ENTRIES_MAX else 0
+
+
+def _measure_callbacks(execution: Execution) -> tuple[int, int]:
+    held = execution.callbacks
+    return len(held), sum([len(callback.spec) + len(callback.last_failure) for callback in held.values()])
+
+
+def _activity(execution: Execution, key: int) -> bytes | None:
+    activity = execution.activities.get(key)
+    return None if activity is None else _encode(activity_tuple(activity))
+
+
+def _timer(execution: Execution, key: str) -> bytes | None:
+    timer = execution.timers.get(key)
+    return None if timer is None else _encode(_timer_tuple(timer))
+
+
+def _timer_tuple(timer: Timer) -> tuple[object, ...]:
+    return (timer.timer_id, timer.started_event_id, timer.expiry)
+
+
+def _buffered(execution: Execution, key: int) -> bytes | None:
+    if key >= len(execution.buffered):
+        return None
+    entry = execution.buffered[key]
+    return _encode((entry.type, entry.link, entry.body))
+
+
+def _child(execution: Execution, key: int) -> bytes | None:
+    child = execution.children.get(key)
+    return None if child is None else _encode(child_tuple(child))
+
+
+COLLECTIONS: Final = (
+    _Collection(parts.PART_ACTIVITY, ACTIVITIES_SPILLED, _measure_activities, lambda e: list(e.activities), _activity),
+    _Collection(parts.PART_TIMER, TIMERS_SPILLED, lambda e: (len(e.timers), 0), lambda e: list(e.timers), _timer),
+    _Collection(
+        parts.PART_BUFFERED,
+        BUFFERED_SPILLED,
+        lambda e: (len(e.buffered), sum([len(entry.body) for entry in e.buffered])),
+        lambda e: list(range(len(e.buffered))),
+        _buffered,
+    ),
+    _Collection(
+        parts.PART_MEMO,
+        MEMO_SPILLED,
+        lambda e: _measure_map(e.memo),
+        lambda e: list(e.memo),
+        lambda e, key: e.memo.get(key),
+    ),
+    _Collection(
+        parts.PART_SEARCH_ATTRIBUTE,
+        SEARCH_ATTRIBUTES_SPILLED,
+        lambda e: _measure_map(e.search_attributes),
+        lambda e: list(e.search_attributes),
+        lambda e, key: e.search_attributes.get(key),
+    ),
+    _Collection(
+        parts.PART_SIGNAL_ID,
+        SIGNAL_IDS_SPILLED,
+        lambda e: (len(e.signal_ids), 0),
+        lambda e: [name for name, known in e.signal_ids.items() if known],
+        lambda e, key: b"" if e.signal_ids.get(key) else None,
+    ),
+    _Collection(
+        parts.PART_CHILD, parts.CHILDREN_SPILLED, lambda e: (len(e.children), 0), lambda e: list(e.children), _child
+    ),
+    _Collection(
+        parts.PART_EXTERNAL_SIGNAL,
+        parts.EXTERNAL_SIGNALS_SPILLED,
+        lambda e: (len(e.external_signals), 0),
+        lambda e: list(e.external_signals),
+        lambda e, key: b"" if key in e.external_signals else None,
+    ),
+    _Collection(
+        parts.PART_EXTERNAL_CANCEL,
+        parts.EXTERNAL_CANCELS_SPILLED,
+        lambda e: (len(e.external_cancels), 0),
+        lambda e: list(e.external_cancels),
+        lambda e, key: b"" if key in e.external_cancels else None,
+    ),
+    _Collection(
+        parts.PART_COMPLETED_UPDATE,
+        parts.COMPLETED_UPDATES_SPILLED,
+        lambda e: (len(e.completed_updates), 0),
+        lambda e: [name for name, event_id in e.completed_updates.items() if event_id],
+        lambda e, key: e.completed_updates[key].to_bytes(8, "big"),
+    ),
+    _Collection(
+        parts.PART_CALLBACK,
+        parts.CALLBACKS_SPILLED,
+        _measure_callbacks,
+        lambda e: list(e.callbacks),
+        lambda e, key: _encode(callback_tuple(e.callbacks[key])),
+    ),
+    _Collection(
+        parts.PART_SIGNAL_EVENT,
+        parts.SIGNAL_EVENTS_SPILLED,
+        lambda e: (len(e.signal_events), 0),
+        lambda e: list(e.signal_events),
+        lambda e, key: e.signal_events[key].to_bytes(8, "big"),
+    ),
+)
+_BY_KEY: Final = (parts.PART_SIGNAL_ID, parts.PART_COMPLETED_UPDATE)
+"""Collections that, once spilled, are fetched by key: what is in memory says nothing of how many there are."""
+
+
 # -- run: writing ------------------------------------------------------------------------------------------------------
 
 
@@ -138,33 +224,27 @@ def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool
     if not touched:
         return []
     kinds = {kind for kind, _ in touched}
-    spilled: set[int] = set()
+    spilled: dict[int, _Collection] = {}
     for collection in COLLECTIONS:
         if collection.kind not in kinds:
             continue
         if execution.parts_spilled & collection.bit:
-            spilled.add(collection.kind)
-            if collection.kind not in _BY_KEY and _measure(execution, collection)[0] == 0:
+            spilled[collection.kind] = collection
+            if collection.kind not in _BY_KEY and collection.measure(execution)[0] == 0:
                 execution.parts_spilled &= ~collection.bit
             continue
-        count, size = _measure(execution, collection)
+        count, size = collection.measure(execution)
         if count > INLINE_ENTRIES_MAX or size > INLINE_BYTES_MAX:
             execution.parts_spilled |= collection.bit
-            spilled.add(collection.kind)
-            for key in _keys(execution, collection):
+            spilled[collection.kind] = collection
+            for key in collection.keys(execution):
                 touched[(collection.kind, key)] = True
-    return _rows(execution, touched, spilled) if spilled else []
+    if not spilled:
+        return []
+    return [(kind, _key(key), spilled[kind].body(execution, key)) for kind, key in touched if kind in spilled]
 
 
-def _rows(execution: Execution, touched: dict[tuple[int, str | int], bool], spilled: set[int]) -> list[Row]:
-    result: list[Row] = []
-    for kind, key in touched:
-        if kind in spilled:
-            result.append((kind, part_key(kind, key), _part_body(execution, kind, key)))
-    return result
-
-
-def part_key(kind: int, key: str | int) -> bytes:
+def _key(key: str | int) -> bytes:
     """The stored key of a part: ids big-endian, so that they sort; names as UTF-8."""
     return key.to_bytes(8, "big") if isinstance(key, int) else key.encode()
 
@@ -173,7 +253,7 @@ def encode_run(execution: Execution) -> bytes:
     """A run's core, with the collections that are not spilled."""
     info = execution.info
     if not info.encoded:
-        info.encoded = _encode(_info_tuple(info))
+        info.encoded = _encode(info_tuple(info))
     spilled = execution.parts_spilled
     task = execution.task
     return _encode(
@@ -189,7 +269,7 @@ def encode_run(execution: Execution) -> bytes:
             execution.close_time,
             execution.new_run_id,
             execution.retention,
-            None if task is None or task.speculative else _task_tuple(task),
+            None if task is None or task.speculative else task_tuple(task),
             execution.task_attempt,
             execution.task_ever_scheduled,
             execution.task_problems,
@@ -204,134 +284,35 @@ def encode_run(execution: Execution) -> bytes:
             execution.timer_count,
             execution.close_attempted,
             spilled,
-            () if spilled & 1 else [_activity_tuple(a) for a in execution.activities.values()],
-            () if spilled & 2 else [(t.timer_id, t.started_event_id, t.expiry) for t in execution.timers.values()],
-            () if spilled & 4 else [(e.type, e.link, e.body) for e in execution.buffered],
-            () if spilled & 8 else dict(execution.memo.items()),
-            () if spilled & 16 else dict(execution.search_attributes.items()),
-            () if spilled & 32 else [name for name, known in execution.signal_ids.items() if known],
+            () if spilled & ACTIVITIES_SPILLED else [activity_tuple(a) for a in execution.activities.values()],
+            () if spilled & TIMERS_SPILLED else [_timer_tuple(t) for t in execution.timers.values()],
+            () if spilled & BUFFERED_SPILLED else [(e.type, e.link, e.body) for e in execution.buffered],
+            () if spilled & MEMO_SPILLED else dict(execution.memo.items()),
+            () if spilled & SEARCH_ATTRIBUTES_SPILLED else dict(execution.search_attributes.items()),
+            () if spilled & SIGNAL_IDS_SPILLED else [name for name, known in execution.signal_ids.items() if known],
             encode_sections(execution),
         )
     )
 
 
-def _measure(execution: Execution, collection: _Collection) -> tuple[int, int]:
-    """(entries, rough bytes) of a collection; bytes only while there are few entries."""
-    match collection.kind:
-        case 1:
-            count = len(execution.activities)
-            if count > INLINE_ENTRIES_MAX:
-                return count, 0
-            return count, sum(len(a.last_failure) + len(a.heartbeat_details) for a in execution.activities.values())
-        case 2:
-            return len(execution.timers), 0
-        case 3:
-            return len(execution.buffered), sum(len(e.body) for e in execution.buffered)
-        case 4:
-            return _measure_map(execution.memo)
-        case 5:
-            return _measure_map(execution.search_attributes)
-        case 6:
-            return len(execution.children), 0
-        case 7:
-            return len(execution.external_signals), 0
-        case 8:
-            return len(execution.external_cancels), 0
-        case 9:
-            held = execution.callbacks
-            return len(held), sum(len(c.spec) + len(c.last_failure) for c in held.values())
-        case 10:
-            return len(execution.signal_events), 0
-        case 131:
-            return len(execution.completed_updates), 0
-        case _:
-            return len(execution.signal_ids), 0
-
-
-def _measure_map(entries: Map[str, bytes]) -> tuple[int, int]:
-    count = len(entries)
-    return count, sum(len(body) for body in entries.values()) if count <= INLINE_ENTRIES_MAX else 0
-
-
-def _keys(execution: Execution, collection: _Collection) -> list[str | int]:
-    match collection.kind:
-        case 1:
-            return list(execution.activities)
-        case 2:
-            return list(execution.timers)
-        case 3:
-            return list(range(len(execution.buffered)))
-        case 4:
-            return list(execution.memo)
-        case 5:
-            return list(execution.search_attributes)
-        case 6:
-            return list(execution.children)
-        case 7:
-            return list(execution.external_signals)
-        case 8:
-            return list(execution.external_cancels)
-        case 9:
-            return list(execution.callbacks)
-        case 10:
-            return list(execution.signal_events)
-        case 131:
-            return [name for name, event_id in execution.completed_updates.items() if event_id]
-        case _:
-            return [name for name, known in execution.signal_ids.items() if known]
-
-
-def _part_body(execution: Execution, kind: int, key: str | int) -> bytes | None:
-    """The body of one entry as it is now, None when it is gone."""
-    if isinstance(key, int):
-        if kind == PART_ACTIVITY:
-            activity = execution.activities.get(key)
-            return None if activity is None else _encode(_activity_tuple(activity))
-        if kind == PART_CHILD:
-            child = execution.children.get(key)
-            return None if child is None else _encode(child_tuple(child))
-        if kind == PART_EXTERNAL_SIGNAL:
-            return b"" if key in execution.external_signals else None
-        if kind == PART_EXTERNAL_CANCEL:
-            return b"" if key in execution.external_cancels else None
-        if kind == PART_CALLBACK:
-            return _encode(callback_tuple(execution.callbacks[key]))
-        if key >= len(execution.buffered):
-            return None
-        entry = execution.buffered[key]
-        return _encode((entry.type, entry.link, entry.body))
-    if kind == PART_TIMER:
-        timer = execution.timers.get(key)
-        return None if timer is None else _encode((timer.timer_id, timer.started_event_id, timer.expiry))
-    if kind == PART_MEMO:
-        return execution.memo.get(key)
-    if kind == PART_SEARCH_ATTRIBUTE:
-        return execution.search_attributes.get(key)
-    if kind == PART_SIGNAL_EVENT:
-        return execution.signal_events[key].to_bytes(8, "big")
-    if kind == PART_COMPLETED_UPDATE:
-        return execution.completed_updates[key].to_bytes(8, "big")
-    return b"" if execution.signal_ids.get(key) else None
-
-
 # -- run: reading ------------------------------------------------------------------------------------------------------
 
 
-def decode_run(core: bytes, version: int, alarm: int, parts: list[tuple[int, bytes, bytes]]) -> Execution:
+def decode_run(core: bytes, version: int, alarm: int, rows: list[tuple[int, bytes, bytes]]) -> Execution:
     """The run of a stored row with its parts; deadlines are rebuilt, volatile state is empty."""
     fields = _decode(core)
     assert fields[0] == FORMAT, f"core of format {fields[0]}"
-    execution = Execution(_info_of(fields[1]))
+    execution = Execution(info_of(fields[1]))
     execution.version = version
     execution.alarm = alarm
     _restore_fields(execution, fields)
     by_kind: dict[int, list[tuple[bytes, bytes]]] = {}
-    for kind, key, body in parts:
+    for kind, key, body in rows:
         by_kind.setdefault(kind, []).append((key, body))
     _restore_collections(execution, fields, by_kind)
     decode_sections(execution, fields[32])
-    activities = [_activity_of(f) for f in fields[26]] + [_activity_of(f) for f in _bodies(by_kind, PART_ACTIVITY)]
-    timers = [Timer(*f) for f in fields[27]] + [Timer(*f) for f in _bodies(by_kind, PART_TIMER)]
+    activities = [activity_of(f) for f in fields[26]] + [activity_of(f) for f in _bodies(by_kind, parts.PART_ACTIVITY)]
+    timers = [Timer(*f) for f in fields[27]] + [Timer(*f) for f in _bodies(by_kind, parts.PART_TIMER)]
     _index(execution, activities, timers)
     return execution
 
@@ -346,7 +327,7 @@ def _restore_fields(execution: Execution, fields: tuple[Any, ...]) -> None:
         execution.new_run_id,
         execution.retention,
     ) = fields[6:11]
-    execution.task = None if fields[11] is None else _task_of(fields[11])
+    execution.task = None if fields[11] is None else task_of(fields[11])
     (
         execution.task_attempt,
         execution.task_ever_scheduled,
@@ -369,19 +350,19 @@ def _restore_collections(
     execution: Execution, fields: tuple[Any, ...], by_kind: dict[int, list[tuple[bytes, bytes]]]
 ) -> None:
     """Each collection from the core and from its rows; a collection is in one of the two."""
-    buffered = [*fields[28], *_bodies(by_kind, PART_BUFFERED)]
+    buffered = [*fields[28], *_bodies(by_kind, parts.PART_BUFFERED)]
     execution.buffered = tuple(BufferedEvent(*f) for f in buffered)
-    execution.memo = Map(dict(fields[29]) | _named(by_kind, PART_MEMO))
-    execution.search_attributes = Map(dict(fields[30]) | _named(by_kind, PART_SEARCH_ATTRIBUTE))
+    execution.memo = Map(dict(fields[29]) | _named(by_kind, parts.PART_MEMO))
+    execution.search_attributes = Map(dict(fields[30]) | _named(by_kind, parts.PART_SEARCH_ATTRIBUTE))
     execution.signal_ids = Map(dict.fromkeys(fields[31], True))
-    children = [child_of(f) for f in _bodies(by_kind, PART_CHILD)]
+    children = [child_of(f) for f in _bodies(by_kind, parts.PART_CHILD)]
     execution.children = Map({child.initiated_event_id: child for child in children})
-    signals = _named(by_kind, PART_SIGNAL_EVENT)
+    signals = _named(by_kind, parts.PART_SIGNAL_EVENT)
     execution.signal_events = Map({name: int.from_bytes(body, "big") for name, body in signals.items()})
-    callbacks = [callback_of(f) for f in _bodies(by_kind, PART_CALLBACK)]
+    callbacks = [callback_of(f) for f in _bodies(by_kind, parts.PART_CALLBACK)]
     execution.callbacks = Map({callback.number: callback for callback in callbacks})
-    execution.external_signals = Map(dict.fromkeys(_numbered(by_kind, PART_EXTERNAL_SIGNAL), True))
-    execution.external_cancels = Map(dict.fromkeys(_numbered(by_kind, PART_EXTERNAL_CANCEL), True))
+    execution.external_signals = Map(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_SIGNAL), True))
+    execution.external_cancels = Map(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_CANCEL), True))
 
 
 def _bodies(by_kind: dict[int, list[tuple[bytes, bytes]]], kind: int) -> list[tuple[Any, ...]]:
@@ -419,176 +400,3 @@ def _index(execution: Execution, activities: list[Activity], timers: list[Timer]
             waiting.append((activity.scheduled_time, 0, activity.scheduled_event_id))
     execution.deadlines = built(due)
     execution.owed = built(waiting)
-
-
-# -- tuples ------------------------------------------------------------------------------------------------------------
-
-
-def _raw(run_id: str) -> bytes | str:
-    """A UUID as its 16 bytes; anything else (it cannot be one of ours) as it is."""
-    raw = uuid_bytes(run_id)
-    return raw if raw is not None and uuid_text(raw) == run_id else run_id
-
-
-def _text(value: bytes | str) -> str:
-    return uuid_text(value) if isinstance(value, bytes) else value
-
-
-def _retry_tuple(retry: RetryPolicy) -> tuple[object, ...]:
-    return (
-        retry.initial_interval,
-        retry.backoff_coefficient,
-        retry.maximum_interval,
-        retry.maximum_attempts,
-        retry.non_retryable_error_types,
-    )
-
-
-def _retry_of(f: Any) -> RetryPolicy:
-    return RetryPolicy(f[0], float(f[1]), f[2], f[3], tuple(f[4]))
-
-
-def _info_tuple(info: RunInfo) -> tuple[object, ...]:
-    return (
-        info.namespace_id,
-        info.namespace,
-        info.workflow_id,
-        _raw(info.run_id),
-        _raw(info.first_run_id),
-        _raw(info.original_run_id),
-        _raw(info.continued_run_id),
-        _raw(info.create_request_id),
-        info.workflow_type,
-        info.task_queue,
-        info.start_time,
-        info.execution_time,
-        info.execution_timeout,
-        info.run_timeout,
-        info.task_timeout,
-        info.execution_expiration,
-        info.run_expiration,
-        info.attempt,
-        None if info.retry is None else _retry_tuple(info.retry),
-        info.cron_schedule,
-        info.root_workflow_id,
-        _raw(info.root_run_id),
-        info.user_metadata,
-        info.priority,
-        None if info.parent is None else _parent_tuple(info.parent),
-    )
-
-
-def _parent_tuple(parent: Parent) -> tuple[object, ...]:
-    return (
-        parent.namespace_id,
-        parent.namespace,
-        parent.workflow_id,
-        _raw(parent.run_id),
-        parent.initiated_event_id,
-    )
-
-
-def _info_of(f: Any) -> RunInfo:
-    retry = None if f[18] is None else _retry_of(f[18])
-    # Cores from before there were children end earlier.
-    p = f[24] if len(f) > 24 else None
-    parent = None if p is None else Parent(p[0], p[1], p[2], _text(p[3]), p[4])
-    return RunInfo(
-        f[0], f[1], f[2], _text(f[3]), _text(f[4]), _text(f[5]), _text(f[6]), _text(f[7]), f[8], f[9], f[10], f[11],
-        f[12], f[13], f[14], f[15], f[16], f[17], retry, f[19], f[20], _text(f[21]), f[22], f[23],
-        parent,
-    )  # fmt: skip
-
-
-def _task_tuple(task: WorkflowTask) -> tuple[object, ...]:
-    return (
-        task.scheduled_event_id,
-        task.attempt,
-        task.queue,
-        task.sticky,
-        task.scheduled_time,
-        task.original_scheduled_time,
-        task.timeout,
-        task.stamp,
-        task.started_event_id,
-        task.started_time,
-        task.request_id,
-        task.identity,
-        task.history_size,
-        task.suggest_continue_as_new,
-        task.suggest_reasons,
-        task.schedule_to_start,
-    )
-
-
-def _task_of(f: Any) -> WorkflowTask:
-    return WorkflowTask(*(*f[:14], tuple(f[14]), *f[15:16]))
-
-
-def _activity_tuple(a: Activity) -> tuple[object, ...]:
-    return (
-        a.scheduled_event_id,
-        a.activity_id,
-        a.activity_type,
-        a.task_queue,
-        a.scheduled_time,
-        a.schedule_to_close,
-        a.schedule_to_start,
-        a.start_to_close,
-        a.heartbeat_timeout,
-        _retry_tuple(a.retry),
-        a.priority,
-        a.first_scheduled_time,
-        a.retry_expiration,
-        a.attempt,
-        a.stamp,
-        a.started_time,
-        a.request_id,
-        a.identity,
-        a.last_failure,
-        a.last_worker_identity,
-        a.last_attempt_complete_time,
-        a.heartbeat_details,
-        a.heartbeat_time,
-        a.cancel_requested,
-        a.cancel_request_event_id,
-        _operated_tuple(a),
-        a.own_build,
-    )
-
-
-def _operated_tuple(a: Activity) -> tuple[object, ...] | None:
-    """What operators did to an activity; None for the many that are left alone."""
-    if a.pause is None and not a.activity_reset and not a.reset_heartbeats and not a.original_options:
-        return None
-    return (encode_pause(a.pause), a.activity_reset, a.reset_heartbeats, a.original_options)
-
-
-def _operated(activity: Activity, f: Any) -> None:
-    activity.pause = decode_pause(f[0])
-    activity.activity_reset, activity.reset_heartbeats, activity.original_options = f[1:4]
-
-
-def _activity_of(f: Any) -> Activity:
-    activity = Activity(*(*f[:9], _retry_of(f[9]), f[10]))
-    (
-        activity.first_scheduled_time,
-        activity.retry_expiration,
-        activity.attempt,
-        activity.stamp,
-        activity.started_time,
-        activity.request_id,
-        activity.identity,
-        activity.last_failure,
-        activity.last_worker_identity,
-        activity.last_attempt_complete_time,
-        activity.heartbeat_details,
-        activity.heartbeat_time,
-        activity.cancel_requested,
-        activity.cancel_request_event_id,
-    ) = f[11:25]
-    if len(f) > 25 and f[25] is not None:
-        _operated(activity, f[25])
-    if len(f) > 26:
-        activity.own_build = f[26]
-    return activity

@@ -18,25 +18,28 @@ from perdure.machines.deadlines import push
 from perdure.machines.env import Env
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow import external_payloads, weight
-from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED, Callback
+from perdure.machines.workflow.callback import SCHEDULED, Callback
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
-from perdure.machines.workflow.owed import PART_CHILD, PART_EXTERNAL_SIGNAL, derive, owes_child
+from perdure.machines.workflow.owed import derive, owes_child
+from perdure.machines.workflow.parts import (
+    PART_ACTIVITY,
+    PART_BUFFERED,
+    PART_CALLBACK,
+    PART_CHILD,
+    PART_COMPLETED_UPDATE,
+    PART_EXTERNAL_SIGNAL,
+    PART_MEMO,
+    PART_SEARCH_ATTRIBUTE,
+    PART_SIGNAL_EVENT,
+    PART_SIGNAL_ID,
+    PART_TIMER,
+)
 from perdure.machines.workflow.pending_update import PendingUpdate
-from perdure.machines.workflow.signal_events import PART_SIGNAL_EVENT
 
 BUFFERED_EVENT_ID = -123
 """The id of an event that waits in the buffer (semantics 0.2)."""
-
-PART_ACTIVITY = 1
-PART_TIMER = 2
-PART_BUFFERED = 3
-PART_MEMO = 4
-PART_SEARCH_ATTRIBUTE = 5
-PART_SIGNAL_ID = 128
-PART_COMPLETED_UPDATE = 131
-"""Part kinds; numbers are stored, 6 to 8 stand in owed.py. From 128 on parts are fetched by key (`store.api.KEYED`)."""
 
 _FIELD: dict[int, str] = {
     value: name[len("EVENT_TYPE_") :].lower() + "_event_attributes" for name, value in enums.EventType.items() if value

@@ -348,7 +348,7 @@ class Execution:
         """Signal request ids: True known, False known to be absent (asked of the store)."""
         self.buffered: tuple[BufferedEvent, ...] = ()
         self.parts_spilled: int = 0
-        """Bit set of part kinds that live in rows of their own, see codec.py."""
+        """Bit set of part kinds that live in rows of their own, see parts.py."""
         self.operations: RunOperations = NOTHING
         self.close_attempted: bool = False
         """The worker tried to close the run over events it had not seen; its next task shuts signals out."""
@@ -451,7 +451,7 @@ class Chain:
     """The chain's own state: which run is current, and the version of its row. Never changed once made.
 
     The start request id of the current run stands in that run; those of earlier runs are keyed parts of the chain
-    (`codec.PART_START_REQUEST`), so that neither grows with the number of runs.
+    (`parts.PART_START_REQUEST`), so that neither grows with the number of runs.
     """
 
     __slots__ = ("current_run_id", "namespace_id", "run_count", "shared_branches", "version", "workflow_id")

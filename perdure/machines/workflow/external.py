@@ -17,7 +17,7 @@ from perdure.machines.workflow.calls import ReachExternal, Sender
 from perdure.machines.workflow.exchange import ExternalAnswered, RequestSettled
 from perdure.machines.workflow.inputs import RequestCancel, Signal
 from perdure.machines.workflow.origin import Origin
-from perdure.machines.workflow.owed import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
+from perdure.machines.workflow.parts import PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 
 Fact = Signal | RequestCancel
 """What the receiver gets."""

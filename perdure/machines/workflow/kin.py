@@ -27,7 +27,8 @@ from perdure.machines.workflow.exchange import (
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import RequestCancel
 from perdure.machines.workflow.origin import Origin
-from perdure.machines.workflow.owed import PART_CHILD, REPORT
+from perdure.machines.workflow.owed import REPORT
+from perdure.machines.workflow.parts import PART_CHILD
 from perdure.machines.workflow.requests import external, remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find, find_running
 

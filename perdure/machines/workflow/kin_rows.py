@@ -1,6 +1,7 @@
 """The stored form of what a run has to do with other chains: its children, its external signals, its parent.
 
-Few of them live in a section of the core (sections.py), many in rows of their own (codec.py).
+Few of them live in a section of the core (sections.py), many in rows of their own (codec.py), which the section leaves
+out.
 """
 
 from __future__ import annotations
@@ -11,11 +12,7 @@ from immutables import Map
 
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import Execution
-
-CHILDREN_SPILLED = 64
-EXTERNAL_SIGNALS_SPILLED = 128
-EXTERNAL_CANCELS_SPILLED = 256
-"""Bits of `Execution.parts_spilled` (see codec.py): a section leaves out what lives in rows of its own."""
+from perdure.machines.workflow.parts import CHILDREN_SPILLED, EXTERNAL_CANCELS_SPILLED, EXTERNAL_SIGNALS_SPILLED
 
 
 def child_tuple(child: Child) -> tuple[object, ...]:

@@ -89,7 +89,7 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateActivityOptions,
     UpdateOptions,
 )
-from perdure.machines.workflow.pending_update import COMPLETED_UPDATES_SPILLED
+from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED, SIGNAL_IDS_SPILLED
 from perdure.machines.workflow.query_inputs import Query, QueryAbandoned
 from perdure.machines.workflow.requests import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.target import find
@@ -277,7 +277,7 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     update_id = _unknown_update(execution, fact)
     if update_id:
         return Needs(execution.info.run_id, update_id=update_id)
-    if signal is not None and execution.parts_spilled & codec.SIGNAL_IDS_SPILLED and signal.request_id:
+    if signal is not None and execution.parts_spilled & SIGNAL_IDS_SPILLED and signal.request_id:
         if signal.request_id not in execution.signal_ids:
             return Needs(execution.info.run_id, signal_id=signal.request_id)
         return None

@@ -11,10 +11,11 @@ from perdure.machines.priorities import effective
 from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.builds import build_id_of
-from perdure.machines.workflow.draft import PART_ACTIVITY, RunDraft, Step
+from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask, WithdrawTask
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import ActivityTaskStarted, Input, WorkflowTaskStarted
+from perdure.machines.workflow.parts import PART_ACTIVITY
 from perdure.machines.workflow.pending_task import WorkflowTask
 
 

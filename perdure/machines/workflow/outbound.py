@@ -27,7 +27,6 @@ from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
 from perdure.machines.workflow import external, internal_callbacks, overrides, requests, runs, workflow_task
 from perdure.machines.workflow.builds import inherited_stamp
-from perdure.machines.workflow.callback import PART_CALLBACK
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
     ArchiveRun,
@@ -60,11 +59,9 @@ from perdure.machines.workflow.owed import (
     ABANDON,
     ARCHIVE,
     INTERNAL_CALLBACK,
-    PART_CHILD,
-    PART_EXTERNAL_CANCEL,
-    PART_EXTERNAL_SIGNAL,
     REPORT,
 )
+from perdure.machines.workflow.parts import PART_CALLBACK, PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.start_fields import take_over
 
 PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)

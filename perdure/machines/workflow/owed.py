@@ -9,14 +9,10 @@ from __future__ import annotations
 from immutables import Map
 
 from perdure.api import enums
-from perdure.machines.workflow.callback import PART_CALLBACK, SCHEDULED
+from perdure.machines.workflow.callback import SCHEDULED
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import Execution
-
-PART_CHILD = 6
-PART_EXTERNAL_SIGNAL = 7
-PART_EXTERNAL_CANCEL = 8
-"""Part kinds (see draft.py) whose entries may owe calls; numbers are stored."""
+from perdure.machines.workflow.parts import PART_CALLBACK, PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 
 INTERNAL_CALLBACK = 32
 """The first half of the item of an internal callback; no part has this kind."""

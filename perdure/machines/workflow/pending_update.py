@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from immutables import Map
 
+from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED
+
 if TYPE_CHECKING:
     from perdure.machines.workflow.execution import Execution
-
-COMPLETED_UPDATES_SPILLED = 1 << 16
-"""The bit of `parts_spilled` that says that completed updates are rows of their own (codec.py)."""
 
 ADMITTED = 1
 """Known to the server, not yet given to a worker."""

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from immutables import Map
 
+from perdure.machines.workflow.parts import SIGNAL_EVENTS_SPILLED
+
 if TYPE_CHECKING:
     from perdure.machines.workflow.execution import Execution
-
-PART_SIGNAL_EVENT = 10
-"""The part kind; the number is stored."""
-SIGNAL_EVENTS_SPILLED = 1024
-"""The bit of `Execution.parts_spilled` that says that they are rows of their own."""
 
 
 def encode(execution: Execution) -> object | None:

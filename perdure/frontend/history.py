@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from perdure.api import Message, enums, history, workflowservice
@@ -157,19 +158,28 @@ class _Reading:
         return history.History(events=[shown]).SerializeToString()
 
     async def events(self, fragments_max: int) -> Message | bytes:
-        """The next page of events."""
+        """The next page of events. The last one of several goes on to where the run has come meanwhile."""
+        body = await self._page(fragments_max)
+        if self._execution is None and self._token.running and self._token.first_event_id >= self._token.next_event_id:
+            with contextlib.suppress(NotFound):
+                self._at(await self._current(self._token.run_id), self._token.first_event_id)
+                body += await self._page(fragments_max)
         token = self._token
-        first = token.first_event_id
-        body = b""
-        if first < token.next_event_id:
-            page = await read_page(self._services, token.branches, first, token.next_event_id, fragments_max)
-            body = page.body
-            first = page.next_event_id
-        rest = HistoryToken(token.run_id, first, token.next_event_id, token.running, token.branches, token.transient)
-        if first < token.next_event_id:
-            return self._answer(body, rest)
+        if token.first_event_id < token.next_event_id:
+            return self._answer(body, token)
         body += token.transient or self._pending_events()
-        return self._answer(body, rest if token.running and self._request.wait_new_event else None)
+        return self._answer(body, token if token.running and self._request.wait_new_event else None)
+
+    async def _page(self, fragments_max: int) -> bytes:
+        """The events that come next; the token moves behind them."""
+        token = self._token
+        if token.first_event_id >= token.next_event_id:
+            return b""
+        page = await read_page(self._services, token.branches, token.first_event_id, token.next_event_id, fragments_max)
+        self._token = HistoryToken(
+            token.run_id, page.next_event_id, token.next_event_id, token.running, token.branches, token.transient
+        )
+        return page.body
 
     def _pending_events(self) -> bytes:
         """Synthetic events of a pending transient task, which SDKs expect behind the last page of an open run."""

@@ -71,6 +71,26 @@ def reverse(s: Script) -> None:
     s.fact("event ids over all pages", ids)
 
 
+def pages_before_a_transient_task(s: Script) -> None:
+    """The last page of several goes on to what is there by then: a second attempt that waits or runs, a close."""
+    s.fail_task(s.begin_quietly())
+    request = s.history_request(maximum_page_size=1)
+    _pages(s, request)
+    request.next_page_token = b""
+    first = s.send(request, rpc.GetWorkflowExecutionHistoryResponse)
+    assert isinstance(first, rpc.GetWorkflowExecutionHistoryResponse)
+    s.poll()
+    request.next_page_token = first.next_page_token
+    _pages(s, request)
+    s.signal()
+    s.terminate()
+    request.next_page_token = first.next_page_token
+    _pages(s, request)
+    request.wait_new_event = True
+    request.next_page_token = first.next_page_token
+    _pages(s, request)
+
+
 def reverse_open(s: Script) -> None:
     """The reverse history of an open run shows no transient task."""
     s.fail_task(s.begin_quietly())

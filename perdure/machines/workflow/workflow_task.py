@@ -325,10 +325,11 @@ def clear_sticky(execution: Execution) -> None:
 
 
 def reset_sticky(step: Step, verb: ResetSticky) -> None:
-    """ResetStickyTaskQueue: no event."""
+    """ResetStickyTaskQueue: no event, so that a speculative task stays one."""
     draft = step.edit(find_running(step, verb.run_id))
     clear_sticky(draft.execution)
     draft.stored = True
+    draft.stays_speculative = True
 
 
 def matching_task(execution: Execution, token: TaskToken) -> WorkflowTask:

@@ -268,6 +268,20 @@ def with_query(s: Script) -> None:
     s.history()
 
 
+def sticky_reset(s: Script) -> None:
+    """ResetStickyTaskQueue is in no history: a task that waits or runs stays speculative."""
+    for taken in (False, True):
+        s.another("while it runs" if taken else "while it waits")
+        idle(s)
+        pending = admitted(s)
+        task = s.poll() if taken else None
+        s.reset_sticky()
+        task = task or s.poll()
+        complete_with(s, task, [reject(task.messages[0])])
+        pending.join()
+        s.history()
+
+
 def before_first_task_of_delayed_start(s: Script) -> None:
     """A run that waits for its start delay."""
     s.start(workflow_start_delay=seconds(2))

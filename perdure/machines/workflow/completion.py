@@ -212,12 +212,19 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request, droppe
 
 
 def _check_versioning(execution: Execution, request: Request) -> None:
-    """A run whose tasks are chosen by build id is not for workers that name none."""
+    """A behaviour needs a version that has it; a run whose tasks are chosen by build id a worker that names one."""
+    if request.versioning_behavior and not request.HasField("deployment") and not _of_a_version(request):
+        raise InvalidArgument(
+            "versioning behavior cannot be specified without deployment options being set with versioned mode"
+        )
     if not execution.worker_stamp or request.worker_version_stamp.use_versioning:
         return
-    versioned = request.deployment_options.worker_versioning_mode == enums.WORKER_VERSIONING_MODE_VERSIONED
-    if not versioned and inherited_stamp(execution.worker_stamp) is not None:
+    if not _of_a_version(request) and inherited_stamp(execution.worker_stamp) is not None:
         raise InvalidArgument("Workflow using versioning must continue to use versioning.")
+
+
+def _of_a_version(request: Request) -> bool:
+    return request.deployment_options.worker_versioning_mode == enums.WORKER_VERSIONING_MODE_VERSIONED
 
 
 def _stamp(request: Request) -> bytes | None:

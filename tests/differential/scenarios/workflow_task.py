@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from temporalio.api.enums.v1 import HistoryEventFilterType
+from temporalio.api.deployment.v1 import WorkerDeploymentOptions
+from temporalio.api.enums.v1 import HistoryEventFilterType, VersioningBehavior, WorkerVersioningMode
 from temporalio.api.sdk.v1 import WorkflowTaskCompletedMetadata
 from temporalio.api.workflowservice import v1 as rpc
 
@@ -249,6 +250,19 @@ def completion_metadata(s: Script) -> None:
     )
     s.history()
     s.describe()
+
+
+def behaviour_without_version(s: Script) -> None:
+    """A versioning behaviour is refused from a worker that names no version; the task goes on (3.5.1)."""
+    task = s.begin()
+    s.complete(task, versioning_behavior=VersioningBehavior.VERSIONING_BEHAVIOR_PINNED)
+    unversioned = WorkerDeploymentOptions(
+        worker_versioning_mode=WorkerVersioningMode.WORKER_VERSIONING_MODE_UNVERSIONED, build_id="b"
+    )
+    behaviour = VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE
+    s.complete(task, versioning_behavior=behaviour, deployment_options=unversioned)
+    s.complete(task)
+    s.history()
 
 
 def close_must_be_last(s: Script) -> None:

@@ -136,7 +136,7 @@ async def _fail(
     services: Services, at: _Target, request: Any, stamp: common.WorkerVersionStamp | None = None
 ) -> tuple[Failure, ...]:
     if request.HasField("failure"):
-        validate.activity_failure(request.failure)
+        validate.activity_failure(request.failure, by_id=not at[2].scheduled_event_id)
     details = request.last_heartbeat_details if request.HasField("last_heartbeat_details") else None
     failure = request.failure if request.HasField("failure") else None
     fact = ActivityTaskFailed(at[1], at[2], failure, details, request.identity, stamp)

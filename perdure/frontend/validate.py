@@ -298,9 +298,9 @@ _DURATION_SECONDS_MAX: Final = 315_576_000_000
 """About 10,000 years: what a protobuf Duration may hold."""
 
 
-def activity_failure(message: failure.Failure) -> None:
-    """A failure that a worker reports for an activity (semantics 5.3)."""
-    if not message.HasField("application_failure_info"):
+def activity_failure(message: failure.Failure, by_id: bool) -> None:
+    """A failure that is reported for an activity (semantics 5.3): a worker's own, or any kind from who names it by id."""
+    if not by_id and not message.HasField("application_failure_info"):
         raise InvalidArgument("Failure must have ApplicationFailureInfo.")
     current = message
     while True:

@@ -223,13 +223,17 @@ def test_a_version_of_a_deployment_gets_no_task() -> None:
 
 
 def test_activity_failure_is_an_application_failure() -> None:
-    """A worker reports an application failure for an activity, with valid delays all the way down (5.3)."""
+    """A worker reports an application failure for an activity, with valid delays all the way down (5.3).
+
+    Who names the activity by its id may report any kind.
+    """
     with _wrong("Failure must have ApplicationFailureInfo."):
-        validate.activity_failure(failure.Failure(message="x"))
+        validate.activity_failure(failure.Failure(message="x"), by_id=False)
+    validate.activity_failure(failure.Failure(message="x"), by_id=True)
     info = failure.ApplicationFailureInfo(next_retry_delay=Duration(seconds=1, nanos=-1))
     report = failure.Failure(
         application_failure_info=failure.ApplicationFailureInfo(),
         cause=failure.Failure(application_failure_info=info),
     )
     with pytest.raises(InvalidArgument, match="NextRetryDelay is not a valid duration"):
-        validate.activity_failure(report)
+        validate.activity_failure(report, by_id=True)

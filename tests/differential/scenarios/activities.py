@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from temporalio.api.common.v1 import ActivityType, Priority
 from temporalio.api.enums.v1 import TimeoutType
-from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure, ServerFailureInfo, TimeoutFailureInfo
+from temporalio.api.failure.v1 import (
+    ActivityFailureInfo,
+    ApplicationFailureInfo,
+    CanceledFailureInfo,
+    Failure,
+    ServerFailureInfo,
+    TimeoutFailureInfo,
+)
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
@@ -272,14 +279,14 @@ def _by_id_heartbeat(s: Script, activity_id: str) -> None:
     s.call(request, rpc.RecordActivityTaskHeartbeatByIdResponse)
 
 
-def _by_id_fail(s: Script, activity_id: str) -> None:
+def _by_id_fail(s: Script, activity_id: str, cause: Failure | None = None) -> None:
     request = rpc.RespondActivityTaskFailedByIdRequest(
         namespace=NAMESPACE,
         workflow_id=s.workflow_id,
         run_id=s.run_id,
         activity_id=activity_id,
         identity="someone",
-        failure=failure("by id", non_retryable=True),
+        failure=cause or failure("by id", non_retryable=True),
     )
     s.call(request, rpc.RespondActivityTaskFailedByIdResponse)
 
@@ -314,6 +321,23 @@ def by_id_not_started(s: Script) -> None:
     _by_id_fail(s, "unstarted")
     _by_id_complete(s, "unstarted", s.run_id)
     s.poll()
+
+
+def by_id_any_failure(s: Script) -> None:
+    """By id any kind of failure may be reported; its outermost info decides whether another attempt follows (5.5)."""
+    for label, cause in (
+        ("bare", Failure(message="m")),
+        ("timeout", Failure(timeout_failure_info=TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_HEARTBEAT))),
+        ("cancelled", Failure(message="m", canceled_failure_info=CanceledFailureInfo())),
+        ("server", Failure(message="m", server_failure_info=ServerFailureInfo(non_retryable=True))),
+        ("wrapped", Failure(activity_failure_info=ActivityFailureInfo(), cause=failure("in", non_retryable=True))),
+    ):
+        s.another(label)
+        s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
+        s.poll_activity()
+        _by_id_fail(s, "a", cause)
+        s.history()
+        s.describe()
 
 
 def by_id_unknown(s: Script) -> None:

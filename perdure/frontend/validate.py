@@ -299,7 +299,7 @@ _DURATION_SECONDS_MAX: Final = 315_576_000_000
 
 
 def activity_failure(message: failure.Failure, by_id: bool) -> None:
-    """A failure that is reported for an activity (semantics 5.3): a worker's own, or any kind from who names it by id."""
+    """A failure that is reported for an activity (semantics 5.3); who names the activity by id may report any kind."""
     if not by_id and not message.HasField("application_failure_info"):
         raise InvalidArgument("Failure must have ApplicationFailureInfo.")
     current = message

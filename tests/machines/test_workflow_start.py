@@ -226,6 +226,16 @@ def test_nothing_is_remembered_of_a_refused_start() -> None:
     }
 
 
+def test_a_start_that_comes_again_is_known_whatever_has_run_since() -> None:
+    """Decision 011: a request id is of the chain, so a caller who heard no answer starts nothing twice."""
+    story = busy(request_id="mine")
+    first = story.run_id
+    story.complete(continue_as_new())
+    again = story.begin(request_id="mine", workflow_id_conflict_policy=FAIL)
+
+    assert (again.run_id, again.started, len(story.runs)) == (first, True, 2)
+
+
 # -- on conflict -------------------------------------------------------------------------------------------------------
 
 

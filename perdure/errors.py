@@ -213,3 +213,7 @@ class Internal(ServiceError):
     """A fault of ours; the text on the wire is masked."""
 
     code = StatusCode.INTERNAL
+
+
+PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)
+"""Errors that answer nothing: whoever must have an answer asks again later."""

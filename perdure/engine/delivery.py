@@ -16,7 +16,7 @@ from typing import Any, final
 from perdure.api import history
 from perdure.engine.histories import Histories
 from perdure.engine.telling import tell
-from perdure.errors import Internal, ServiceError, Unavailable
+from perdure.errors import PASSING, Internal, ServiceError, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.pauses import pause
 from perdure.machines.workflow import outbound
@@ -126,7 +126,7 @@ class Delivery:
             log.exception("a call of %s could not be made", call.sender.chain)
             outcome = Internal("a call could not be made")
         answer = outbound.answer(call, event, outcome)
-        if answer is None and not isinstance(outcome, outbound.PASSING):
+        if answer is None and not isinstance(outcome, PASSING):
             log.error("%s of %s was refused: %s", type(call).__name__, call.sender.chain, outcome)
         return event, answer
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from perdure.errors import ServiceError
+from perdure.errors import PASSING, ServiceError
 from perdure.ids import ChainKey
 from perdure.machines.workflow.inputs import Input
-from perdure.machines.workflow.outbound import PASSING
 
 log = logging.getLogger(__name__)
 

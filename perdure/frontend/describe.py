@@ -9,7 +9,7 @@ from perdure.api import common, enums, workflow, workflowservice
 from perdure.api.times import duration_of, timestamp_of, timestamp_or_none
 from perdure.clock import SECOND
 from perdure.machines.workflow import invocations, overrides, reset_points
-from perdure.machines.workflow.activity_task import pending_info
+from perdure.machines.workflow.activity_info import pending_info
 from perdure.machines.workflow.callback import SCHEDULED, Callback
 from perdure.machines.workflow.execution import Execution
 

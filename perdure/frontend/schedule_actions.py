@@ -7,17 +7,17 @@ state, so that one made again after a crash, or after an unknown outcome, finds 
 
 from __future__ import annotations
 
-import json
 from typing import Final, final
 
-from perdure.api import Method, common, enums, history, method_table
+from perdure.api import Method, enums, history, method_table
 from perdure.api.times import timestamp_of
 from perdure.cluster.namespaces import REGISTERED
 from perdure.config import dynamic as settings
-from perdure.errors import NotFound, ResourceExhausted, ServiceError, StatusCode
+from perdure.errors import PASSING, NotFound, ResourceExhausted, ServiceError
 from perdure.frontend import schedule_inputs, start_inputs
 from perdure.frontend.services import Call, Services
 from perdure.ids import ChainKey, Kind
+from perdure.machines import json_payloads
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.schedule.effects import StartWorkflow, StopWorkflow
 from perdure.machines.schedule.inputs import StartAnswered, StopAnswered
@@ -26,16 +26,6 @@ from perdure.machines.workflow.inputs import RequestCancel, StartOutcome, Termin
 
 RESERVED_MAX: Final = 100_000
 """Starts that may wait for their turn; beyond that turns are dealt anew."""
-_PASSING: Final = frozenset(
-    {
-        StatusCode.UNAVAILABLE,
-        StatusCode.RESOURCE_EXHAUSTED,
-        StatusCode.DEADLINE_EXCEEDED,
-        StatusCode.ABORTED,
-        StatusCode.INTERNAL,
-    }
-)
-"""Errors that another attempt may not meet."""
 _START: Final = method_table()["/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution"]
 _NO_TURN: Final = -1
 
@@ -67,7 +57,7 @@ class ScheduleActions:
             self._turns.take(key, effect)
             outcome = await self._start(key, effect)
         except ServiceError as error:
-            if error.code in _PASSING and self._services.clock.now_ns() < effect.start.give_up:
+            if isinstance(error, PASSING) and self._services.clock.now_ns() < effect.start.give_up:
                 raise
             return answer
         answer.run_id = outcome.first_run_id or outcome.run_id
@@ -93,8 +83,10 @@ class ScheduleActions:
         if effect.last_failure:
             request.continued_failure.MergeFromString(effect.last_failure)
         marks = request.search_attributes.indexed_fields
-        marks["TemporalScheduledStartTime"].CopyFrom(_json(timestamp_of(effect.nominal_second).ToJsonString()))
-        marks["TemporalScheduledById"].CopyFrom(_json(key.id))
+        marks["TemporalScheduledStartTime"].CopyFrom(
+            json_payloads.text(timestamp_of(effect.nominal_second).ToJsonString())
+        )
+        marks["TemporalScheduledById"].CopyFrom(json_payloads.text(key.id))
         fact = start_inputs.prepare_start(services, _call(services, key, request.SerializeToString()), request)
         fact.callbacks = (InternalCallback(key, effect.token),)
         outcome = await services.engine.submit(_workflow(key, request.workflow_id), fact)
@@ -115,7 +107,7 @@ class ScheduleActions:
         try:
             await self._services.engine.submit(_workflow(key, stop.workflow_id), fact)
         except ServiceError as error:
-            if error.code in _PASSING:
+            if isinstance(error, PASSING):
                 raise
         return StopAnswered(effect.incarnation, stop.number)
 
@@ -173,7 +165,3 @@ def _workflow(key: ChainKey, workflow_id: str) -> ChainKey:
 
 def _identity(namespace: str, key: ChainKey) -> str:
     return f"temporal-scheduler-{namespace}-{key.id}"
-
-
-def _json(text: str) -> common.Payload:
-    return common.Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(text, ensure_ascii=False).encode())

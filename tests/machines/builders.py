@@ -17,7 +17,7 @@ from perdure.api.times import duration_of
 from perdure.ids import ChainKey, Kind, SeededIds
 from perdure.machines.env import Env, Limits, NamespaceView
 from perdure.machines.task_queue import WORKFLOW, Task
-from perdure.machines.workflow import activity_task, alarm, machine
+from perdure.machines.workflow import activity_info, activity_task, alarm, machine
 from perdure.machines.workflow.effects import Answer, OfferTask
 from perdure.machines.workflow.execution import Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import (
@@ -378,4 +378,4 @@ def complete_workflow() -> commands.Command:
 
 def described(story: Story, activity_id: str) -> workflow.PendingActivityInfo:
     """The activity as Describe shows it."""
-    return activity_task.pending_info(story.activity(activity_id), story.now)
+    return activity_info.pending_info(story.activity(activity_id), story.now)

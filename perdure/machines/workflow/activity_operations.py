@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from perdure.api import activity as activities
 from perdure.api import command as commands
-from perdure.api import common, enums, taskqueue
+from perdure.api import common, enums
 from perdure.api.times import duration_ns, duration_of
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound
 from perdure.machines import priorities, queue_names, retry
 from perdure.machines.env import Env
 from perdure.machines.workflow import activity_task, pause_info
+from perdure.machines.workflow.activity_info import options_of
 from perdure.machines.workflow.commands.activity import check_names, timeouts_of
 from perdure.machines.workflow.commands.batch import CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -192,21 +193,6 @@ def _show_pauses(draft: RunDraft, before: frozenset[int]) -> None:
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
-
-
-def options_of(pending: Activity) -> Options:
-    """The activity's options as they are."""
-    options = Options(
-        task_queue=taskqueue.TaskQueue(name=pending.task_queue),
-        schedule_to_close_timeout=duration_of(pending.schedule_to_close),
-        schedule_to_start_timeout=duration_of(pending.schedule_to_start),
-        start_to_close_timeout=duration_of(pending.start_to_close),
-        heartbeat_timeout=duration_of(pending.heartbeat_timeout),
-        retry_policy=retry.policy_message(pending.retry),
-    )
-    if pending.priority:
-        options.priority.MergeFromString(pending.priority)
-    return options
 
 
 def _set_options(changed: Activity, options: Options, with_priority: bool) -> None:

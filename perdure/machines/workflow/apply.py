@@ -13,6 +13,7 @@ from perdure.api import common, enums, history, workflow
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines import priorities
 from perdure.machines.deadlines import TIMER
+from perdure.machines.json_payloads import keyword_list
 from perdure.machines.workflow import overrides, request_ids, reset_points
 from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
@@ -216,7 +217,7 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
         execution.reset_points = (*execution.reset_points, point)[-reset_points.RESET_POINTS_MAX :]
     _note_build(draft, stamp)
     if added and checksum:
-        found = reset_points.keyword_list(reset_points.checksums(execution.reset_points))
+        found = keyword_list(reset_points.checksums(execution.reset_points))
         draft.put_search_attribute(reset_points.BINARY_CHECKSUMS, found)
 
 
@@ -226,7 +227,7 @@ def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> Non
     after = reset_points.build_ids_after(before, stamp, bool(draft.execution.override))
     if after != before:
         kept = reset_points.fitting(after, draft.env.limits.search_attribute_value_size)
-        draft.put_search_attribute(reset_points.BUILD_IDS, reset_points.keyword_list(kept) if kept else None)
+        draft.put_search_attribute(reset_points.BUILD_IDS, keyword_list(kept) if kept else None)
 
 
 def _started(draft: RunDraft, event: history.HistoryEvent) -> None:

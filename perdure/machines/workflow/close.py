@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.api import common, enums, failure, history
 from perdure.errors import NotFound, WorkflowNotReady
-from perdure.machines import cron
+from perdure.machines import cron, json_payloads
 from perdure.machines.retry import next_interval
 from perdure.machines.workflow import archive, callbacks, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -38,6 +38,16 @@ def terminate(
     end_task_by_force(draft)
     draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes, links=links)
     closed(step, draft)
+
+
+def terminate_by_server(step: Step, draft: RunDraft, reason: str, details: str = "") -> None:
+    """Close an open run by force for a reason of the server's own."""
+    attributes = history.WorkflowExecutionTerminatedEventAttributes(
+        reason=reason,
+        details=common.Payloads(payloads=[json_payloads.text(details)]) if details else None,
+        identity=workflow_task.SERVER_IDENTITY,
+    )
+    terminate(step, draft, attributes)
 
 
 def cancel_requested(step: Step, verb: RequestCancel) -> None:

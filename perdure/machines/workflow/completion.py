@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from perdure.api import command as commands
-from perdure.api import common, enums, failure, failures, history, workflowservice
+from perdure.api import enums, failure, failures, history, workflowservice
+from perdure.api.times import duration_ns
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
@@ -116,15 +116,7 @@ def _refuse_transaction(step: Step, draft: RunDraft, size: int) -> ServiceError:
     """What the task would write is too much for one write: the run ends here (semantics 0.1)."""
     message = f"transaction size of {size} bytes exceeds limit of {draft.env.limits.transaction_size} bytes"
     fresh = step.discard(draft)
-    close.end_task_by_force(fresh)
-    details = common.Payloads()
-    payload = details.payloads.add(data=json.dumps(message).encode())
-    payload.metadata["encoding"] = b"json/plain"
-    attributes = history.WorkflowExecutionTerminatedEventAttributes(
-        reason=TRANSACTION_TOO_LARGE, details=details, identity=workflow_task.SERVER_IDENTITY
-    )
-    fresh.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
-    close.closed(step, fresh)
+    close.terminate_by_server(step, fresh, TRANSACTION_TOO_LARGE, message)
     return InvalidArgument(message)
 
 
@@ -135,8 +127,7 @@ def failed(step: Step, report: WorkflowTaskFailed) -> None:
     draft = step.edit(execution)
     request = report.request
     if request.cause == enums.WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE:
-        close.end_task_by_force(draft)
-        _terminate(step, draft, workflow_task.cause_name(request.cause))
+        close.terminate_by_server(step, draft, workflow_task.cause_name(request.cause))
         return
     reason: failure.Failure | None = None
     if request.HasField("failure"):
@@ -204,9 +195,7 @@ def _complete_task(draft: RunDraft, task: WorkflowTask, request: Request, droppe
     sticky = request.sticky_attributes
     if sticky.worker_task_queue.name:
         execution.sticky_queue = sticky.worker_task_queue.name
-        execution.sticky_timeout = (
-            sticky.schedule_to_start_timeout.seconds * 1_000_000_000 + sticky.schedule_to_start_timeout.nanos
-        )
+        execution.sticky_timeout = duration_ns(sticky.schedule_to_start_timeout)
     else:
         workflow_task.clear_sticky(execution)
 
@@ -270,18 +259,10 @@ def _reject(
     workflow_task.fail(fresh, rejected.cause, reason, request.identity, request.binary_checksum)
     if rejected.terminate:
         fresh.flush()
-        _terminate(step, fresh, message)
+        close.terminate_by_server(step, fresh, message)
     else:
         workflow_task.schedule_if_needed(step, fresh)
     return InvalidArgument(message)
-
-
-def _terminate(step: Step, draft: RunDraft, reason: str) -> None:
-    draft.record(
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-        history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=workflow_task.SERVER_IDENTITY),
-    )
-    close.closed(step, draft)
 
 
 def _start_eager_activities(batch: Batch) -> tuple[ActivityDelivery, ...]:

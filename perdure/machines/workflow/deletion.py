@@ -7,8 +7,7 @@ branch that another run names stays (DESIGN 1.11).
 
 from __future__ import annotations
 
-from perdure.api import enums, history
-from perdure.machines.workflow import archive, close, workflow_task
+from perdure.machines.workflow import archive, close
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution
 from perdure.machines.workflow.operator_inputs import Delete
@@ -23,14 +22,7 @@ def deleted(step: Step, verb: Delete) -> None:
     execution = find(step, verb.run_id)
     draft = step.edit(execution)
     if execution.running:
-        close.end_task_by_force(draft)
-        draft.record(
-            enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-            history.WorkflowExecutionTerminatedEventAttributes(
-                reason="Delete workflow execution", identity=workflow_task.SERVER_IDENTITY
-            ),
-        )
-        close.closed(step, draft)
+        close.terminate_by_server(step, draft, "Delete workflow execution")
     archive.give_up(draft)
     _mark(draft)
 

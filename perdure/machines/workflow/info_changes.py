@@ -5,7 +5,7 @@ A `RunInfo` never changes once made; these make another.
 
 from __future__ import annotations
 
-from perdure.machines.workflow.run_info import RunInfo
+from perdure.machines.workflow.run_info import RunInfo, run_expiration
 
 
 def copy_of(info: RunInfo) -> RunInfo:
@@ -53,10 +53,7 @@ def reset_from(info: RunInfo, run_id: str, now: int) -> RunInfo:
     other.start_time = now
     other.execution_time = now
     other.execution_expiration = now + info.execution_timeout if info.execution_timeout else 0
-    expiration = now + info.run_timeout if info.run_timeout else 0
-    if other.execution_expiration:
-        expiration = min(expiration or other.execution_expiration, other.execution_expiration)
-    other.run_expiration = expiration
+    other.run_expiration = run_expiration(now, info.run_timeout, other.execution_expiration)
     if info.root_run_id == info.run_id:
         other.root_run_id = run_id
     return other

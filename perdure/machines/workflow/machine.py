@@ -13,7 +13,7 @@ from typing import Any, final
 
 from immutables import Map
 
-from perdure.api import enums, history
+from perdure.api import enums
 from perdure.errors import InvalidArgument, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
@@ -490,10 +490,5 @@ def _over_limit(draft: RunDraft) -> str:
 
 def _terminate_over_limit(current: Step, draft: RunDraft, reason: str) -> InvalidArgument:
     fresh = current.discard(draft)
-    close.end_task_by_force(fresh)
-    fresh.record(
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-        history.WorkflowExecutionTerminatedEventAttributes(reason=reason, identity=workflow_task.SERVER_IDENTITY),
-    )
-    close.closed(current, fresh)
+    close.terminate_by_server(current, fresh, reason)
     return InvalidArgument(reason)

@@ -11,17 +11,7 @@ from typing import Any, assert_never
 from immutables import Map
 
 from perdure.api import enums, history, workflowservice
-from perdure.errors import (
-    Aborted,
-    DeadlineExceeded,
-    Internal,
-    NamespaceNotFound,
-    NotFound,
-    ResourceExhausted,
-    ServiceError,
-    Unavailable,
-    WorkflowExecutionAlreadyStarted,
-)
+from perdure.errors import PASSING, NamespaceNotFound, NotFound, ServiceError, WorkflowExecutionAlreadyStarted
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
@@ -63,9 +53,6 @@ from perdure.machines.workflow.owed import (
 )
 from perdure.machines.workflow.parts import PART_CALLBACK, PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.start_fields import take_over
-
-PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Aborted, Internal)
-"""Errors that answer nothing: ask again later."""
 
 MANY_CHILDREN = 10
 """With so many children the reference leaves close policies to a workflow of its own, whose name is then their author's

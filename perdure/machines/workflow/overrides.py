@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.api import common, enums, workflow
+from perdure.api import enums, workflow
 from perdure.errors import FailedPrecondition, InvalidArgument
+from perdure.machines.json_payloads import keyword
 from perdure.machines.workflow.execution import Execution
 
 Override = workflow.VersioningOverride
@@ -105,8 +106,7 @@ def shown(stored: bytes) -> Override:
 
 def behavior_payload() -> bytes:
     """The value of `BEHAVIOR` under the only override that can be in force."""
-    metadata = {"encoding": b"json/plain", "type": b"Keyword"}
-    return common.Payload(metadata=metadata, data=b'"AutoUpgrade"').SerializeToString(deterministic=True)
+    return keyword("AutoUpgrade")
 
 
 def encode(execution: Execution) -> object | None:

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import json
-
-from perdure.api import common
+from perdure.machines.json_payloads import keyword_list
 from perdure.machines.workflow.draft import RunDraft
 from perdure.machines.workflow.execution import Execution
 
@@ -21,11 +19,7 @@ def show(draft: RunDraft) -> None:
         if stored is not None:
             draft.put_search_attribute(PAUSE_INFO, None)
         return
-    payload = common.Payload(
-        metadata={"encoding": b"json/plain", "type": b"KeywordList"},
-        data=json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode(),
-    )
-    body = payload.SerializeToString(deterministic=True)
+    body = keyword_list(entries)
     if body != stored:
         draft.put_search_attribute(PAUSE_INFO, body)
 

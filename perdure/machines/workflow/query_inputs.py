@@ -61,7 +61,7 @@ class QueryRejected:
 
 @final
 class QueryDirect:
-    """Dispatch the query through matching; `sticky_queue` "" means none. `state` is the run as it was."""
+    """Dispatch the query through matching; `state` is the `Execution` as it was."""
 
     __slots__ = ("state",)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from perdure.api import common, history, workflow
 from perdure.api.times import timestamp_ns, timestamp_of
+from perdure.machines.json_payloads import compact
 
 if TYPE_CHECKING:
     from perdure.machines.workflow.execution import Execution
@@ -112,13 +113,6 @@ def known(points: tuple[ResetPoint, ...], binary_checksum: str, build_id: str) -
     return (binary_checksum, build_id) in [(point.binary_checksum, point.build_id) for point in points]
 
 
-def keyword_list(values: list[str]) -> bytes:
-    """A search attribute of several keywords, serialized."""
-    data = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
-    payload = common.Payload(metadata={"encoding": b"json/plain", "type": b"KeywordList"}, data=data)
-    return payload.SerializeToString(deterministic=True)
-
-
 def checksums(points: tuple[ResetPoint, ...]) -> list[str]:
     """The binary checksums that points name, in order."""
     return [point.binary_checksum for point in points if point.binary_checksum]
@@ -161,7 +155,7 @@ def _mark(stamp: common.WorkerVersionStamp) -> str:
 def fitting(values: list[str], bytes_max: int) -> list[str]:
     """The values whose JSON has at most `bytes_max` bytes: the oldest go first, but never the leading sentinel."""
     kept = list(values)
-    while kept and len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()) > bytes_max:
+    while kept and len(compact(kept)) > bytes_max:
         if len(kept) > 1 and _is_sentinel(kept[0]):
             del kept[1]
         else:

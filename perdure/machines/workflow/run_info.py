@@ -8,6 +8,12 @@ from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.child import Parent
 
 
+def run_expiration(execution_time: int, run_timeout: int | None, execution_expiration: int) -> int:
+    """When a run times out, ns since the epoch, 0 for never: never later than its execution."""
+    own = execution_time + run_timeout if run_timeout else 0
+    return min(own or execution_expiration, execution_expiration) if execution_expiration else own
+
+
 @final
 class RunInfo:
     """What a run is, fixed at its start (semantics 1.1). `user_metadata` and `priority` are serialized messages."""

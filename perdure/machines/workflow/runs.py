@@ -13,7 +13,7 @@ from perdure.machines.workflow import callbacks, internal_callbacks, reset_point
 from perdure.machines.workflow.apply import says_nothing
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution
-from perdure.machines.workflow.run_info import RunInfo
+from perdure.machines.workflow.run_info import RunInfo, run_expiration
 
 Started = history.WorkflowExecutionStartedEventAttributes
 ContinuedAsNew = history.WorkflowExecutionContinuedAsNewEventAttributes
@@ -129,9 +129,6 @@ def successor_info(
     """The info of the run that continues a chain; the execution's deadline is absolute and not prolonged."""
     run_id = env.run_id()
     execution_time = env.now + backoff
-    expiration = execution_time + timeout_of_run if timeout_of_run else 0
-    if previous.execution_expiration:
-        expiration = min(expiration or previous.execution_expiration, previous.execution_expiration)
     return RunInfo(
         namespace_id=previous.namespace_id,
         namespace=previous.namespace,
@@ -149,7 +146,7 @@ def successor_info(
         run_timeout=timeout_of_run,
         task_timeout=timeout_of_task,
         execution_expiration=previous.execution_expiration,
-        run_expiration=expiration,
+        run_expiration=run_expiration(execution_time, timeout_of_run, previous.execution_expiration),
         attempt=attempt,
         retry=policy_of(retry) if retry is not None else None,
         cron_schedule=cron_schedule,

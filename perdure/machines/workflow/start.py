@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.api import common, enums, history, workflowservice
+from perdure.api import enums, history, workflowservice
 from perdure.api.times import duration_ns
 from perdure.errors import ServiceError, Unavailable, WorkflowExecutionAlreadyStarted
 from perdure.machines import cron, priorities
@@ -21,7 +21,7 @@ from perdure.machines.workflow import (
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution
 from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
-from perdure.machines.workflow.run_info import RunInfo
+from perdure.machines.workflow.run_info import RunInfo, run_expiration
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
     UpdatePending,
@@ -196,7 +196,8 @@ def _begin(step: Step, verb: Start, current: Execution | None) -> StartOutcome:
     backoff = _first_backoff(env, verb)
     info = _info(env, verb, env.run_id(), backoff)
     if current is not None and current.running:
-        _terminate_existing(step, current, info.run_id)
+        text = f"terminated by new runID: {info.run_id}"
+        close.terminate_by_server(step, step.edit(current), "TerminateIfRunning WorkflowIdReusePolicy", text)
     eager = request.request_eager_execution and env.limits.eager_workflow_start and not backoff
     memo = runs.present_payloads(request.memo.fields)
     attributes = _attributes(info, verb, memo, eager)
@@ -220,20 +221,6 @@ def _start_eagerly(draft: RunDraft, request: Request) -> WorkflowTaskDelivery:
     return workflow_task.delivery(draft.execution, task, False)
 
 
-def _terminate_existing(step: Step, current: Execution, new_run_id: str) -> None:
-    draft = step.edit(current)
-    close.end_task_by_force(draft)
-    details = common.Payloads()
-    payload = details.payloads.add()
-    payload.metadata["encoding"] = b"json/plain"
-    payload.data = f'"terminated by new runID: {new_run_id}"'.encode()
-    attributes = history.WorkflowExecutionTerminatedEventAttributes(
-        reason="TerminateIfRunning WorkflowIdReusePolicy", details=details, identity=workflow_task.SERVER_IDENTITY
-    )
-    draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, attributes)
-    close.closed(step, draft)
-
-
 def _first_backoff(env: Env, verb: Start) -> int:
     """ns until the first workflow task. A child's schedule counts from its start, which only happens here."""
     if verb.parent is None or not verb.request.cron_schedule:
@@ -251,9 +238,6 @@ def _info(env: Env, verb: Start, run_id: str, backoff: int) -> RunInfo:
     timeout_of_run = runs.run_timeout(wanted, execution_timeout)
     execution_time = env.now + backoff
     execution_expiration = env.now + execution_timeout if execution_timeout else 0
-    run_expiration = execution_time + timeout_of_run if timeout_of_run else 0
-    if execution_expiration:
-        run_expiration = min(run_expiration or execution_expiration, execution_expiration)
     return RunInfo(
         namespace_id=env.namespace.id,
         namespace=env.namespace.name,
@@ -271,7 +255,7 @@ def _info(env: Env, verb: Start, run_id: str, backoff: int) -> RunInfo:
         run_timeout=timeout_of_run,
         task_timeout=runs.workflow_task_timeout(duration_ns(request.workflow_task_timeout), timeout_of_run, env.limits),
         execution_expiration=execution_expiration,
-        run_expiration=run_expiration,
+        run_expiration=run_expiration(execution_time, timeout_of_run, execution_expiration),
         attempt=1,
         retry=policy_of(request.retry_policy) if request.HasField("retry_policy") else None,
         cron_schedule=request.cron_schedule,

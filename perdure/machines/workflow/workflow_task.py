@@ -13,6 +13,7 @@ from perdure.api.splice import event_fragment
 from perdure.api.times import duration_of, timestamp_of
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
+from perdure.machines.json_payloads import keyword_list
 from perdure.machines.pauses import pause
 from perdure.machines.workflow import update_messages
 from perdure.machines.workflow.draft import RunDraft, Step
@@ -443,9 +444,7 @@ def _report_problem(draft: RunDraft, category: str, cause: str) -> None:
     execution = draft.execution
     if execution.task_problems < PROBLEMS_REPORTED_FROM or not execution.running:
         return
-    data = f'["category={category}","cause={cause}"]'.encode()
-    payload = common.Payload(metadata={"encoding": b"json/plain", "type": b"KeywordList"}, data=data)
-    serialized = payload.SerializeToString(deterministic=True)
+    serialized = keyword_list([f"category={category}", f"cause={cause}"])
     if execution.search_attributes.get(REPORTED_PROBLEMS) != serialized:
         draft.put_search_attribute(REPORTED_PROBLEMS, serialized)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from perdure.api import Duration, common, enums, history
 from perdure.api import command as commands
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of
-from perdure.machines import priorities, queue_names, retry
+from perdure.machines import json_payloads, priorities, queue_names, retry
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.apply import link_of
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
@@ -20,9 +20,7 @@ _BAD_CANCEL = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRI
 _DUPLICATE = enums.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID
 _TOO_MANY = enums.WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED
 
-NOT_STARTED_DETAILS = common.Payloads(
-    payloads=[common.Payload(metadata={"encoding": b"json/plain"}, data=b'"ACTIVITY_ID_NOT_STARTED"')]
-)
+NOT_STARTED_DETAILS = common.Payloads(payloads=[json_payloads.text("ACTIVITY_ID_NOT_STARTED")])
 """Details of an ACTIVITY_TASK_CANCELED that no worker has seen."""
 
 ScheduleActivity = commands.ScheduleActivityTaskCommandAttributes

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-NANOSECOND = 1
-MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND

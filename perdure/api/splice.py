@@ -10,10 +10,8 @@ Offsets and sizes are bytes. Malformed input raises `ValueError`; it means that 
 
 from __future__ import annotations
 
-HISTORY_EVENTS_FIELD = 1
-"""`History.events`."""
-
 _EVENTS_TAG = 0x0A
+"""`History.events`."""
 _EVENTS_TAG_BYTES = b"\x0a"
 _EVENT_ID_TAG = 0x08
 _WIRE_VARINT = 0

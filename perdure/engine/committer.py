@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import final
 
+from perdure.machines.pauses import pause
 from perdure.store.api import (
     BATCH_WRITES_MAX,
     ChainWrite,
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 QUEUE_MEMBERS_MAX = 10_000
 """Members that may wait for a commit; more are refused."""
+PAUSE_FIRST_S = 0.05
+PAUSE_MAX_S = 5.0
+"""Pauses before a new epoch is asked for again: doubling from the first to the longest."""
 
 
 class Member:
@@ -67,10 +71,6 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
-        self.commits = 0
-        """Commits so far (metrics)."""
-        self.members = 0
-        """Members committed so far (metrics)."""
 
     @property
     def fence(self) -> Fence:
@@ -158,8 +158,6 @@ class Committer:
             log.exception("a commit ended with an error that the port does not know")
             await self._recover(batch)
             return
-        self.commits += 1
-        self.members += len(batch)
         for member in batch:
             _told(member.committed)
 
@@ -174,7 +172,7 @@ class Committer:
         """A new epoch makes sure that the old transaction cannot land any more; then the members' chains are read
         again.
         """
-        delay_s = 0.05
+        failures = 0
         while True:
             try:
                 self._fence = await self._store.acquire()
@@ -183,8 +181,8 @@ class Committer:
                 log.warning("no new epoch yet: %s", error)
                 if self._stopping:
                     self._idle.set()
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 5.0)
+                await asyncio.sleep(pause(failures, PAUSE_FIRST_S, PAUSE_MAX_S))
+                failures += 1
         for member in batch:
             _told(member.lost, True)
 

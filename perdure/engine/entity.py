@@ -31,12 +31,11 @@ MAILBOX_MAX = 10_000
 class Letter:
     """An input and who waits for its outcome."""
 
-    __slots__ = ("fact", "future", "tries")
+    __slots__ = ("fact", "future")
 
     def __init__(self, fact: Input, future: asyncio.Future[object] | None) -> None:
         self.fact = fact
         self.future = future
-        self.tries = 0
 
     def resolve(self, outcome: object) -> None:
         """Give the outcome to the waiting caller, if there still is one."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from perdure.api import Message, batch, common, enums, workflowservice
+from perdure.api.names import short_name
 from perdure.api.times import timestamp_of
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
@@ -160,9 +161,7 @@ def _check(request: Request, kind: str | None) -> None:
         raise InvalidArgument("visibility query, executions, and target executions are mutually exclusive")
     for number, one in enumerate(request.target_executions):
         if one.type != enums.EXECUTION_TYPE_WORKFLOW:
-            known = one.type in enums.ExecutionType.values()
-            name = enums.ExecutionType.Name(one.type) if known else str(one.type)
-            shown = name.removeprefix("EXECUTION_TYPE_").capitalize()
+            shown = short_name(enums.ExecutionType, one.type)
             raise InvalidArgument(
                 f"target_executions[{number}] has type {shown}, but operation {_go_type(kind)} requires Workflow"
             )

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Final, final
 
 from perdure import errors
-from perdure.api import Any, Message, Status, errordetails
+from perdure.api import Any, Message, Status, enums, errordetails
 from perdure.api.failure import Failure, MultiOperationExecutionAborted
+from perdure.api.names import short_name
 
 _log = logging.getLogger("perdure.frontend")
 
@@ -79,26 +80,10 @@ def _trailing(error: errors.ServiceError) -> tuple[tuple[str, str], ...]:
     """Who does not decode details reads cause and scope of RESOURCE_EXHAUSTED from headers (server_inventory 5.2)."""
     if not isinstance(error, errors.ResourceExhausted):
         return ()
-    cause = _CAUSES.get(error.cause, "Unspecified")
     return (
-        ("x-resource-exhausted-cause", cause),
-        ("x-resource-exhausted-scope", _SCOPES.get(error.scope, "Unspecified")),
+        ("x-resource-exhausted-cause", short_name(enums.ResourceExhaustedCause, error.cause)),
+        ("x-resource-exhausted-scope", short_name(enums.ResourceExhaustedScope, error.scope)),
     )
-
-
-_SCOPES: Final = {1: "Namespace", 2: "System"}
-_CAUSES: Final = {
-    1: "RpsLimit",
-    2: "ConcurrentLimit",
-    3: "SystemOverloaded",
-    4: "PersistenceLimit",
-    5: "BusyWorkflow",
-    6: "ApsLimit",
-    7: "PersistenceStorageLimit",
-    8: "CircuitBreakerOpen",
-    9: "OpsLimit",
-    10: "WorkerDeploymentLimits",
-}
 
 
 def _query_failed(error: errors.ServiceError) -> Message:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from perdure.api import Message, enums, worker, workflowservice
+from perdure.api.names import short_name
 from perdure.api.times import timestamp_ns
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, Unimplemented
@@ -56,7 +57,7 @@ def _worker(beat: worker.WorkerHeartbeat) -> Worker:
         "BuildId": beat.deployment_version.build_id,
         "SdkName": beat.sdk_name,
         "SdkVersion": beat.sdk_version,
-        "WorkerStatus": _status_name(int(beat.status)),
+        "WorkerStatus": short_name(enums.WorkerStatus, beat.status),
     }
     times = {
         "StartTime": timestamp_ns(beat.start_time) if beat.HasField("start_time") else None,
@@ -64,14 +65,6 @@ def _worker(beat: worker.WorkerHeartbeat) -> Worker:
     }
     internal = queue.startswith(INTERNAL_QUEUE_PREFIX) or queue == INTERNAL_QUEUE
     return Worker(beat.worker_instance_key, beat.SerializeToString(), WorkerFields(texts, times), internal)
-
-
-def _status_name(status: int) -> str:
-    """A status as filters spell it: `ShuttingDown`."""
-    if status not in enums.WorkerStatus.values():
-        return str(status)
-    words = enums.WorkerStatus.Name(status).removeprefix("WORKER_STATUS_").split("_")  # type: ignore[arg-type]  # wire numbers are plain ints here
-    return "".join([word.capitalize() for word in words])
 
 
 async def list_workers(services: Services, call: Call, request: workflowservice.ListWorkersRequest) -> Message | bytes:

@@ -398,7 +398,6 @@ class Channel:
         self._limits = limits if limits is not None else Http2Limits()
         self._connection: ClientConnection | None = None
         self._connecting: asyncio.Task[ClientConnection] | None = None
-        self._old: set[ClientConnection] = set()
         self._backoff_s = 0.0
         self._not_before = 0.0
         self._closed = False

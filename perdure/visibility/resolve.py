@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from perdure.api import enums
+from perdure.api.names import short_name
 from perdure.errors import InvalidArgument
 from perdure.visibility import attributes, syntax
 from perdure.visibility.attributes import (
@@ -62,11 +63,9 @@ _OPERATORS: Final = {
 _RANGES: Final = frozenset({KEYWORD, INT, DOUBLE, DATETIME})
 _OPPOSITE: Final = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _GROUPABLE: Final = frozenset({"ExecutionStatus", DIVISION})
-_PREFIX: Final = "WORKFLOW_EXECUTION_STATUS_"
 
 STATUS_NAMES: Final[dict[int, str]] = {
-    number: "".join(word.capitalize() for word in name.removeprefix(_PREFIX).split("_"))
-    for name, number in enums.WorkflowExecutionStatus.items()
+    number: short_name(enums.WorkflowExecutionStatus, number) for number in enums.WorkflowExecutionStatus.values()
 }
 """Statuses by number as filters and count groups name them: `Running`, `TimedOut`."""
 

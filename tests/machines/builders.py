@@ -12,6 +12,7 @@ from immutables import Map
 
 from perdure.api import command as commands
 from perdure.api import common, enums, failure, failures, history, taskqueue, workflow, workflowservice
+from perdure.api.names import short_name
 from perdure.api.splice import split_events
 from perdure.api.times import duration_of
 from perdure.ids import ChainKey, Kind, SeededIds
@@ -277,8 +278,7 @@ def started_activity(
 
 def event_type(event: history.HistoryEvent) -> str:
     """ "TimerFired" for EVENT_TYPE_TIMER_FIRED."""
-    name = enums.EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
-    return "".join(word.capitalize() for word in name.split("_"))
+    return short_name(enums.EventType, event.event_type)
 
 
 def started_fact(task: Task, request_id: str, identity: str = "worker") -> ActivityTaskStarted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.api import common, enums, failure, history
+from perdure.api import common, enums, failure, failures, history
 from perdure.errors import NotFound, WorkflowNotReady
 from perdure.machines import cron, json_payloads
 from perdure.machines.retry import next_interval
@@ -16,8 +16,6 @@ from perdure.machines.workflow.requests import remembered_as
 from perdure.machines.workflow.runs import continue_chain, next_cron_run
 from perdure.machines.workflow.signals import check_origin
 from perdure.machines.workflow.target import ALREADY_COMPLETED, find
-
-WORKFLOW_TIMEOUT = "workflow timeout"
 
 
 def terminated(step: Step, verb: Terminate) -> None:
@@ -171,11 +169,7 @@ def time_out_run(step: Step, draft: RunDraft) -> None:
         state: int = enums.RETRY_STATE_TIMEOUT
         new_run_id = ""
     else:
-        reason = failure.Failure(
-            message=WORKFLOW_TIMEOUT,
-            source="Server",
-            timeout_failure_info=failure.TimeoutFailureInfo(timeout_type=enums.TIMEOUT_TYPE_START_TO_CLOSE),
-        )
+        reason = failures.timeout_failure(failures.WORKFLOW_TIMEOUT, enums.TIMEOUT_TYPE_START_TO_CLOSE)
         state, new_run_id = _retry(step, draft, reason)
         new_run_id = new_run_id or _next_by_schedule(step, draft, reason, None)
     attributes = history.WorkflowExecutionTimedOutEventAttributes(

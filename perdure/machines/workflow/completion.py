@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from perdure.api import command as commands
 from perdure.api import enums, failure, failures, history, workflowservice
+from perdure.api.names import short_name
 from perdure.api.times import duration_ns
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
@@ -38,8 +39,6 @@ Request = workflowservice.RespondWorkflowTaskCompletedRequest
 
 DROPPED_EVENTS_MAX = 10
 """Events that a worker may have been shown with a speculative task that is dropped, if it can take that back."""
-
-TRANSACTION_TOO_LARGE = "Transaction size exceeds limit."
 
 INLINE_REQUEST_ID = "request-from-RespondWorkflowTaskCompleted"
 """The request id of a task that is returned with the answer."""
@@ -116,7 +115,7 @@ def _refuse_transaction(step: Step, draft: RunDraft, size: int) -> ServiceError:
     """What the task would write is too much for one write: the run ends here (semantics 0.1)."""
     message = f"transaction size of {size} bytes exceeds limit of {draft.env.limits.transaction_size} bytes"
     fresh = step.discard(draft)
-    close.terminate_by_server(step, fresh, TRANSACTION_TOO_LARGE, message)
+    close.terminate_by_server(step, fresh, failures.TRANSACTION_SIZE_EXCEEDS_LIMIT, message)
     return InvalidArgument(message)
 
 
@@ -143,20 +142,12 @@ def check_sequence(request: Request) -> None:
     """A closing command comes last and every command is known; otherwise nothing of the call is done."""
     last = len(request.commands) - 1
     for index, command in enumerate(request.commands):
-        name = _command_name(command.command_type)
+        name = short_name(enums.CommandType, command.command_type)
         if command.command_type not in HANDLERS:
             raise InvalidArgument(f"unknown command type: {name}")
         if command.command_type in CLOSING and index != last:
-            names = ", ".join(_command_name(each.command_type) for each in request.commands)
+            names = ", ".join(short_name(enums.CommandType, each.command_type) for each in request.commands)
             raise InvalidArgument(f"invalid command sequence: [{names}], command {name} must be the last command.")
-
-
-def _command_name(command_type: int) -> str:
-    """A command's name as Temporal's messages write it."""
-    if command_type not in enums.CommandType.values():
-        return str(command_type)
-    name = enums.CommandType.Name(enums.CommandType.ValueType(command_type))
-    return "".join(part.capitalize() for part in name.removeprefix("COMMAND_TYPE_").split("_"))
 
 
 def _heartbeat_expired(draft: RunDraft, task: WorkflowTask, request: Request) -> bool:

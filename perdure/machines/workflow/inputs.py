@@ -103,7 +103,7 @@ class StartOutcome:
     `attached`: the run knows the request by an event of its own, not by its start.
     """
 
-    __slots__ = ("attached", "eager", "first_run_id", "run_id", "signal_event_id", "started", "status")
+    __slots__ = ("attached", "eager", "first_run_id", "run_id", "started", "status")
 
     def __init__(
         self, run_id: str, first_run_id: str, started: bool, status: int, eager: WorkflowTaskDelivery | None = None

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from perdure.api import common, enums, failure, failures, history
 from perdure.api.json import message_to_dict
+from perdure.api.names import short_name
 from perdure.clock import SECOND
 from perdure.machines.workflow import requests
 from perdure.machines.workflow.calls import InvokeCallback
@@ -218,8 +219,7 @@ def _link(call: InvokeCallback) -> str:
     chain = call.sender.chain
     parts = [quote(part, safe="$&+=:@") for part in (call.namespace, chain.id, call.sender.run_id)]
     if call.request_id:
-        named = enums.EventType.Name(call.origin or _OPTIONS_UPDATED).removeprefix("EVENT_TYPE_")  # type: ignore[arg-type]
-        kind = "".join(word.capitalize() for word in named.split("_"))
+        kind = short_name(enums.EventType, call.origin or _OPTIONS_UPDATED)
         query = {"eventType": kind, "referenceType": "RequestIdReference", "requestID": call.request_id}
     else:
         query = {"eventID": "1", "eventType": "WorkflowExecutionStarted", "referenceType": "EventReference"}

@@ -13,7 +13,7 @@ from typing import Any, final
 
 from immutables import Map
 
-from perdure.api import enums
+from perdure.api import enums, failures
 from perdure.errors import InvalidArgument, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.env import Env
@@ -478,13 +478,13 @@ def _over_limit(draft: RunDraft) -> str:
     if not execution.running or draft.before is None:
         return ""
     if draft.before.history_size > limits.history_size:
-        return "Workflow history size exceeds limit."
+        return failures.HISTORY_SIZE_EXCEEDS_LIMIT
     if execution.next_event_id - 1 > limits.history_count:
-        return "Workflow history count exceeds limit."
+        return failures.HISTORY_COUNT_EXCEEDS_LIMIT
     task = execution.task
     waiting = sum([event.ByteSize() for event in draft.pending]) if task is not None and task.started_event_id else 0
     if weight.exceeds(execution, waiting, limits.mutable_state_size):
-        return "Workflow mutable state size exceeds limit."
+        return failures.MUTABLE_STATE_SIZE_EXCEEDS_LIMIT
     return ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from perdure.api import enums
+from perdure.api.names import short_name
 from perdure.clock import SECOND
 from perdure.machines.env import Env
 from perdure.machines.workflow import pause_info
@@ -112,12 +113,6 @@ def _backoff(pending: Activity) -> int | None:
     return (pending.scheduled_time - pending.last_attempt_complete_time) // SECOND
 
 
-def _status(execution: Execution) -> str:
-    name = enums.WorkflowExecutionStatus.Name(execution.status)  # type: ignore[arg-type]  # wire numbers are plain ints
-    words = name.removeprefix("WORKFLOW_EXECUTION_STATUS_").split("_")
-    return "".join([word.capitalize() for word in words])
-
-
 def _activity(ask: Callable[[Activity], Value | None]) -> Callable[[object], Value | None]:
     def asked(subject: object) -> Value | None:
         assert isinstance(subject, Activity)
@@ -146,7 +141,7 @@ _ACTIVITY: Final = {
 _EXECUTION: Final = {
     "WorkflowId": _execution(lambda one: one.info.workflow_id),
     "WorkflowType": _execution(lambda one: one.info.workflow_type),
-    "ExecutionStatus": _execution(_status),
+    "ExecutionStatus": _execution(lambda one: short_name(enums.WorkflowExecutionStatus, one.status)),
     "StartTime": _execution(lambda one: one.info.start_time),
 }
 

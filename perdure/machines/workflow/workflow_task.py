@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from perdure.api import common, enums, history, taskqueue
 from perdure.api import failure as failures
+from perdure.api.names import short_name
 from perdure.api.splice import event_fragment
 from perdure.api.times import duration_of, timestamp_of
 from perdure.errors import NotFound
@@ -458,7 +459,4 @@ def problems_over(draft: RunDraft) -> None:
 
 def cause_name(cause: int) -> str:
     """The short name of a failure cause, "UnhandledCommand"; a number that has none is told as it is."""
-    if cause not in enums.WorkflowTaskFailedCause.values():
-        return str(cause)
-    name = enums.WorkflowTaskFailedCause.Name(cause)  # type: ignore[arg-type]  # plain numbers
-    return "".join(word.capitalize() for word in name.removeprefix("WORKFLOW_TASK_FAILED_CAUSE_").split("_"))
+    return short_name(enums.WorkflowTaskFailedCause, cause)

@@ -27,13 +27,16 @@ _PERSISTENCE_STORAGE_LIMIT: Final = 7
 class TaskQueueRegistry:
     """The data of all task queues of one cluster, as this process knows it. All calls on one event loop."""
 
-    __slots__ = ("_changed", "_queues", "_store", "_writing")
+    __slots__ = ("_by_build_id", "_changed", "_queues", "_store", "_writing")
 
     def __init__(self, store: Store, changed: Callable[[str, str, QueueData], None]) -> None:
         """`changed(namespace id, queue name, data)` is called for everything loaded and every change stored."""
         self._store = store
         self._changed = changed
         self._queues: dict[str, dict[str, QueueData]] = {}
+        self._by_build_id: dict[tuple[str, str], dict[str, None]] = {}
+        """Names of queues by namespace and a build id of their version sets: to look for them would be to walk through
+        all queues."""
         self._writing = asyncio.Lock()
 
     async def load(self) -> None:
@@ -48,11 +51,7 @@ class TaskQueueRegistry:
 
     def with_build_id(self, namespace_id: str, build_id: str) -> list[str]:
         """The names of the queues that have a build id in a version set."""
-        return [
-            name
-            for name, data in self._queues.get(namespace_id, {}).items()
-            if [one for one in data.version_sets if build_id in one.names()]
-        ]
+        return list(self._by_build_id.get((namespace_id, build_id), ()))
 
     async def update(self, namespace_id: str, name: str, change: Callable[[QueueData], QueueData]) -> QueueData:
         """Store what `change` makes of a queue's data, and return it; what `change` raises passes through.
@@ -78,10 +77,23 @@ class TaskQueueRegistry:
             for name, data in list(self._queues.get(namespace_id, {}).items()):
                 await self._store.put_record(_TABLE, f"{namespace_id}/{name}", data.version, None)
                 del self._queues[namespace_id][name]
+                self._index(namespace_id, name, data, EMPTY)
                 self._changed(namespace_id, name, EMPTY)
             self._queues.pop(namespace_id, None)
 
     def _remember(self, namespace_id: str, name: str, data: QueueData) -> QueueData:
+        self._index(namespace_id, name, self.find(namespace_id, name), data)
         self._queues.setdefault(namespace_id, {})[name] = data
         self._changed(namespace_id, name, data)
         return data
+
+    def _index(self, namespace_id: str, name: str, before: QueueData, after: QueueData) -> None:
+        """Keep `_by_build_id` true when a queue's data changes."""
+        old, new = [{build_id for one in data.version_sets for build_id in one.names()} for data in (before, after)]
+        for build_id in old - new:
+            names = self._by_build_id[namespace_id, build_id]
+            del names[name]
+            if not names:
+                del self._by_build_id[namespace_id, build_id]
+        for build_id in new - old:
+            self._by_build_id.setdefault((namespace_id, build_id), {})[name] = None

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, final
 
-from perdure.api import Message, Method, method_table
+from perdure.api import Message, Method, crowds, method_table
 from perdure.config import dynamic as settings
 from perdure.engine.eager import start_now
-from perdure.errors import Internal, ServiceError, StatusCode, Unavailable, Unimplemented
+from perdure.errors import Internal, InvalidArgument, ServiceError, StatusCode, Unavailable, Unimplemented
 from perdure.frontend import (
     activity_operations,
     activity_tasks,
@@ -292,9 +292,15 @@ def _parsed(route: _Route, wire: ServerCall) -> Any:
     if route.stream_handler is not None and route.method.client_streaming:
         return None
     try:
-        return route.parse(wire.message)
+        request = route.parse(wire.message)
     except Exception as error:
         raise _Malformed(f"grpc: error unmarshalling request: {error}") from error
+    if len(wire.message) > crowds.SMALL_BYTES:
+        try:
+            crowds.check(request)
+        except crowds.Crowded as crowded:
+            raise InvalidArgument(str(crowded)) from None
+    return request
 
 
 def _fail(wire: ServerCall, error: WireError) -> None:

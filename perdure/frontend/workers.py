@@ -6,7 +6,8 @@ are asked for them. Remote configuration of workers is refused as the reference 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -17,19 +18,27 @@ from perdure.api.times import timestamp_ns
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, Unimplemented
 from perdure.frontend.services import Call, Services
+from perdure.frontend.turns import slices
 from perdure.frontend.validate import INTERNAL_QUEUE, INTERNAL_QUEUE_PREFIX
 from perdure.matching.workers import Worker
 from perdure.visibility.worker_query import WorkerFields, WorkerQuery
 
 PAGE_SIZE_MAX: Final = 1_000
 """Workers of one page, and of a list whose caller names no size: an answer has a limit."""
+KEPT_MAX: Final = 8 * PAGE_SIZE_MAX
+"""Workers found so far before those of a later page are let go."""
+TESTS_AT_ONCE: Final = 4_000
+"""Comparisons of a filter, of some microseconds each, in one turn of the loop."""
+TEST_BYTES: Final = 16
+"""The shortest comparison, in bytes of the filter."""
 
 
 async def record_worker_heartbeat(
     services: Services, call: Call, request: workflowservice.RecordWorkerHeartbeatRequest
 ) -> Message | bytes:
     """Some workers of one process are alive."""
-    record_heartbeats(services, call, request.worker_heartbeat)
+    async for beats in slices(request.worker_heartbeat):
+        record_heartbeats(services, call, beats)
     return workflowservice.RecordWorkerHeartbeatResponse()
 
 
@@ -69,11 +78,14 @@ def _worker(beat: worker.WorkerHeartbeat) -> Worker:
 
 async def list_workers(services: Services, call: Call, request: workflowservice.ListWorkersRequest) -> Message | bytes:
     """The workers of a namespace that a filter holds for, in the order of their instance keys."""
-    found = sorted(_found(services, call, request), key=_key_of)
     after = _opened(request.next_page_token)
-    if after is not None:
-        found = [one for one in found if one.key > after]
     size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
+    found: list[Worker] = []
+    async for some in _found(services, call, request):
+        found += some if after is None else [one for one in some if one.key > after]
+        if len(found) > KEPT_MAX:
+            found = heapq.nsmallest(size + 1, found, key=_key_of)
+    found.sort(key=_key_of)
     response = workflowservice.ListWorkersResponse()
     for one in found[:size]:
         beat = worker.WorkerHeartbeat.FromString(one.body)
@@ -88,7 +100,10 @@ async def count_workers(
     services: Services, call: Call, request: workflowservice.CountWorkersRequest
 ) -> Message | bytes:
     """How many workers a filter holds for."""
-    return workflowservice.CountWorkersResponse(count=len(_found(services, call, request)))
+    count = 0
+    async for some in _found(services, call, request):
+        count += len(some)
+    return workflowservice.CountWorkersResponse(count=count)
 
 
 async def describe_worker(
@@ -114,13 +129,12 @@ async def update_worker_config(
     raise Unimplemented("UpdateWorkerConfig command is not enabled.")
 
 
-def _found(services: Services, call: Call, request: Any) -> list[Worker]:
+async def _found(services: Services, call: Call, request: Any) -> AsyncIterator[list[Worker]]:
+    """The workers that a filter holds for, some at a time; fewer when the filter is long."""
     query = WorkerQuery(request.query)
-    return [
-        one
-        for one in services.matching.workers.all(call.namespace.id, _now_ns(services))
-        if (request.include_system_workers or not one.internal) and query.holds(one.fields)
-    ]
+    size = max(1, TESTS_AT_ONCE // (1 + len(request.query) // TEST_BYTES))
+    async for some in slices(services.matching.workers.all(call.namespace.id, _now_ns(services)), size):
+        yield [one for one in some if (request.include_system_workers or not one.internal) and query.holds(one.fields)]
 
 
 def _listed(beat: worker.WorkerHeartbeat) -> worker.WorkerListInfo:

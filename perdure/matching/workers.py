@@ -8,7 +8,6 @@ somebody calls; no timer runs. Bodies are serialized messages, which this module
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Final, final
 
 from perdure.visibility.worker_query import WorkerFields
@@ -21,6 +20,9 @@ WORKERS_MAX: Final = 1_000_000
 
 BYTES_MAX: Final = 256 << 20
 """Bytes of all heartbeats held; likewise."""
+
+EXPIRED_AT_ONCE: Final = 1_000
+"""Silent workers dropped by one call: nobody sees those that are still there."""
 
 _OVERHEAD: Final = 1_500
 """Bytes of a worker's entry beside its heartbeat."""
@@ -83,15 +85,20 @@ class WorkerRegistry:
     def find(self, namespace_id: str, key: str, now_ns: int) -> Worker | None:
         """A worker that is known now."""
         self._expire(now_ns)
-        return self._by_namespace.get(namespace_id, {}).get(key)
+        worker = self._by_namespace.get(namespace_id, {}).get(key)
+        return None if worker is None or now_ns - worker.seen_ns >= self._ttl_ns else worker
 
-    def all(self, namespace_id: str, now_ns: int) -> Iterator[Worker]:
+    def all(self, namespace_id: str, now_ns: int) -> list[Worker]:
         """The workers of a namespace, in no order."""
         self._expire(now_ns)
-        return iter(self._by_namespace.get(namespace_id, {}).values())
+        since_ns = now_ns - self._ttl_ns
+        return [one for one in self._by_namespace.get(namespace_id, {}).values() if one.seen_ns > since_ns]
 
     def _expire(self, now_ns: int) -> None:
-        while self._order:
+        """Drop some of those whose time is over: a whole fleet may fall silent at once."""
+        for _ in range(EXPIRED_AT_ONCE):
+            if not self._order:
+                return
             place, oldest = next(iter(self._order.items()))
             if now_ns - oldest.seen_ns < self._ttl_ns:
                 return

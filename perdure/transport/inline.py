@@ -35,6 +35,7 @@ class InlineCall:
         "_callbacks",
         "_timer",
         "answer",
+        "authority",
         "cancelled",
         "deadline",
         "done",
@@ -48,6 +49,7 @@ class InlineCall:
     def __init__(self, path: str, message: bytes, metadata: Metadata, timeout_s: float | None, peer: Peer) -> None:
         loop = asyncio.get_running_loop()
         self.path = path
+        self.authority = ""
         self.message = message
         self.metadata = metadata
         self.peer = peer

@@ -24,7 +24,7 @@ def _asked(kinds: list[int], build_ids: list[str]) -> rpc.DescribeTaskQueueReque
 
 @pytest.mark.parametrize(
     ("kinds", "build_ids"),
-    [([99], []), (list(range(50_000)), []), ([], [f"b{n}" for n in range(50_000)])],
+    [([99], []), (list(range(20_000)), []), ([], [f"b{n}" for n in range(20_000)])],
     ids=range(3),
 )
 def test_too_much_of_a_queue_is_refused(run: Run, kinds: list[int], build_ids: list[str]) -> None:
@@ -38,7 +38,7 @@ def test_too_much_of_a_queue_is_refused(run: Run, kinds: list[int], build_ids: l
 def test_a_type_named_often_is_looked_at_once(run: Run) -> None:
     async def scenario(client: Rpc) -> None:
         begun = time.perf_counter()
-        described = await client.call(_asked([1, 2] * 200_000, [""]), rpc.DescribeTaskQueueResponse)
+        described = await client.call(_asked([1, 2] * 10_000, [""]), rpc.DescribeTaskQueueResponse)
         assert sorted(described.versions_info[""].types_info) == [1, 2]
         assert time.perf_counter() - begun < 1.5
 

@@ -18,6 +18,7 @@ BENCHES: Final = {
     "visibility": (["bench/visibility.py", "--n", "10000"], "10,000 executions"),
     "batch": (["-m", "bench.batch", "--workflows", "200"], "200"),
     "schedules": (["-m", "bench.schedules", "--idle", "200", "--firing", "5", "--seconds", "2"], "200"),
+    "pauses": (["-m", "bench.pauses", "--only", "DescribeTaskQueue", "--above", "0"], "DescribeTaskQueue"),
     "update": (
         ["bench/compare.py", "--only", "update", "--alone", "--rounds", "1", "--scale", "0.1", "--idle", "0.1"],
         "update",

@@ -142,10 +142,11 @@ def check_sequence(request: Request) -> None:
     """A closing command comes last and every command is known; otherwise nothing of the call is done."""
     last = len(request.commands) - 1
     for index, command in enumerate(request.commands):
-        name = short_name(enums.CommandType, command.command_type)
-        if command.command_type not in HANDLERS:
-            raise InvalidArgument(f"unknown command type: {name}")
-        if command.command_type in CLOSING and index != last:
+        kind = command.command_type
+        if kind not in HANDLERS:
+            raise InvalidArgument(f"unknown command type: {short_name(enums.CommandType, kind)}")
+        if index != last and kind in CLOSING:
+            name = short_name(enums.CommandType, kind)
             names = ", ".join(short_name(enums.CommandType, each.command_type) for each in request.commands)
             raise InvalidArgument(f"invalid command sequence: [{names}], command {name} must be the last command.")
 

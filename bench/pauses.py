@@ -5,8 +5,8 @@
 For each RPC there is a valid request; then each repeated field in it, however deep, is filled to the size of a message
 (4 MiB) or to the number of elements that is taken, with empty elements, and with copies of its own element under names
 of their own, and each text is made as long. Shown is the longest time that one turn of the loop took while the call
-ran, beside the time that its parsing took, which is the price of the payload, and what was answered. The server is in the
-same process, on a file.
+ran, beside the time that its parsing took, which is the price of the payload, and what was answered. The server is in
+the same process, on a file.
 """
 
 from __future__ import annotations

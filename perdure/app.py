@@ -191,7 +191,7 @@ async def _serve_dev(options: DevServerOptions) -> int:
     server = Server(store, WallClock(), SystemIds(), config)
     http = _HttpPorts(server, options)
     await server.open(options.namespaces, options.search_attributes)
-    listener = GrpcServer(server.frontend.dispatch, ServerOptions(), REQUEST_STREAMS)
+    listener = GrpcServer(server.frontend.dispatch, http.grpc_options(), REQUEST_STREAMS)
     try:
         await listener.start(options.ip, options.port)
         print(banner(options, __version__, http.api_port), flush=True)
@@ -226,6 +226,12 @@ class _HttpPorts:
         self._ui = None if options.headless else listen(options.ui_ip or options.ip, options.ui_port)
         self._servers: HttpServers | None = None
         self.api_port: int = self._api.getsockname()[1]
+
+    def grpc_options(self) -> ServerOptions:
+        """For the gRPC port: it tells callers who mean these where they are."""
+        where = f"The HTTP/JSON API is on port {self.api_port}"
+        where += "." if self._ui is None else f", the web pages are on port {self._ui.getsockname()[1]}."
+        return ServerOptions(http1_elsewhere=where)
 
     async def start(self) -> None:
         """Answer. Raises OSError when the Web UI's files cannot be read."""

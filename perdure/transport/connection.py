@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, cast, final
 
 from perdure.errors import StatusCode
-from perdure.transport import frames
+from perdure.transport import frames, old_http
 from perdure.transport.calls import (
     OK_TRAILERS,
     RESPONSE_HEAD,
@@ -87,6 +87,7 @@ class ServerConnection(asyncio.Protocol):
         self._progress = 0
         self._progress_at = now
         self._held_bytes = 0
+        self._silent = True
 
     # asyncio.Protocol
 
@@ -102,12 +103,16 @@ class ServerConnection(asyncio.Protocol):
         if ssl_object is not None and ssl_object.selected_alpn_protocol() != "h2":
             self._abort()
             return
+        # Our preface is written with what the peer's first bytes bring about: they may be no HTTP/2.
         made.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        self.schedule_flush()
 
     def data_received(self, data: bytes) -> None:
         now = self.loop.time()
         self._received_at = now
+        if self._silent:
+            self._silent = False
+            if old_http.recognised(data):
+                self._turn_away(data)
         for event in self._http2.receive(data, now):
             kind = type(event)
             if kind is DataReceived:
@@ -192,11 +197,22 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _turn_away(self, request: bytes) -> None:
+        """A caller in HTTP/1: one answer, whatever else it sends."""
+        self._http2.failed = True
+        self._sender.take()
+        self._sender.out.append(old_http.answer(request, self._options.http1_elsewhere))
+        self._end_output()
+
     def _fail(self, event: ConnectionFailed) -> None:
         """The peer broke the protocol: GOAWAY, end of our output, and a short while for the peer to read it."""
         _log.info("connection from %s failed: %s (%d)", self.peer.address, event.message, event.code)
         for stream in list(self._http2.streams.values()):
             self._cancel(stream)
+        self._end_output()
+
+    def _end_output(self) -> None:
+        """Write what there is, end our side, and give the peer a short while to read it."""
         transport = self._transport
         if self._closing or transport is None:
             return

@@ -50,5 +50,8 @@ class ServerOptions:
     backlog: int = 1024
     """Connections that the kernel accepts for us while the loop is busy."""
 
+    http1_elsewhere: str = ""
+    """A sentence for callers in HTTP/1: where that is spoken."""
+
     http2: Http2Limits = field(default_factory=Http2Limits)
     """Streams, windows, header sizes and ping rates."""

@@ -19,6 +19,7 @@ from tests.machines.builders import (
     running_execution,
     schedule_activity,
     start_timer,
+    target_of,
 )
 from tests.machines.chronicles import update_request
 from tests.machines.update_messages import accept, respond
@@ -63,6 +64,28 @@ def test_what_was_pending_at_the_point_is_pending_again() -> None:
     assert len(story.activity_offers()) == 1
     story.wait(30)
     assert not story.execution.timers
+
+
+def test_an_activity_whose_start_stands_before_the_point_fails_with_the_reset() -> None:
+    """Its end was written together with its start and lies behind: a second start is what no worker can follow."""
+    story = running_execution(schedule_activity("a"), schedule_activity("b"))
+    a, b = target_of(story.take_activity()), target_of(story.take_activity())
+    story.complete_activity(a).complete_activity(b).turn()
+    story.wait(1)
+    assert story.told(8)[:3] == ["9 WorkflowTaskScheduled", "10 ActivityTaskStarted", "11 ActivityTaskCompleted"]
+    reset(story, 11)
+    assert story.told(10)[-4:] == [
+        "11 WorkflowTaskStarted",
+        "12 WorkflowTaskFailed",
+        "13 ActivityTaskFailed",
+        "14 WorkflowTaskScheduled",
+    ]
+    failed = story.events[-2].activity_task_failed_event_attributes
+    assert (failed.scheduled_event_id, failed.started_event_id) == (6, 10)
+    assert failed.retry_state == enums.RETRY_STATE_NON_RETRYABLE_FAILURE
+    assert failed.failure.HasField("reset_workflow_failure_info")
+    assert not story.execution.activities
+    assert not story.activity_offers()
 
 
 def test_signals_after_the_point_are_recorded_again_unless_excluded() -> None:

@@ -85,9 +85,10 @@ def reset(step: Step, verb: Reset) -> str:
     events = _events(step.state.histories[base.info.run_id])
     rebuilt = Execution(reset_from(base.info, run_id, env.now))
     draft = step.create(rebuilt, env)
-    _rebuild(draft, base, events[: verb.finish_event_id - 1])
+    kept = events[: verb.finish_event_id - 1]
+    _rebuild(draft, base, kept)
     _fail_task(draft, base, verb)
-    _begin_activities(draft)
+    _begin_activities(draft, _started_activities(kept), verb.reason)
     terminated = _terminate(step, current, base, draft, verb.reason)
     _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
     _change_options(draft, verb)
@@ -218,9 +219,33 @@ def _fail_task(draft: RunDraft, base: Execution, verb: Reset) -> None:
     execution.task_attempt = 1
 
 
-def _begin_activities(draft: RunDraft) -> None:
-    """Activities that were pending at the point start over at attempt 1."""
+def _started_activities(events: list[history.HistoryEvent]) -> dict[int, history.HistoryEvent]:
+    """The events that say so, by the activity's scheduled event."""
+    return {
+        event.activity_task_started_event_attributes.scheduled_event_id: event
+        for event in events
+        if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_STARTED
+    }
+
+
+def _begin_activities(draft: RunDraft, started: dict[int, history.HistoryEvent], reason: str) -> None:
+    """Activities that were pending at the point start over at attempt 1.
+
+    Not those whose start stands before the point, and their end, written with it, behind: a second start would make a
+    history that no worker can follow.
+    """
     for pending in list(draft.execution.activities.values()):
+        begun = started.get(pending.scheduled_event_id)
+        if begun is not None:
+            attributes = history.ActivityTaskFailedEventAttributes(
+                failure=failures.reset_workflow_failure(reason),
+                scheduled_event_id=pending.scheduled_event_id,
+                started_event_id=begun.event_id,
+                identity=begun.activity_task_started_event_attributes.identity,
+                retry_state=enums.RETRY_STATE_NON_RETRYABLE_FAILURE,
+            )
+            draft.record(enums.EVENT_TYPE_ACTIVITY_TASK_FAILED, attributes)
+            continue
         again = pending.copy()
         again.first_scheduled_time = draft.env.now
         again.scheduled_time = draft.env.now

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import final
 
+from perdure.api.times import DURATION_MAX_NS
 from perdure.machines.zones import SECOND, UnknownZone, go_duration, instant_of, local, zone_named
 
 YEARS_AHEAD_MAX = 5
@@ -216,17 +217,29 @@ def _next_day(moment: datetime, floored: bool, zone: tzinfo) -> int:
     return instant - hour * 3600
 
 
+_CATCH_UP = 24 * 3600 * SECOND
+"""How far before now the times that have passed are walked through. A run may have taken years."""
+
+
+def _first_from(schedule: Schedule, scheduled: int, now: int) -> int | None:
+    """The first time from `now` on of those that follow `scheduled`."""
+    if schedule.every:
+        first = scheduled + schedule.every - scheduled % SECOND
+        missed = max(0, -(-(now - first) // schedule.every))
+        return first + missed * schedule.every
+    following = next_time(schedule, max(scheduled, now - _CATCH_UP))
+    while following is not None and following < now:
+        following = next_time(schedule, following)
+    return following
+
+
 def backoff(schedule: Schedule, scheduled: int, now: int) -> int | None:
     """ns from `now` until the next run of a chain whose last one was due at `scheduled`, in whole seconds, rounded up.
 
-    None when the schedule names no further time: the chain ends (semantics 10.3).
+    None when the schedule names no further time: the chain ends (semantics 10.3). At most `DURATION_MAX_NS`, so that
+    what waits so long has a time that can be stored: Go takes `@every` of up to 292 years.
     """
-    if now < scheduled:
-        following: int | None = scheduled
-    else:
-        following = next_time(schedule, scheduled)
-        while following is not None and following < now:
-            following = next_time(schedule, following)
+    following = scheduled if now < scheduled else _first_from(schedule, scheduled, now)
     if following is None:
         return None
-    return -(-(following - now) // SECOND) * SECOND
+    return min(-(-(following - now) // SECOND) * SECOND, DURATION_MAX_NS)

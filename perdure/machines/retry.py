@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.api import common, enums, failure
-from perdure.api.times import BadDuration, checked_duration_ns, duration_ns, duration_of
+from perdure.api.times import DURATION_MAX_NS, BadDuration, checked_duration_ns, duration_ns, duration_of
 
 INITIAL_INTERVAL = 1_000_000_000
 BACKOFF_COEFFICIENT = 2.0
@@ -89,12 +89,18 @@ def validate(message: common.RetryPolicy) -> str | None:
 
 
 def policy_of(message: common.RetryPolicy) -> RetryPolicy:
-    """The policy with unset fields filled in: 1 s, 2.0, 100 x initial, unlimited attempts."""
+    """The policy with unset fields filled in: 1 s, 2.0, 100 x initial, unlimited attempts. Intervals are cut like all
+    durations of requests, unless there is only one attempt.
+    """
     initial = duration_ns(message.initial_interval) or INITIAL_INTERVAL
+    maximum = duration_ns(message.maximum_interval) or initial * MAXIMUM_INTERVAL_FACTOR
+    if message.maximum_attempts != 1:
+        initial = min(initial, DURATION_MAX_NS)
+        maximum = min(maximum, DURATION_MAX_NS)
     return RetryPolicy(
         initial,
         message.backoff_coefficient or BACKOFF_COEFFICIENT,
-        duration_ns(message.maximum_interval) or initial * MAXIMUM_INTERVAL_FACTOR,
+        maximum,
         message.maximum_attempts,
         tuple(message.non_retryable_error_types),
     )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from perdure.api.times import DURATION_MAX_NS
+from perdure.machines import cron
 from perdure.machines.cron import BadSchedule, backoff, next_time, parse
 from perdure.machines.zones import SECOND
 
@@ -17,6 +19,10 @@ def ns(text: str) -> int:
     moment = datetime.fromisoformat(text)
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * SECOND
+
+
+NOW = ns("2026-11-02T00:10:30")
+YEARS = 10 * 365 * 24 * 3600 * SECOND
 
 
 @pytest.mark.parametrize(
@@ -93,3 +99,35 @@ def test_the_wait_counts_from_the_last_due_time_and_is_rounded_up() -> None:
     assert backoff(every, due, due + 25 * SECOND) == 5 * SECOND
     assert backoff(every, due, due + 30 * SECOND) == 0
     assert backoff(parse("0 0 30 2 *"), due, due) is None
+
+
+def test_a_wait_has_a_time_that_can_be_stored() -> None:
+    """Go's longest interval ends after the last time that 64 bits of nanoseconds can say."""
+    assert backoff(parse("@every 2562047h47m16s"), NOW, NOW) == DURATION_MAX_NS
+
+
+@pytest.mark.parametrize("schedule", ["@every 7s", "* * * * *", "CRON_TZ=America/New_York */7 1-3 * * *"])
+def test_a_run_of_ten_years_is_followed_at_once(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it missed is not walked through: a step may not take minutes."""
+    looked_at: list[int] = []
+    find = cron.next_time
+    monkeypatch.setattr(cron, "next_time", lambda parsed, after: (looked_at.append(after), find(parsed, after))[1])
+    wait = backoff(parse(schedule), NOW - YEARS, NOW)
+    assert wait is not None
+    assert 0 <= wait <= 24 * 3600 * SECOND
+    assert len(looked_at) <= 24 * 60 + 1
+
+
+@pytest.mark.parametrize("schedule", ["@every 7s", "*/7 1-3 * * *", "30 2 * * *", "15 */5 * * SUN"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe", "America/Havana"])
+def test_the_times_are_those_that_follow_each_other(schedule: str, zone: str) -> None:
+    """Also where clocks change between the run's due time and its end."""
+    parsed = parse(f"CRON_TZ={zone} {schedule}")
+    for now in (NOW, ns("2026-03-10T00:00:01")):
+        for hours in (1, 30, 100, 1000):
+            due = now - hours * 3600 * SECOND
+            following = next_time(parsed, due)
+            while following is not None and following < now:
+                following = next_time(parsed, following)
+            assert following is not None
+            assert backoff(parsed, due, now) == -(-(following - now) // SECOND) * SECOND

@@ -159,9 +159,11 @@ def _initiated(
         cron_schedule=asked.cron_schedule,
         inherit_build_id=asked.inherit_build_id,
     )
-    for name in ("input", "header", "workflow_execution_timeout", "priority"):
+    for name in ("input", "header", "priority"):
         if asked.HasField(name):
             getattr(attributes, name).CopyFrom(getattr(asked, name))
+    if asked.HasField("workflow_execution_timeout"):
+        attributes.workflow_execution_timeout.CopyFrom(duration_of(execution_timeout))
     if asked.HasField("task_queue"):
         attributes.task_queue.CopyFrom(asked.task_queue)
     if not attributes.task_queue.name:

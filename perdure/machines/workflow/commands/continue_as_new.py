@@ -42,7 +42,7 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
         inherit_build_id=asked.inherit_build_id,
     )
     if asked.HasField("backoff_start_interval"):
-        closing.backoff_start_interval.CopyFrom(asked.backoff_start_interval)
+        closing.backoff_start_interval.CopyFrom(duration_of(checked_duration_ns(asked.backoff_start_interval)))
     closing.task_queue.name = info.task_queue
     closing.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
     started = runs.started_attributes(info)

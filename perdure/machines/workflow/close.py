@@ -71,11 +71,11 @@ def cancel_requested(step: Step, verb: RequestCancel) -> None:
 
 
 def find_in_chain(step: Step, run_id: str, first_run_id: str) -> Execution:
-    """The run; with a first run id given, the current run, which must belong to that chain of runs."""
+    """The run; with a first run id given, the current run, which must belong to that chain of runs if it is open."""
     if not first_run_id:
         return find(step, run_id)
     execution = find(step, "")
-    if execution.info.first_run_id != first_run_id:
+    if execution.running and execution.info.first_run_id != first_run_id:
         raise NotFound("workflow execution not found")
     return execution
 

@@ -67,6 +67,9 @@ def first_execution_run_id(s: Script) -> None:
     s.terminate(first_execution_run_id="no-uuid")
     s.terminate(first_execution_run_id=first)
     s.history()
+    s.section("closed")
+    s.terminate(first_execution_run_id=other)
+    s.cancel(first_execution_run_id=other)
 
 
 def terminated(s: Script) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import final
 
-from perdure.engine.entity import Entity
+from perdure.engine.entity import CHAIN_BYTES, Entity
 
 SCAN_MAX = 32
 """How many pinned entities one eviction may pass over before it gives up for now."""
@@ -35,9 +35,10 @@ class Cache:
         return entity
 
     def put(self, entity: Entity) -> None:
-        """Add a chain."""
+        """Add a chain that is not loaded yet."""
         self._entities[entity.digest] = entity
-        self._charge(entity)
+        self._charged[entity.digest] = CHAIN_BYTES
+        self.size += CHAIN_BYTES
 
     def settle(self, entity: Entity) -> None:
         """The chain has come to rest (it is not pinned): charge what it holds now, forget it if it is nothing, make
@@ -51,11 +52,13 @@ class Cache:
             self._evict()
 
     def _charge(self, entity: Entity) -> None:
-        if entity.digest not in self._entities:
+        before = self._charged.get(entity.digest)
+        if before is None:
             return
         size = entity.size
-        self.size += size - self._charged.get(entity.digest, 0)
-        self._charged[entity.digest] = size
+        if size != before:
+            self.size += size - before
+            self._charged[entity.digest] = size
 
     def _evict(self) -> None:
         """Make room from the old end; looks at no more entities than it removes or passes over."""

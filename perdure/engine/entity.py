@@ -140,8 +140,10 @@ class Entity:
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, roughly."""
-        held = sum([RUN_BYTES + weight.memory(execution) for execution in self.state.runs.values()])
-        return CHAIN_BYTES + held + self.tail_bytes
+        size = CHAIN_BYTES + self.tail_bytes
+        for execution in self.state.runs.values():
+            size += RUN_BYTES + weight.memory(execution)
+        return size
 
     @property
     def pinned(self) -> bool:

@@ -133,7 +133,7 @@ def _memo(execution: Execution) -> bytes:
 
 
 def _search_attributes(execution: Execution, types: Mapping[str, int]) -> bytes:
-    count, size = execution.external_payloads
+    count, size = execution.external_payload_count, execution.external_payload_bytes
     if not execution.search_attributes and not count:
         return b""
     found = common.SearchAttributes()

@@ -124,7 +124,8 @@ def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecut
     if execution.worker_stamp is not None:
         shown.most_recent_worker_version_stamp.SetInParent()
         shown.most_recent_worker_version_stamp.MergeFromString(execution.worker_stamp)
-    shown.external_payload_count, shown.external_payload_size_bytes = execution.external_payloads
+    shown.external_payload_count = execution.external_payload_count
+    shown.external_payload_size_bytes = execution.external_payload_bytes
     if execution.override is not None:
         shown.versioning_info.SetInParent()
         if execution.override:

@@ -10,6 +10,7 @@ import pytest
 
 from perdure.api import common, enums, workflow
 from perdure.machines.env import Limits
+from perdure.machines.json_payloads import keyword_list
 from perdure.machines.workflow import request_ids, reset_points
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Start
@@ -134,7 +135,10 @@ def test_build_ids_begin_with_what_the_run_is(
     before: list[str], by: common.WorkerVersionStamp | None, after: list[str]
 ) -> None:
     """One sentinel leads; a new build comes last."""
-    assert reset_points.build_ids_after(before, by) == after
+    mark = reset_points.mark_of(by) if by is not None else None
+    held = keyword_list(before) if before else None
+    noted = reset_points.build_ids_noted(held, mark, by is not None and by.use_versioning, False, 2048)
+    assert reset_points.build_ids(noted) == after
 
 
 def test_build_ids_keep_to_the_size_of_a_search_attribute() -> None:

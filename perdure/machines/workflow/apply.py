@@ -223,11 +223,15 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
 
 def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> None:
     held = draft.execution.search_attributes.get(reset_points.BUILD_IDS)
-    before = reset_points.build_ids(held)
-    after = reset_points.build_ids_after(before, stamp, bool(draft.execution.override))
-    if after != before:
-        kept = reset_points.fitting(after, draft.env.limits.search_attribute_value_size)
-        draft.put_search_attribute(reset_points.BUILD_IDS, keyword_list(kept) if kept else None)
+    noted = reset_points.build_ids_noted(
+        held,
+        reset_points.mark_of(stamp) if stamp is not None else None,
+        stamp is not None and stamp.use_versioning,
+        bool(draft.execution.override),
+        draft.env.limits.search_attribute_value_size,
+    )
+    if noted != held:
+        draft.put_search_attribute(reset_points.BUILD_IDS, noted)
 
 
 def _started(draft: RunDraft, event: history.HistoryEvent) -> None:

@@ -232,7 +232,8 @@ class Execution:
         "confirmed",
         "deadlines",
         "external_cancels",
-        "external_payloads",
+        "external_payload_bytes",
+        "external_payload_count",
         "external_signals",
         "forgotten",
         "held_bytes",
@@ -276,8 +277,14 @@ class Execution:
         "worker_stamp",
     )
 
-    def __init__(self, info: RunInfo) -> None:
+    def __init__(self, info: RunInfo, before: Execution | None = None) -> None:
+        """A run without a history, or a copy of `before`: a fork is made so often that it must not set each field
+        twice.
+        """
         self.info = info
+        if before is not None:
+            self._take_over(before)
+            return
         self.version: int = 0
         self.alarm: int = 0
         self.status: int = RUNNING
@@ -335,8 +342,9 @@ class Execution:
         """Updates on their way, in order of admission. Only those that are in history (accepted, or admitted by an
         event) are recorded and stored; the others, and everybody who waits, are volatile.
         """
-        self.external_payloads: tuple[int, int] = (0, 0)
-        """(how many, bytes) of the payloads in history whose data is kept elsewhere."""
+        self.external_payload_count: int = 0
+        """Payloads in history whose data is kept elsewhere, and what they say it is in bytes."""
+        self.external_payload_bytes: int = 0
         self.override: bytes | None = None
         """Serialized `VersioningOverride`, b"" once it was taken away."""
         self.update_count: int = 0
@@ -386,64 +394,67 @@ class Execution:
 
     def fork(self) -> Execution:
         """A draft of this state: a shallow copy, since nothing below is ever changed in place."""
-        other = Execution(self.info)
-        other.version = self.version
-        other.alarm = self.alarm
-        other.status = self.status
-        other.next_event_id = self.next_event_id
-        other.history_size = self.history_size
-        other.branches = self.branches
-        other.transition_count = self.transition_count
-        other.last_update_time = self.last_update_time
-        other.close_time = self.close_time
-        other.new_run_id = self.new_run_id
-        other.retention = self.retention
-        other.task = self.task
-        other.task_attempt = self.task_attempt
-        other.task_ever_scheduled = self.task_ever_scheduled
-        other.task_problems = self.task_problems
-        other.last_completed_started_event_id = self.last_completed_started_event_id
-        other.sticky_queue = self.sticky_queue
-        other.sticky_timeout = self.sticky_timeout
-        other.worker_stamp = self.worker_stamp
-        other.cancel_requested = self.cancel_requested
-        other.cancel_request_id = self.cancel_request_id
-        other.signal_count = self.signal_count
-        other.activity_count = self.activity_count
-        other.timer_count = self.timer_count
-        other.activities = self.activities
-        other.activity_ids = self.activity_ids
-        other.timers = self.timers
-        other.timer_ids = self.timer_ids
-        other.callbacks = self.callbacks
-        other.memo = self.memo
-        other.search_attributes = self.search_attributes
-        other.reset_points = self.reset_points
-        other.request_ids = self.request_ids
-        other.start_linked = self.start_linked
-        other.updates = self.updates
-        other.override = self.override
-        other.external_payloads = self.external_payloads
-        other.update_count = self.update_count
-        other.completed_updates = self.completed_updates
-        other.signal_ids = self.signal_ids
-        other.signal_events = self.signal_events
-        other.buffered = self.buffered
-        other.parts_spilled = self.parts_spilled
-        other.operations = self.operations
-        other.close_attempted = self.close_attempted
-        other.children = self.children
-        other.external_signals, other.external_cancels = self.external_signals, self.external_cancels
-        other.awaits_parent = self.awaits_parent
-        other.report_answered = self.report_answered
-        other.internal_callbacks = self.internal_callbacks
-        other.held_bytes = self.held_bytes
-        other.calls, other.unsent = self.calls, self.unsent
-        other.confirmed = self.confirmed
-        other.forgotten = self.forgotten
-        other.queries = self.queries
-        other.deadlines, other.owed = self.deadlines, self.owed
-        return other
+        return Execution(self.info, self)
+
+    def _take_over(self, before: Execution) -> None:
+        self.version = before.version
+        self.alarm = before.alarm
+        self.status = before.status
+        self.next_event_id = before.next_event_id
+        self.history_size = before.history_size
+        self.branches = before.branches
+        self.transition_count = before.transition_count
+        self.last_update_time = before.last_update_time
+        self.close_time = before.close_time
+        self.new_run_id = before.new_run_id
+        self.retention = before.retention
+        self.task = before.task
+        self.task_attempt = before.task_attempt
+        self.task_ever_scheduled = before.task_ever_scheduled
+        self.task_problems = before.task_problems
+        self.last_completed_started_event_id = before.last_completed_started_event_id
+        self.sticky_queue = before.sticky_queue
+        self.sticky_timeout = before.sticky_timeout
+        self.worker_stamp = before.worker_stamp
+        self.cancel_requested = before.cancel_requested
+        self.cancel_request_id = before.cancel_request_id
+        self.signal_count = before.signal_count
+        self.activity_count = before.activity_count
+        self.timer_count = before.timer_count
+        self.activities = before.activities
+        self.activity_ids = before.activity_ids
+        self.timers = before.timers
+        self.timer_ids = before.timer_ids
+        self.callbacks = before.callbacks
+        self.memo = before.memo
+        self.search_attributes = before.search_attributes
+        self.reset_points = before.reset_points
+        self.request_ids = before.request_ids
+        self.start_linked = before.start_linked
+        self.updates = before.updates
+        self.override = before.override
+        self.external_payload_count = before.external_payload_count
+        self.external_payload_bytes = before.external_payload_bytes
+        self.update_count = before.update_count
+        self.completed_updates = before.completed_updates
+        self.signal_ids = before.signal_ids
+        self.signal_events = before.signal_events
+        self.buffered = before.buffered
+        self.parts_spilled = before.parts_spilled
+        self.operations = before.operations
+        self.close_attempted = before.close_attempted
+        self.children = before.children
+        self.external_signals, self.external_cancels = before.external_signals, before.external_cancels
+        self.awaits_parent = before.awaits_parent
+        self.report_answered = before.report_answered
+        self.internal_callbacks = before.internal_callbacks
+        self.held_bytes = before.held_bytes
+        self.calls = before.calls
+        self.unsent = before.unsent
+        self.confirmed = before.confirmed
+        self.forgotten = before.forgotten
+        self.queries = before.queries
+        self.deadlines, self.owed = before.deadlines, before.owed
 
 
 @final

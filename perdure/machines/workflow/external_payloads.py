@@ -12,10 +12,10 @@ from typing import Any
 from perdure.api import common, history
 from perdure.machines.workflow.execution import Execution
 
-_MAYBE = re.compile(rb"(?<!\x0a\x02\x08.\x11.{8})\x1a(?:\x00|[\x02-\x0b]\x08)", re.DOTALL).search
+_MAYBE = re.compile(rb"\x1a(?<!\x0a\x02\x08.\x11.{8}\x1a)(?:\x00|[\x02-\x0b]\x08)", re.DOTALL).search
 """Field 3 of a payload, holding nothing or a varint of its own field 1. Other bytes may look so too. The maximum
 interval of a retry policy, which nearly every activity has, is told from it by what stands before it: an interval and a
-coefficient.
+coefficient. The pattern begins with the byte that it needs, so that the search runs from one of these to the next.
 """
 
 NONE = (0, 0)
@@ -27,8 +27,8 @@ def note(execution: Execution, event: history.HistoryEvent, body: bytes) -> None
         return
     count, size = _walk(event)
     if count:
-        before = execution.external_payloads
-        execution.external_payloads = (before[0] + count, before[1] + size)
+        execution.external_payload_count += count
+        execution.external_payload_bytes += size
 
 
 def _walk(message: Any) -> tuple[int, int]:
@@ -58,9 +58,10 @@ def _messages(field: Any, value: Any) -> list[Any]:
 
 def encode(execution: Execution) -> object | None:
     """The run's section of stored state, None when it has none."""
-    return execution.external_payloads if execution.external_payloads[0] else None
+    count = execution.external_payload_count
+    return (count, execution.external_payload_bytes) if count else None
 
 
 def decode(execution: Execution, stored: Any) -> None:
     """The way back."""
-    execution.external_payloads = (stored[0], stored[1])
+    execution.external_payload_count, execution.external_payload_bytes = stored[0], stored[1]

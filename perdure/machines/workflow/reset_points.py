@@ -7,11 +7,12 @@ A function of history, so only `apply.py` writes it. Nothing here resets anythin
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, final
 
 from perdure.api import common, history, workflow
 from perdure.api.times import timestamp_ns, timestamp_of
-from perdure.machines.json_payloads import compact
+from perdure.machines.json_payloads import compact, keyword_list
 
 if TYPE_CHECKING:
     from perdure.machines.workflow.execution import Execution
@@ -129,24 +130,33 @@ def build_ids(serialized: bytes | None) -> list[str]:
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
-def build_ids_after(before: list[str], stamp: common.WorkerVersionStamp | None, overridden: bool = False) -> list[str]:
-    """The build ids once a worker with this stamp has completed a workflow task: the sentinel of unversioned runs
-    leads, a new build comes last. A run with a versioning override has no sentinel.
+@lru_cache(maxsize=1024)
+def build_ids_noted(
+    held: bytes | None, mark: str | None, versioned: bool, overridden: bool, bytes_max: int
+) -> bytes | None:
+    """The run's search attribute of build ids, serialized, once a worker with this mark (None: nobody) has completed a
+    workflow task; None when it has none. `held` is the attribute before, and is given back when nothing changes.
+
+    The sentinel of unversioned runs leads, a new build comes last. A run with a versioning override has no sentinel.
+    Many runs are of the same few builds, so answers are kept.
     """
-    after = [] if overridden or (stamp is not None and stamp.use_versioning) else [UNVERSIONED]
+    before = build_ids(held)
+    after = [] if overridden or versioned else [UNVERSIONED]
     after += [one for one in before if not _is_sentinel(one) and not one.startswith(_PINNED)]
-    if stamp is not None:
-        mark = _mark(stamp)
-        if mark not in before:
-            after.append(mark)
-    return after
+    if mark is not None and mark not in before:
+        after.append(mark)
+    if after == before:
+        return held
+    kept = fitting(after, bytes_max)
+    return keyword_list(kept) if kept else None
 
 
 def _is_sentinel(build_id: str) -> bool:
     return build_id == UNVERSIONED or build_id.startswith(_ASSIGNED)
 
 
-def _mark(stamp: common.WorkerVersionStamp) -> str:
+def mark_of(stamp: common.WorkerVersionStamp) -> str:
+    """What the search attribute of build ids calls a worker's build."""
     if not stamp.build_id:
         return UNVERSIONED
     return f"versioned:{stamp.build_id}" if stamp.use_versioning else f"{UNVERSIONED}:{stamp.build_id}"

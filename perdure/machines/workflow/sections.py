@@ -7,6 +7,7 @@ A run that never used a feature pays nothing for it: neither bytes nor time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any, final
 
@@ -66,7 +67,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(2, request_ids.encode, request_ids.decode, "request_ids"),
     Section(3, _encode_start_linked, _decode_start_linked, "start_linked"),
     Section(4, overrides.encode, overrides.decode),
-    Section(5, external_payloads.encode, external_payloads.decode, "external_payloads"),
+    Section(5, external_payloads.encode, external_payloads.decode, "external_payload_count"),
     Section(8, pending_update.encode, pending_update.decode, "updates", "update_count"),
     Section(20, kin_rows.encode_children, kin_rows.decode_children, "children"),
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals, "external_signals"),
@@ -88,9 +89,8 @@ _SECTION_OF: tuple[Section, ...] = tuple([section for _, section in _ATTRIBUTES]
 
 def encode_sections(execution: Execution) -> dict[int, object]:
     """The sections that this run has. Most runs have few, so only those with something in them are asked."""
-    asked = [section for value, section in zip(_values(execution), _SECTION_OF, strict=True) if value]
     found: dict[int, object] = {}
-    for section in (*_ALWAYS, *asked):
+    for section in chain(_ALWAYS, compress(_SECTION_OF, _values(execution))):
         stored = section.encode(execution)
         if stored is not None:
             found[section.number] = stored

@@ -20,7 +20,7 @@ from perdure.machines.workflow.run_operations import decode_pause, encode_pause
 def _raw(run_id: str) -> bytes | str:
     """A UUID as its 16 bytes; anything else (it cannot be one of ours) as it is."""
     raw = uuid_bytes(run_id)
-    return raw if raw is not None and uuid_text(raw) == run_id else run_id
+    return raw if raw is not None and run_id == run_id.lower() else run_id
 
 
 def _text(value: bytes | str) -> str:
@@ -42,13 +42,14 @@ def _retry_of(f: Any) -> RetryPolicy:
 
 
 def info_tuple(info: RunInfo) -> tuple[object, ...]:
+    own = _raw(info.run_id)
     return (
         info.namespace_id,
         info.namespace,
         info.workflow_id,
-        _raw(info.run_id),
-        _raw(info.first_run_id),
-        _raw(info.original_run_id),
+        own,
+        _raw(info.first_run_id) if info.first_run_id != info.run_id else own,
+        _raw(info.original_run_id) if info.original_run_id != info.run_id else own,
         _raw(info.continued_run_id),
         _raw(info.create_request_id),
         info.workflow_type,
@@ -64,7 +65,7 @@ def info_tuple(info: RunInfo) -> tuple[object, ...]:
         None if info.retry is None else _retry_tuple(info.retry),
         info.cron_schedule,
         info.root_workflow_id,
-        _raw(info.root_run_id),
+        _raw(info.root_run_id) if info.root_run_id != info.run_id else own,
         info.user_metadata,
         info.priority,
         None if info.parent is None else _parent_tuple(info.parent),

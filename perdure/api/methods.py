@@ -14,9 +14,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from perdure.api.pool import FILES, POOL, message_class
 
+WORKFLOW_SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
+WORKFLOW_PATH = f"/{WORKFLOW_SERVICE}/"
+"""What the paths of its RPCs begin with."""
+OPERATOR_SERVICE = "temporal.api.operatorservice.v1.OperatorService"
 SERVICES = (
-    "temporal.api.workflowservice.v1.WorkflowService",
-    "temporal.api.operatorservice.v1.OperatorService",
+    WORKFLOW_SERVICE,
+    OPERATOR_SERVICE,
     "temporal.api.testservice.v1.TestService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",

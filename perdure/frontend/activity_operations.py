@@ -33,8 +33,7 @@ def _selection(request: Any) -> ActivitySelection:
     kind = request.WhichOneof("activity")
     if kind is None:
         raise InvalidArgument("Either Activity.Id or Activity.Type should be set on request.")
-    if request.execution.run_id and not validate.is_uuid(request.execution.run_id):
-        raise InvalidArgument("RunId is not valid UUID.")
+    validate.run_id(request.execution.run_id)
     if kind == "id":
         return ActivitySelection(activity_id=request.id)
     if kind == "type":

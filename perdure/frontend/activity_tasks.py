@@ -6,14 +6,13 @@ from typing import Any, Final
 
 from perdure.api import Message, common, workflowservice
 from perdure.api.failure import Failure
-from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend import validate
 from perdure.frontend.histories import activity_task_response
 from perdure.frontend.services import Call, Services
-from perdure.frontend.workflow_tasks import submit_start
+from perdure.frontend.worker_calls import check_version, poll_of, submit_start
 from perdure.ids import ChainKey
-from perdure.machines.task_queue import ACTIVITY, PollRequest, QueueKey
+from perdure.machines.task_queue import ACTIVITY, QueueKey
 from perdure.machines.workflow.inputs import (
     ActivityDelivery,
     ActivityHeartbeat,
@@ -38,25 +37,12 @@ async def poll_activity_task_queue(
     name = call.namespace.name
     validate.task_queue(request.task_queue, request.HasField("task_queue"), limits.id_length)
     validate.identity(request.identity, limits.id_length)
-    validate.worker_versioning(
-        request.worker_version_capabilities,
-        request.deployment_options if request.HasField("deployment_options") else None,
-        request.task_queue,
-        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
-        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, name),
-    )
+    check_version(services, call, request, request.worker_version_capabilities, request.task_queue)
     validate.partition(request.task_queue)
     metadata = request.task_queue_metadata
     rate = metadata.max_tasks_per_second.value if metadata.HasField("max_tasks_per_second") else None
     key = QueueKey(call.namespace.id, request.task_queue.name, ACTIVITY)
-    poll = PollRequest(
-        request.identity,
-        request.worker_instance_key,
-        rate,
-        request.worker_version_capabilities.SerializeToString(),
-        request.deployment_options.SerializeToString(),
-        validate.polled_build_id(request.worker_version_capabilities),
-    )
+    poll = poll_of(request, rate)
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())
         if matched is None:
@@ -95,8 +81,7 @@ def _by_id(services: Services, call: Call, request: Any) -> tuple[ChainKey, str,
         raise InvalidArgument("ActivityId is not set on request.")
     if not request.workflow_id:
         raise InvalidArgument("WorkflowId is not set on request.")
-    if request.run_id and not validate.is_uuid(request.run_id):
-        raise InvalidArgument("RunId is not valid UUID.")
+    validate.run_id(request.run_id)
     validate.identity(request.identity, services.view(call).limits.id_length)
     return call.key(request.workflow_id), request.run_id, ActivityTarget(request.activity_id)
 

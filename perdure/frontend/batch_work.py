@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final, final
 
 from perdure.api import batch, enums, method_table, workflowservice
+from perdure.api.methods import WORKFLOW_PATH
 from perdure.api.times import timestamp_of
 from perdure.config import dynamic as settings
 from perdure.engine.entities import After
@@ -23,9 +24,9 @@ from perdure.frontend.services import Call, Services
 from perdure.ids import ChainKey, Kind, uuid_text
 from perdure.machines.batch import PAGE_TARGETS_MAX, FindPage, Job, PageFound, QueryRefused, Target, Work, Worked
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Snapshot
 from perdure.store.api import StoreError
 from perdure.visibility.resolve import compile_list
+from perdure.visibility.syntax import quoted
 
 CHUNK_TARGETS_MAX: Final = 100
 """Operations between two commits of the job's progress; also no more than the rate allows in a second."""
@@ -36,8 +37,6 @@ SLEEP_MIN_S: Final = 0.002
 """A shorter wait for the rate is made up for later."""
 
 _OPEN: Final = "ExecutionStatus = 'Running' OR ExecutionStatus = 'Paused'"
-_PAUSE_INFO: Final = "TemporalPauseInfo = 'property:activityType={}'"
-_SERVICE: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
 
 CLOSED_TOO: Final = frozenset({"deletion_operation", "reset_operation"})
 """Operations on closed executions as well; all others ask for open ones."""
@@ -81,7 +80,7 @@ class One:
     def call(self, method: str) -> Call:
         """A call of the server's own, in the job's namespace."""
         namespace = self.services.namespaces.by_id(self.key.namespace_id)
-        return Call.within(method_table()[_SERVICE + method], namespace)
+        return Call.within(method_table()[WORKFLOW_PATH + method], namespace)
 
     def request_id(self, verb: str) -> str:
         """The same for the same job, operation and target."""
@@ -95,11 +94,7 @@ class One:
     async def snapshot(self) -> Execution:
         """The target's state. Raises NotFound."""
         workflow_id, run_id = self.target
-        found = await self.services.engine.submit(
-            ChainKey(self.key.namespace_id, Kind.WORKFLOW, workflow_id), Snapshot(run_id)
-        )
-        assert isinstance(found, Execution)
-        return found
+        return await self.services.snapshot(ChainKey(self.key.namespace_id, Kind.WORKFLOW, workflow_id), run_id)
 
 
 @final
@@ -184,8 +179,8 @@ def _filter(request: workflowservice.StartBatchOperationRequest, started_ns: int
     if kind not in CLOSED_TOO:
         terms.append(f"({_OPEN})")
     if kind == "unpause_activities_operation" and request.unpause_activities_operation.type:
-        quoted = request.unpause_activities_operation.type.replace("\\", "\\\\").replace("'", "\\'")
-        terms.append(_PAUSE_INFO.format(quoted))
+        paused = f"property:activityType={request.unpause_activities_operation.type}"
+        terms.append(f"TemporalPauseInfo = {quoted(paused)}")
     return " AND ".join(terms)
 
 

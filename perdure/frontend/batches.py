@@ -17,6 +17,8 @@ from perdure.errors import InvalidArgument, NotFound, PermissionDenied, Resource
 from perdure.frontend import validate
 from perdure.frontend.batch_work import OPERATIONS, TYPES
 from perdure.frontend.services import Call, Services
+from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
+from perdure.frontend.visibility import page_size
 from perdure.ids import ChainKey, Kind
 from perdure.machines.batch import COMPLETED, EXECUTIONS_MAX, RUNNING, Job, StartJob, StopJob, Target
 from perdure.visibility.query import parse
@@ -44,7 +46,7 @@ async def start_batch_operation(services: Services, call: Call, request: Request
     if validate.too_long(request.job_id, limits.id_length):
         raise InvalidArgument("JobId length exceeds limit.")
     if request.ByteSize() > limits.blob_size:
-        raise InvalidArgument("Blob data size exceeds limit.")
+        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
     if request.visibility_query:
         _check_syntax(request.visibility_query)
     targets = _targets(request)
@@ -102,8 +104,7 @@ async def list_batch_operations(
 ) -> Message | bytes:
     """Jobs of a namespace: those that run, then the closed ones, newest first."""
     _check_enabled(services, call)
-    largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, call.namespace.name)
-    size = request.page_size if 0 < request.page_size <= largest else largest
+    size = page_size(services, call, request.page_size)
     page = await services.store.list_visibility(call.namespace.id, Kind.BATCH, None, size, request.next_page_token)
     response = workflowservice.ListBatchOperationsResponse(next_page_token=page.next_page_token)
     for record in page.records:

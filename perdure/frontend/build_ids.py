@@ -17,6 +17,7 @@ from perdure.machines import version_sets
 from perdure.machines.queue_data import QueueData
 from perdure.machines.workflow.reset_points import UNVERSIONED
 from perdure.visibility.resolve import compile_list
+from perdure.visibility.syntax import quoted
 
 _Update = workflowservice.UpdateWorkerBuildIdCompatibilityRequest
 
@@ -29,7 +30,7 @@ async def update_worker_build_id_compatibility(services: Services, call: Call, r
     """One operation on the version sets of a queue."""
     _check_enabled(services, call, SETS_DISABLED)
     _check_update(services, request)
-    _check_queue(services, call, request.task_queue)
+    check_queue(services, call, request.task_queue)
     get = services.config.get
     name, namespace_id = call.namespace.name, call.namespace.id
     sets_max = get(settings.VERSION_COMPATIBLE_SET_LIMIT_PER_QUEUE, name)
@@ -74,7 +75,7 @@ async def get_worker_build_id_compatibility(
 ) -> Message | bytes:
     """The version sets of a queue, its default last; `max_sets` of them when that is given."""
     _check_enabled(services, call, SETS_DISABLED)
-    _check_queue(services, call, request.task_queue)
+    check_queue(services, call, request.task_queue)
     sets = services.task_queues.find(call.namespace.id, request.task_queue).version_sets
     if request.max_sets > 0:
         sets = sets[-request.max_sets :]
@@ -141,17 +142,13 @@ async def exists(services: Services, call: Call, query: str) -> bool:
     return bool(page.records)
 
 
-def quoted(text: str) -> str:
-    """A text as a literal of the filter grammar."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _check_enabled(services: Services, call: Call, text: str) -> None:
     if not services.config.get(settings.WORKER_VERSIONING_DATA_APIS, call.namespace.name):
         raise PermissionDenied(text)
 
 
-def _check_queue(services: Services, call: Call, name: str) -> None:
+def check_queue(services: Services, call: Call, name: str) -> None:
+    """The name of a queue that a request is about."""
     queue = taskqueue.TaskQueue(name=name)
     validate.task_queue(queue, True, services.view(call).limits.id_length)
 
@@ -204,6 +201,6 @@ def _check_reachability(
             "(empty build ID is interpereted as unversioned)"
         )
     for name in request.task_queues:
-        _check_queue(services, call, name)
+        check_queue(services, call, name)
     if request.reachability not in enums.TaskReachability.values():
         raise InvalidArgument(f"Unsupported reachability type: {int(request.reachability)}")

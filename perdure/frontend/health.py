@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from perdure.api import Message, health
+from perdure.api.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE
 from perdure.errors import ServiceError, StatusCode
 from perdure.frontend.services import Call, Services
 
-SERVED = frozenset(
-    {
-        "",
-        "temporal.api.workflowservice.v1.WorkflowService",
-        "temporal.api.operatorservice.v1.OperatorService",
-    }
-)
+SERVED = frozenset({"", WORKFLOW_SERVICE, OPERATOR_SERVICE})
 """Service names with a health of their own."""
 
 

@@ -1,13 +1,13 @@
 """Responses that carry history, put together from bytes: the serialized rest, then stored fragments (DESIGN 1.11).
 
-Events are never decoded here, except the one ACTIVITY_TASK_SCHEDULED event of which an activity poll shows four fields.
+Events are never decoded here, except one by one (`read_event`): an activity poll shows fields of its scheduled event.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from perdure.api import common, history, workflowservice
+from perdure.api import common, enums, history, workflowservice
 from perdure.api.splice import first_event_id, length_delimited, slice_events, split_entries, with_field
 from perdure.api.times import timestamp_of
 from perdure.errors import Internal
@@ -25,6 +25,7 @@ PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 PAGE_FRAGMENTS_MAX: Final = 256
 """Pages count batches of events, as the reference's do (`frontend.historyMaxPageSize`)."""
 
+_NORMAL: Final = enums.TASK_QUEUE_KIND_NORMAL
 POLL_HISTORY_FIELD: Final = workflowservice.PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
 
 
@@ -105,7 +106,7 @@ async def workflow_task_response(
         started_time=timestamp_of(delivery.started_time),
     )
     response.workflow_execution_task_queue.name = delivery.task_queue
-    response.workflow_execution_task_queue.kind = 1  # type: ignore[assignment]  # TASK_QUEUE_KIND_NORMAL
+    response.workflow_execution_task_queue.kind = _NORMAL
     if scaling:
         response.poller_scaling_decision.poll_request_delta_suggestion = scaling
     for query_id, body in delivery.queries:
@@ -126,15 +127,15 @@ async def workflow_task_response(
     return with_field(response.SerializeToString(), POLL_HISTORY_FIELD, body)
 
 
-async def scheduled_event(
+async def read_event(
     services: Services, branches: tuple[tuple[bytes, int], ...], event_id: int
-) -> history.ActivityTaskScheduledEventAttributes:
-    """The attributes of an activity's ACTIVITY_TASK_SCHEDULED event, read from history."""
+) -> history.HistoryEvent:
+    """One event, which must exist."""
     for fragment in await services.engine.read_history(branches, event_id, event_id + 1, 1):
         one = slice_events(fragment.body, event_id, event_id + 1)
         if one and first_event_id(one) == event_id:
-            return history.History.FromString(one).events[0].activity_task_scheduled_event_attributes
-    raise Internal(f"scheduled event {event_id} is missing from history")
+            return history.History.FromString(one).events[0]
+    raise Internal(f"event {event_id} is missing from history")
 
 
 async def activity_task_response(
@@ -142,7 +143,8 @@ async def activity_task_response(
 ) -> workflowservice.PollActivityTaskQueueResponse:
     """A PollActivityTaskQueueResponse for a started attempt (semantics 5.2)."""
     token = delivery.token
-    scheduled = await scheduled_event(services, delivery.branches, token.scheduled_event_id)
+    event = await read_event(services, delivery.branches, token.scheduled_event_id)
+    scheduled = event.activity_task_scheduled_event_attributes
     response = workflowservice.PollActivityTaskQueueResponse(
         task_token=services.tokens.activity_task(token),
         workflow_namespace=namespace,

@@ -15,7 +15,6 @@ from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, read_page, read_page_
 from perdure.frontend.services import POLL_TAIL_S, Call, Services
 from perdure.frontend.tokens import HistoryToken
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Snapshot
 from perdure.machines.workflow.workflow_task import transient_events
 
 _HISTORY_FIELD: Final = workflowservice.GetWorkflowExecutionHistoryResponse.DESCRIPTOR.fields_by_name["history"].number
@@ -115,9 +114,7 @@ class _Reading:
         )
 
     async def _current(self, run_id: str) -> Execution:
-        execution = await self._services.engine.submit(self._key, Snapshot(run_id))
-        assert isinstance(execution, Execution)
-        return execution
+        return await self._services.snapshot(self._key, run_id)
 
     async def _wait(self, run_id: str, next_event_id: int) -> Execution:
         """The run once it has more events or is closed, or as it is when the time is up."""
@@ -209,8 +206,7 @@ async def get_workflow_execution_history_reverse(
             call.namespace.id, target.workflow_id, target.run_id, request.next_page_token
         )
     else:
-        execution = await services.engine.submit(call.key(target.workflow_id), Snapshot(target.run_id))
-        assert isinstance(execution, Execution)
+        execution = await services.snapshot(call.key(target.workflow_id), target.run_id)
         token = HistoryToken(execution.info.run_id, 1, execution.next_event_id, False, execution.branches)
     page = await read_page_reverse(services, token.branches, token.next_event_id - 1, size)
     response = workflowservice.GetWorkflowExecutionHistoryReverseResponse()

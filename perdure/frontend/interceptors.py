@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, final
 
 from perdure import errors
 from perdure.api import Message, Method, enums
+from perdure.api.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE
 from perdure.cluster.namespaces import DELETED, DEPRECATED, REGISTERED, Namespace
 from perdure.config import dynamic as settings
 from perdure.frontend.rate_limits import LimitRates
@@ -22,9 +23,6 @@ from perdure.frontend.versions import SERVER_VERSION, check_versions
 
 Leave = Callable[[], None]
 """What an interceptor wants done when the call has ended."""
-
-_WORKFLOW_SERVICE: Final = "temporal.api.workflowservice.v1.WorkflowService"
-_OPERATOR_SERVICE: Final = "temporal.api.operatorservice.v1.OperatorService"
 
 NAMESPACE_NOT_SET: Final = "Namespace not set on request."
 NAMESPACE_IS_EMPTY: Final = "Namespace is empty."
@@ -99,7 +97,7 @@ class ResolveNamespace:
 
     def applies(self, method: Method) -> bool:
         fields = method.request.DESCRIPTOR.fields_by_name
-        return method.service in (_WORKFLOW_SERVICE, _OPERATOR_SERVICE) and (
+        return method.service in (WORKFLOW_SERVICE, OPERATOR_SERVICE) and (
             "namespace" in fields or "task_token" in fields
         )
 
@@ -184,7 +182,7 @@ class LimitLongPolls:
         self._running: dict[tuple[str, str], int] = {}
 
     def applies(self, method: Method) -> bool:
-        return method.service == _WORKFLOW_SERVICE and method.name in _CONCURRENCY_LIMITED
+        return method.service == WORKFLOW_SERVICE and method.name in _CONCURRENCY_LIMITED
 
     def enter(self, call: Call, request: Any) -> Leave | None:
         method = call.method.name
@@ -220,7 +218,7 @@ class LimitBacklog:
         self._services = services
 
     def applies(self, method: Method) -> bool:
-        return method.service == _WORKFLOW_SERVICE and method.name in _STARTS
+        return method.service == WORKFLOW_SERVICE and method.name in _STARTS
 
     def enter(self, call: Call, request: Any) -> Leave | None:
         tasks_max = self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)
@@ -246,7 +244,7 @@ class CheckVersions:
         self._passed: set[tuple[str, str, str]] = set()
 
     def applies(self, method: Method) -> bool:
-        return method.service in (_WORKFLOW_SERVICE, _OPERATOR_SERVICE)
+        return method.service in (WORKFLOW_SERVICE, OPERATOR_SERVICE)
 
     def enter(self, call: Call, request: Message) -> Leave | None:
         name = call.header("client-name")

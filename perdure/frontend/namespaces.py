@@ -15,6 +15,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend import archival
 from perdure.frontend.services import Call, Services
+from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
 from perdure.frontend.system import CLUSTER_NAME
 
 PAGE_SIZE_DEFAULT: Final = 100
@@ -136,7 +137,7 @@ def _check_size(services: Services, after: Namespace) -> None:
 
 
 def _too_large() -> InvalidArgument:
-    return InvalidArgument("Blob data size exceeds limit.")
+    return InvalidArgument(BLOB_EXCEEDS_LIMIT)
 
 
 def _changed_info(request: workflowservice.UpdateNamespaceRequest, now: Namespace) -> Namespace:

@@ -15,8 +15,9 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
+from perdure.frontend.worker_calls import check_version, poll_of
 from perdure.frontend.workers import record_heartbeats
-from perdure.machines.task_queue import NEXUS, PollRequest, QueueKey
+from perdure.machines.task_queue import NEXUS, QueueKey
 
 _EMPTY_POLL: Final = workflowservice.PollNexusTaskQueueResponse().SerializeToString()
 
@@ -31,25 +32,11 @@ async def poll_nexus_task_queue(
     queue = request.task_queue
     validate.task_queue(queue, request.HasField("task_queue"), limits.id_length)
     validate.identity(request.identity, limits.id_length)
-    validate.worker_versioning(
-        request.worker_version_capabilities,
-        request.deployment_options if request.HasField("deployment_options") else None,
-        queue,
-        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
-        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, call.namespace.name),
-    )
+    check_version(services, call, request, request.worker_version_capabilities, queue)
     validate.partition(queue)
     record_heartbeats(services, call, request.worker_heartbeat)
-    poll = PollRequest(
-        request.identity,
-        request.worker_instance_key,
-        capabilities=request.worker_version_capabilities.SerializeToString(),
-        deployment_options=request.deployment_options.SerializeToString(),
-        build_id=validate.polled_build_id(request.worker_version_capabilities),
-    )
-    matched = await services.matching.poll(
-        QueueKey(call.namespace.id, queue.name, NEXUS), poll, ends_at - services.loop.time()
-    )
+    key = QueueKey(call.namespace.id, queue.name, NEXUS)
+    matched = await services.matching.poll(key, poll_of(request), ends_at - services.loop.time())
     assert matched is None, "nobody dispatches Nexus tasks"
     return _EMPTY_POLL
 

@@ -18,7 +18,7 @@ from perdure.errors import InvalidArgument, NotFound, QueryFailed, ServiceError
 from perdure.frontend import validate
 from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, POLL_HISTORY_FIELD, read_page
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import BLOB_EXCEEDS_LIMIT, check_size
+from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT, check_payloads
 from perdure.frontend.tokens import HistoryToken, QueryToken
 from perdure.ids import ChainKey
 from perdure.machines.priorities import priority_key
@@ -65,7 +65,7 @@ async def query_workflow(
         raise InvalidArgument("WorkflowQuery is not set on request.")
     if not request.query.query_type:
         raise InvalidArgument("QueryType is not set on request.")
-    check_size(services, call, request.query.query_args)
+    check_payloads(services, call, request.query.query_args)
     now_s = services.loop.time()
     remaining = call.remaining_s(now_s)
     wait_s = QUERY_S_MAX if remaining is None else min(remaining, QUERY_S_MAX)
@@ -202,7 +202,7 @@ async def respond_query_task_completed(
     assert token is not None, "an interceptor has opened the token"
     limit = services.view(call).limits.blob_size
     outcome: QueryAnswered | QueryFailed
-    if len(call.wire.message) > limit and request.query_result.ByteSize() > limit:
+    if call.may_exceed(limit) and request.query_result.ByteSize() > limit:
         outcome = QueryFailed(BLOB_EXCEEDS_LIMIT)
     elif request.completed_type == enums.QUERY_RESULT_TYPE_ANSWERED:
         named = request.HasField("query_result")

@@ -14,12 +14,10 @@ from typing import Any, Final, final
 
 from perdure import errors
 from perdure.api import Method, enums
+from perdure.api.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE
 from perdure.config import dynamic as settings
 from perdure.frontend.services import Call, Services
 from perdure.machines.token_bucket import TokenBucket
-
-_WORKFLOW_SERVICE: Final = "temporal.api.workflowservice.v1.WorkflowService"
-_OPERATOR_SERVICE: Final = "temporal.api.operatorservice.v1.OperatorService"
 
 LOWEST: Final = 5
 _LONG_POLL: Final = 5
@@ -115,7 +113,7 @@ class LimitRates:
         self._ladders: dict[tuple[str, bool], Ladder] = {}
 
     def applies(self, method: Method) -> bool:
-        return method.service in (_WORKFLOW_SERVICE, _OPERATOR_SERVICE)
+        return method.service in (WORKFLOW_SERVICE, OPERATOR_SERVICE)
 
     def enter(self, call: Call, request: Any) -> None:
         method = call.method.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from perdure.api import reflection, reflection_v1alpha
-from perdure.api.methods import file_named, file_with_imports, file_with_symbol
+from perdure.api.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, file_named, file_with_imports, file_with_symbol
 from perdure.errors import StatusCode
 from perdure.frontend.services import Call, Services
 
@@ -16,8 +16,8 @@ SERVED: Final = (
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
-    "temporal.api.operatorservice.v1.OperatorService",
-    "temporal.api.workflowservice.v1.WorkflowService",
+    OPERATOR_SERVICE,
+    WORKFLOW_SERVICE,
 )
 """Services that are listed; descriptors of others are known but not served."""
 

@@ -13,6 +13,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
+from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
 
 _NO_ID = "Workflow Rule ID is not set."
 _NOT_FOUND = "Workflow Rule with this ID not Found."
@@ -50,7 +51,7 @@ async def create_workflow_rule(
     compiled(rule)
     left[request.spec.id] = rule.SerializeToString()
     if sum(map(len, left.values())) > services.view(call).limits.blob_size:
-        raise InvalidArgument("Blob data size exceeds limit.")
+        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
     await services.namespaces.update(before, before.evolve(rules=left, config_version=before.config_version + 1))
     return workflowservice.CreateWorkflowRuleResponse(rule=rule)
 

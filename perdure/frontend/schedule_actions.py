@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from perdure.api import Method, enums, history, method_table
+from perdure.api import enums, history, method_table
+from perdure.api.methods import WORKFLOW_PATH
 from perdure.api.times import timestamp_of
 from perdure.cluster.namespaces import REGISTERED
 from perdure.config import dynamic as settings
@@ -26,18 +27,8 @@ from perdure.machines.workflow.inputs import RequestCancel, StartOutcome, Termin
 
 RESERVED_MAX: Final = 100_000
 """Starts that may wait for their turn; beyond that turns are dealt anew."""
-_START: Final = method_table()["/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution"]
+_START: Final = method_table()[WORKFLOW_PATH + "StartWorkflowExecution"]
 _NO_TURN: Final = -1
-
-
-@final
-class _Internal:
-    """Stands for the wire of a call that comes from inside."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: bytes) -> None:
-        self.message = message
 
 
 @final
@@ -87,7 +78,7 @@ class ScheduleActions:
             json_payloads.text(timestamp_of(effect.nominal_second).ToJsonString())
         )
         marks["TemporalScheduledById"].CopyFrom(json_payloads.text(key.id))
-        fact = start_inputs.prepare_start(services, _call(services, key, request.SerializeToString()), request)
+        fact = start_inputs.prepare_start(services, Call.within(_START, namespace), request)
         fact.callbacks = (InternalCallback(key, effect.token),)
         outcome = await services.engine.submit(_workflow(key, request.workflow_id), fact)
         assert isinstance(outcome, StartOutcome)
@@ -149,14 +140,6 @@ class _Turns:
         if bucket.limited:
             bucket.take(turn)
         return turn
-
-
-def _call(services: Services, key: ChainKey, message: bytes) -> Call:
-    """The call that a user would have made."""
-    method: Method = _START
-    call = Call(method, _Internal(message))  # type: ignore[arg-type]  # prepare_start asks for its size only
-    call.namespace = services.namespaces.by_id(key.namespace_id)
-    return call
 
 
 def _workflow(key: ChainKey, workflow_id: str) -> ChainKey:

@@ -12,7 +12,7 @@ from perdure.api import common, enums, workflow, workflowservice
 from perdure.api.schedule import Schedule as Definition
 from perdure.api.schedule import SchedulePatch
 from perdure.errors import InvalidArgument
-from perdure.frontend import start_inputs, validate
+from perdure.frontend import search_attribute_inputs, sizes, start_inputs, validate
 from perdure.frontend.services import Call, Services
 from perdure.machines.schedule.inputs import Create, Patch, Update
 from perdure.machines.schedule.spec import canonical
@@ -44,8 +44,8 @@ def create(services: Services, call: Call, request: workflowservice.CreateSchedu
     patch = request.initial_patch if request.HasField("initial_patch") else None
     if patch is not None:
         _check_patch(patch)
-    start_inputs.check_size(services, call, request.schedule)
-    _check_memo(services, call, request)
+    sizes.check_payloads(services, call, request.schedule)
+    sizes.check_memo(services, call, request.memo)
     return Create(request.schedule, patch, request.request_id, request.memo.SerializeToString(), found)
 
 
@@ -57,8 +57,8 @@ def update(services: Services, call: Call, request: workflowservice.UpdateSchedu
     found = _search_attributes(services, call, request) if request.HasField("search_attributes") else None
     if not request.schedule.action.HasField("start_workflow"):
         raise InvalidArgument("Only StartWorkflow action is supported for schedules")
-    start_inputs.check_size(services, call, request.schedule)
-    _check_memo(services, call, request)
+    sizes.check_payloads(services, call, request.schedule)
+    sizes.check_memo(services, call, request.memo)
     memo = request.memo.SerializeToString() if request.HasField("memo") else None
     token = int.from_bytes(request.conflict_token[:_TOKEN_BYTES], "big")
     if len(request.conflict_token) < _TOKEN_BYTES:
@@ -72,7 +72,7 @@ def patch(services: Services, call: Call, request: workflowservice.PatchSchedule
         raise InvalidArgument("Patch is not set on request.")
     _request_id(request, services.view(call).limits.id_length)
     _check_patch(request.patch)
-    start_inputs.check_size(services, call, request.patch)
+    sizes.check_payloads(services, call, request.patch)
     return Patch(request.patch, request.request_id)
 
 
@@ -115,15 +115,9 @@ def _action(services: Services, call: Call, definition: Definition) -> None:
 
 def _search_attributes(services: Services, call: Call, request: Any) -> bytes:
     found = common.SearchAttributes()
-    for name, body in start_inputs.search_attributes(services, call, request).items():
+    for name, body in search_attribute_inputs.of_request(services, call, request).items():
         found.indexed_fields[name].MergeFromString(body)
     return found.SerializeToString()
-
-
-def _check_memo(services: Services, call: Call, request: Any) -> None:
-    limit = services.view(call).limits.memo_size
-    if len(call.wire.message) > limit and request.memo.ByteSize() > limit:
-        raise InvalidArgument(start_inputs.MEMO_EXCEEDS_LIMIT)
 
 
 def _check_patch(wanted: SchedulePatch) -> None:

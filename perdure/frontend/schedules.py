@@ -12,7 +12,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, PermissionDenied
 from perdure.frontend import schedule_inputs
 from perdure.frontend.services import Call, Services
-from perdure.frontend.visibility import group_value
+from perdure.frontend.visibility import group_value, page_size
 from perdure.ids import ChainKey, Kind
 from perdure.machines.schedule import show
 from perdure.machines.schedule.inputs import Delete
@@ -124,8 +124,7 @@ async def list_schedules(
     found = _filter(services, call, request)
     if found.group_by is not None:
         raise not_supported("'GROUP BY' clause")
-    largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, call.namespace.name)
-    size = request.maximum_page_size if 0 < request.maximum_page_size <= largest else largest
+    size = page_size(services, call, request.maximum_page_size)
     page = await services.store.list_visibility(
         call.namespace.id, Kind.SCHEDULE, found.where, size, request.next_page_token
     )

@@ -13,7 +13,8 @@ from perdure.api import Method
 from perdure.errors import FailedPrecondition, InvalidArgument
 from perdure.ids import ChainKey, Kind
 from perdure.machines.env import NamespaceView
-from perdure.machines.workflow.inputs import TaskToken
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import Snapshot, TaskToken
 
 if TYPE_CHECKING:
     from perdure.archival.api import Provider
@@ -94,6 +95,12 @@ class Services:
         self.batch_starts = asyncio.Lock()
         """Held while a batch job is begun: how many run already is counted, and then there is one more."""
 
+    async def snapshot(self, key: ChainKey, run_id: str) -> Execution:
+        """A run as it is after everything that was acknowledged; "" for the current one. Raises NotFound."""
+        execution = await self.engine.submit(key, Snapshot(run_id))
+        assert isinstance(execution, Execution)
+        return execution
+
     def view(self, call: Call) -> NamespaceView:
         """The limits and names of the call's namespace."""
         view = self.namespaces.view(call.namespace.id)
@@ -157,6 +164,10 @@ class Call:
     def header(self, name: str) -> str:
         """A metadata value, "" when it was not sent."""
         return self.wire.metadata.get(name) or ""
+
+    def may_exceed(self, size: int) -> bool:
+        """Whether the request may have more than `size` bytes; nothing in a smaller one need be measured."""
+        return self.own or len(self.wire.message) > size
 
     def remaining_s(self, now_s: float) -> float | None:
         """Seconds until the caller gives up; None when it set no deadline. `now_s` is loop time."""

@@ -6,9 +6,10 @@ from typing import Final
 
 from perdure.api import Message, enums, workflowservice
 from perdure.api.splice import with_field
+from perdure.frontend import links
 from perdure.frontend.histories import workflow_task_response
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import prepare_signal_with_start, prepare_start, request_id_link, started_link
+from perdure.frontend.start_inputs import prepare_signal_with_start, prepare_start
 from perdure.machines.workflow.inputs import StartOutcome
 
 _EAGER_FIELD: Final = workflowservice.StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
@@ -28,7 +29,7 @@ async def start_workflow_execution(
     assert isinstance(outcome, StartOutcome)
     name = call.namespace.name
     if outcome.attached:
-        link = request_id_link(
+        link = links.by_request_id(
             name,
             request.workflow_id,
             outcome.run_id,
@@ -36,7 +37,7 @@ async def start_workflow_execution(
             enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
         )
     else:
-        link = started_link(name, request.workflow_id, outcome.run_id)
+        link = links.started(name, request.workflow_id, outcome.run_id)
     response = workflowservice.StartWorkflowExecutionResponse(
         run_id=outcome.run_id, first_execution_run_id=outcome.first_run_id, started=outcome.started, link=link
     )
@@ -58,7 +59,7 @@ async def signal_with_start_workflow_execution(
         run_id=outcome.run_id,
         first_execution_run_id=outcome.first_run_id,
         started=outcome.started,
-        signal_link=request_id_link(
+        signal_link=links.by_request_id(
             call.namespace.name,
             request.workflow_id,
             outcome.run_id,

@@ -5,28 +5,20 @@ What is not built yet is refused, never ignored: overrides to versions, time ski
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from perdure.api import common, enums, history, workflowservice
-from perdure.cluster.namespaces import Namespace
+from perdure.api import enums, history, workflowservice
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, Unimplemented
-from perdure.frontend import callback_checks, validate
-from perdure.frontend.command_inputs import command_namespace
+from perdure.frontend import callback_checks, links, search_attribute_inputs, sizes, validate
 from perdure.frontend.services import Call, Services
 from perdure.machines import cron
 from perdure.machines.workflow import overrides
-from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.inputs import Signal, Start
 from perdure.machines.workflow.start_fields import take_over
-from perdure.visibility import attributes
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest
 SignalWithStartRequest = workflowservice.SignalWithStartWorkflowExecutionRequest
-
-BLOB_EXCEEDS_LIMIT = "Blob data size exceeds limit."
-MEMO_EXCEEDS_LIMIT = "Memo size exceeds limit."
 
 
 def prepare_start(services: Services, call: Call, request: StartRequest) -> Start:
@@ -56,12 +48,12 @@ def prepare_start(services: Services, call: Call, request: StartRequest) -> Star
         options = request.on_conflict_options
         if options.attach_completion_callbacks and not options.attach_request_id:
             raise InvalidArgument("attaching request ID is required for attaching completion callbacks")
-    found = search_attributes(services, call, request)
+    found = search_attribute_inputs.of_request(services, call, request)
     if request.HasField("priority"):
         validate.priority(request.priority)
     _callbacks(services, call, request)
     _not_built(request)
-    check_start_sizes(services, call, request)
+    sizes.check_start(services, call, request)
     return Start(request, found, delay)
 
 
@@ -69,14 +61,14 @@ def _callbacks(services: Services, call: Call, request: StartRequest) -> None:
     """Completion callbacks, and links, of which those that a callback has already are dropped."""
     callbacks = request.completion_callbacks
     if not callbacks:
-        check_links(services, call, request.links)
+        links.check(services, call, request.links)
         return
     callback_checks.check(services, call, callbacks)
     theirs = [link for callback in callbacks for link in callback.links]
     kept = [link for link in request.links if link not in theirs]
     del request.links[:]
     request.links.extend(kept)
-    check_links(services, call, [*kept, *theirs])
+    links.check(services, call, [*kept, *theirs])
 
 
 def _cron(services: Services, request: Any) -> int:
@@ -121,12 +113,12 @@ def prepare_signal_with_start(services: Services, call: Call, request: SignalWit
             "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL is not supported for this operation."
         )
     validate.default_id_policies(request, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
-    found = search_attributes(services, call, request)
+    found = search_attribute_inputs.of_request(services, call, request)
     validate.priority(request.priority)
-    check_links(services, call, request.links)
+    links.check(services, call, request.links)
     _not_built(request)
-    check_size(services, call, request.signal_input)
-    check_start_sizes(services, call, request)
+    sizes.check_payloads(services, call, request.signal_input)
+    sizes.check_start(services, call, request)
     signal = Signal("", _signal_attributes(request), request.request_id, tuple(request.links))
     return Start(_as_start(request), found, delay, signal)
 
@@ -148,101 +140,6 @@ def _not_built(request: Any) -> None:
         raise Unimplemented("The Time-Skipping feature is not enabled for namespace.")
     if request.HasField("versioning_override"):
         overrides.check(request.versioning_override, request.task_queue.name)
-
-
-def search_attributes(services: Services, call: Call, request: Any) -> dict[str, bytes]:
-    """A request's search attributes, checked, with their types in the metadata, serialized; null values are gone."""
-    if not request.HasField("search_attributes"):
-        return {}
-    fields = request.search_attributes.indexed_fields
-    if not fields:
-        return {}
-    _check_search_attributes(services, call.namespace, fields)
-    kept = attributes.merged({}, fields, call.namespace.search_attributes)
-    return {name: payload.SerializeToString() for name, payload in kept.items()}
-
-
-def _check_search_attributes(services: Services, namespace: Namespace, fields: Mapping[str, common.Payload]) -> None:
-    get = services.config.get
-    attributes.validate(
-        fields,
-        namespace.search_attributes,
-        namespace.name,
-        get(settings.SEARCH_ATTRIBUTES_NUMBER_OF_KEYS_LIMIT, namespace.name),
-        get(settings.SEARCH_ATTRIBUTES_SIZE_OF_VALUE_LIMIT, namespace.name),
-        get(settings.SEARCH_ATTRIBUTES_TOTAL_SIZE_LIMIT, namespace.name),
-    )
-
-
-_COMMANDS_WITH_SEARCH_ATTRIBUTES: Final = {
-    enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: "upsert_workflow_search_attributes_command_attributes",
-    enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: ("continue_as_new_workflow_execution_command_attributes"),
-    enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: "start_child_workflow_execution_command_attributes",
-}
-
-
-def command_search_attributes(
-    services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
-) -> dict[int, dict[str, bytes] | BadSearchAttributes]:
-    """For the index of each command with search attributes: what to set (b"" removes), or what is wrong.
-
-    A wrong one fails the workflow task (semantics 4.9), so nothing is raised here.
-    """
-    found: dict[int, dict[str, bytes] | BadSearchAttributes] = {}
-    for index, command in enumerate(request.commands):
-        field = _COMMANDS_WITH_SEARCH_ATTRIBUTES.get(command.command_type)
-        if field is None:
-            continue
-        fields = getattr(command, field).search_attributes.indexed_fields
-        if not fields:
-            continue
-        namespace = command_namespace(services, call, command)
-        try:
-            _check_search_attributes(services, namespace, fields)
-        except InvalidArgument as wrong:
-            found[index] = BadSearchAttributes(
-                wrong.message, isinstance(wrong, attributes.NoMapping), isinstance(wrong, attributes.TooLarge)
-            )
-            continue
-        custom = namespace.search_attributes
-        kept = attributes.merged({}, fields, custom)
-        for name in fields:
-            kind = attributes.type_of(name, custom)
-            if name not in kept and kind is not None and "type" not in fields[name].metadata:
-                # The event shows what was asked, with types, also where it removes.
-                fields[name].metadata["type"] = attributes.TYPE_NAMES[kind].encode()
-        found[index] = {name: kept[name].SerializeToString() if name in kept else b"" for name in fields}
-    return found
-
-
-def check_links(services: Services, call: Call, links: Any) -> None:
-    """The links of a request."""
-    if links:
-        name = call.namespace.name
-        get = services.config.get
-        validate.links(
-            links, get(settings.FRONTEND_MAX_LINKS_PER_REQUEST, name), get(settings.FRONTEND_LINK_MAX_SIZE, name)
-        )
-
-
-def check_size(services: Services, call: Call, payloads: Any) -> None:
-    """A message's payload is within `limit.blobSize.error`.
-
-    A request that is smaller as a whole need not be measured.
-    """
-    limit = services.view(call).limits.blob_size
-    if (call.own or len(call.wire.message) > limit) and payloads.ByteSize() > limit:
-        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
-
-
-def check_start_sizes(services: Services, call: Call, request: Any) -> None:
-    """Input and memo of a start are within their limits."""
-    size = len(call.wire.message)
-    limits = services.view(call).limits
-    if size > limits.blob_size and request.input.ByteSize() > limits.blob_size:
-        raise InvalidArgument(BLOB_EXCEEDS_LIMIT)
-    if size > limits.memo_size and request.memo.ByteSize() > limits.memo_size:
-        raise InvalidArgument(MEMO_EXCEEDS_LIMIT)
 
 
 def _signal_attributes(request: SignalWithStartRequest) -> history.WorkflowExecutionSignaledEventAttributes:
@@ -269,27 +166,3 @@ def _as_start(request: SignalWithStartRequest) -> StartRequest:
     )
     take_over(start, request, "workflow_start_delay", "user_metadata", "priority")
     return start
-
-
-def started_link(namespace: str, workflow_id: str, run_id: str) -> common.Link:
-    """A link to the first event of a run."""
-    link = common.Link()
-    event = link.workflow_event
-    event.namespace = namespace
-    event.workflow_id = workflow_id
-    event.run_id = run_id
-    event.event_ref.event_id = 1
-    event.event_ref.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-    return link
-
-
-def request_id_link(namespace: str, workflow_id: str, run_id: str, request_id: str, event_type: int) -> common.Link:
-    """A link to the event that a request made, by its request id."""
-    link = common.Link()
-    event = link.workflow_event
-    event.namespace = namespace
-    event.workflow_id = workflow_id
-    event.run_id = run_id
-    event.request_id_ref.request_id = request_id
-    event.request_id_ref.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
-    return link

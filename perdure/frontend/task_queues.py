@@ -13,11 +13,12 @@ from perdure.api.times import duration_of, timestamp_of
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend import validate
-from perdure.frontend.build_ids import exists, quoted
+from perdure.frontend.build_ids import exists
 from perdure.frontend.services import Call, Services
 from perdure.frontend.task_queue_config import config_message
 from perdure.machines import version_rules
 from perdure.machines.queue_data import QueueData
+from perdure.machines.queue_names import RESERVED_PREFIX
 from perdure.machines.task_queue import (
     ACTIVITY,
     PRIORITY_DEFAULT,
@@ -28,6 +29,7 @@ from perdure.machines.task_queue import (
     QueueKey,
 )
 from perdure.machines.workflow.reset_points import UNVERSIONED
+from perdure.visibility.syntax import quoted
 
 RATE_PER_SECOND_DEFAULT: Final = 100_000.0
 """What a poller that names no limit is shown with, and a queue that has none."""
@@ -85,7 +87,7 @@ async def describe_task_queue(
         status.task_id_block.start_id = 1
         status.task_id_block.end_id = TASK_ID_BLOCK_END
     if request.report_stats:
-        if sticky or queue.name.startswith(validate.RESERVED_QUEUE_PREFIX):
+        if sticky or queue.name.startswith(RESERVED_PREFIX):
             raise InvalidArgument("DescribeTaskQueue stats are only supported for the root partition")
         response.stats.CopyFrom(_stats(found))
         for level in (BacklogDescription(PRIORITY_DEFAULT, 0, 0), *found.backlog):

@@ -100,6 +100,12 @@ class Tokens:
             raise ForgedToken
         return _decode(body)
 
+    def _open_page(self, purpose: bytes, token: bytes) -> Any:
+        try:
+            return self._open(purpose, token)
+        except ForgedToken:
+            raise InvalidArgument("Invalid NextPageToken.") from None
+
     def _task(self, purpose: bytes, token: TaskToken) -> bytes:
         return self._seal(
             purpose,
@@ -168,10 +174,7 @@ class Tokens:
     def _open_history(
         self, purpose: bytes, namespace_id: str, workflow_id: str, run_id: str, token: bytes
     ) -> HistoryToken:
-        try:
-            fields = self._open(purpose, token)
-        except ForgedToken:
-            raise InvalidArgument("Invalid NextPageToken.") from None
+        fields = self._open_page(purpose, token)
         if run_id and run_id != fields[2]:
             raise InvalidArgument("RunId in the request does not match the NextPageToken.")
         if fields[0] != namespace_id or fields[1] != workflow_id:
@@ -185,10 +188,7 @@ class Tokens:
 
     def open_namespace_page(self, token: bytes) -> str:
         """Raises InvalidArgument."""
-        try:
-            return str(self._open(_NAMESPACE_PAGE, token)[0])
-        except ForgedToken:
-            raise InvalidArgument("Invalid NextPageToken.") from None
+        return str(self._open_page(_NAMESPACE_PAGE, token)[0])
 
     def endpoint_page(self, start: str) -> bytes:
         """The page token of ListNexusEndpoints: the id with which the next page begins."""
@@ -196,10 +196,7 @@ class Tokens:
 
     def open_endpoint_page(self, token: bytes) -> str:
         """Raises InvalidArgument."""
-        try:
-            return str(self._open(_ENDPOINT_PAGE, token)[0])
-        except ForgedToken:
-            raise InvalidArgument("Invalid NextPageToken.") from None
+        return str(self._open_page(_ENDPOINT_PAGE, token)[0])
 
     def archive_page(self, namespace_id: str, last: tuple[int, str]) -> bytes:
         """The page token of ListArchivedWorkflowExecutions: close time (ns) and run id of the last record."""

@@ -18,8 +18,9 @@ from perdure.errors import (
     PermissionDenied,
     ServiceError,
 )
+from perdure.frontend import links
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import prepare_start, started_link
+from perdure.frontend.start_inputs import prepare_start
 from perdure.frontend.updates import Wait, admit_input, check_update, update_response
 from perdure.machines.workflow.inputs import Start, StartOutcome
 from perdure.machines.workflow.update_inputs import (
@@ -70,7 +71,7 @@ async def execute_multi_operation(
     # An update that was completed before comes with the bare facts.
     linked = outcome.started or not status.completed_event_id
     if linked:
-        started.link.CopyFrom(started_link(call.namespace.name, start.request.workflow_id, outcome.run_id))
+        started.link.CopyFrom(links.started(call.namespace.name, start.request.workflow_id, outcome.run_id))
     updated = await update_response(services, call, update, status, linked)
     response.responses.add().update_workflow.CopyFrom(updated)
     return response

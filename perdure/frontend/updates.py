@@ -11,21 +11,19 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, final
 
-from perdure.api import Message, enums, history, workflowservice
-from perdure.api.splice import first_event_id, slice_events
+from perdure.api import Message, enums, workflowservice
 from perdure.clock import SECOND
 from perdure.config import dynamic as settings
 from perdure.errors import (
     DeadlineExceeded,
-    Internal,
     InvalidArgument,
     NotFound,
     PermissionDenied,
     ServiceError,
 )
-from perdure.frontend import callback_checks, validate
+from perdure.frontend import callback_checks, links, validate
+from perdure.frontend.histories import read_event
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import check_links, request_id_link
 from perdure.ids import ChainKey
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.update_inputs import (
@@ -68,8 +66,7 @@ async def poll_workflow_execution_update(
     target = request.update_ref.workflow_execution
     if not target.workflow_id:
         raise InvalidArgument("Can't load workflow execution.  WorkflowId not set.")
-    if target.run_id and not validate.is_uuid(target.run_id):
-        raise InvalidArgument("RunId is not valid UUID.")
+    validate.run_id(target.run_id)
     update_id = request.update_ref.update_id
     stage = int(request.wait_policy.lifecycle_stage)
     wait = Wait(services, call, call.key(target.workflow_id), update_id)
@@ -116,7 +113,7 @@ def check_update(services: Services, call: Call, request: Request) -> None:
         )
     callback_checks.check(services, call, asked.completion_callbacks)
     theirs = [link for callback in asked.completion_callbacks for link in callback.links]
-    check_links(services, call, [*asked.links, *theirs])
+    links.check(services, call, [*asked.links, *theirs])
 
 
 def admit_input(request: Request, run_id: str, first_run_id: str, body: bytes, waiter: int) -> AdmitUpdate:
@@ -212,12 +209,8 @@ async def outcome_of(services: Services, status: UpdateStatus) -> bytes:
     event_id = status.completed_event_id
     if not event_id:
         return status.outcome
-    for fragment in await services.engine.read_history(status.branches, event_id, event_id + 1, 1):
-        one = slice_events(fragment.body, event_id, event_id + 1)
-        if one and first_event_id(one) == event_id:
-            event = history.History.FromString(one).events[0]
-            return event.workflow_execution_update_completed_event_attributes.outcome.SerializeToString()
-    raise Internal(f"completed event {event_id} of an update is missing from history")
+    event = await read_event(services, status.branches, event_id)
+    return event.workflow_execution_update_completed_event_attributes.outcome.SerializeToString()
 
 
 async def update_response(
@@ -243,7 +236,7 @@ async def update_response(
         link.reason = "Update rejected"
     elif status.stage >= _ACCEPTED:
         response.link.CopyFrom(
-            request_id_link(
+            links.by_request_id(
                 call.namespace.name,
                 workflow_id,
                 status.run_id,

@@ -13,20 +13,8 @@ from perdure.api import common, deployment, enums, failure, taskqueue
 from perdure.api.times import BadDuration, checked_duration_ns, duration_ns, duration_of
 from perdure.config.values import RetrySettings
 from perdure.errors import InvalidArgument, PermissionDenied, Unimplemented
+from perdure.machines import priorities, queue_names, retry
 
-RESERVED_QUEUE_PREFIX: Final = "/_sys/"
-INTERNAL_QUEUE_PREFIX: Final = "temporal-sys-per-ns-"
-INTERNAL_QUEUE: Final = "temporal-sys-worker-controller-per-ns-tq"
-"""Queues of server-side workers: users may not put workflows there."""
-
-FAIRNESS_KEY_BYTES_MAX: Final = 64
-_TIMEOUT_PREFIX: Final = "TemporalTimeout:"
-_TIMEOUT_NAMES: Final = frozenset(
-    name
-    for value in enums.TimeoutType.keys()[1:]
-    for short in (value.removeprefix("TIMEOUT_TYPE_"),)
-    for name in (short, "".join(word.capitalize() for word in short.split("_")))
-)
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -63,6 +51,12 @@ def execution(message: common.WorkflowExecution, is_set: bool) -> None:
         raise InvalidArgument("WorkflowId is not set on request.")
     if message.run_id and not is_uuid(message.run_id):
         raise InvalidArgument("Invalid RunId.")
+
+
+def run_id(text: str) -> None:
+    """A run id where no whole execution is named; "" for the current run."""
+    if text and not is_uuid(text):
+        raise InvalidArgument("RunId is not valid UUID.")
 
 
 def workflow_id(text: str, limit: int) -> None:
@@ -103,7 +97,7 @@ def partition(queue: taskqueue.TaskQueue) -> None:
 def user_task_queue(message: taskqueue.TaskQueue, is_set: bool, limit: int) -> None:
     """A task queue that a user may start workflows on."""
     task_queue(message, is_set, limit)
-    if message.name.startswith(INTERNAL_QUEUE_PREFIX) or message.name == INTERNAL_QUEUE:
+    if queue_names.is_internal(message.name):
         raise InvalidArgument(f"cannot use internal per-namespace task queue:{message.name}")
 
 
@@ -111,8 +105,8 @@ def queue_name(name: str, limit: int, root_only: bool) -> None:
     """The name of a task queue, which is not empty; `root_only` as in `task_queue`."""
     if too_long(name, limit):
         raise InvalidArgument("taskQueue length exceeds limit")
-    if root_only and name.startswith(RESERVED_QUEUE_PREFIX):
-        raise InvalidArgument(f"task queue name cannot start with reserved prefix {RESERVED_QUEUE_PREFIX}")
+    if root_only and name.startswith(queue_names.RESERVED_PREFIX):
+        raise InvalidArgument(f"task queue name cannot start with reserved prefix {queue_names.RESERVED_PREFIX}")
 
 
 def retry_policy(policy: common.RetryPolicy, defaults: RetrySettings) -> None:
@@ -128,24 +122,11 @@ def retry_policy(policy: common.RetryPolicy, defaults: RetrySettings) -> None:
         policy.backoff_coefficient = defaults.backoff_coefficient
     if policy.maximum_attempts == 1:
         return
-    initial = _interval(policy, "initial_interval", "InitialInterval")
-    if policy.backoff_coefficient < 1:
-        raise InvalidArgument("BackoffCoefficient cannot be less than 1 on retry policy.")
-    maximum = _interval(policy, "maximum_interval", "MaximumInterval")
-    if 0 < maximum < initial:
-        raise InvalidArgument("MaximumInterval cannot be less than InitialInterval on retry policy.")
-    if policy.maximum_attempts < 0:
-        raise InvalidArgument("MaximumAttempts cannot be negative on retry policy.")
-    for name in policy.non_retryable_error_types:
-        if name.startswith(_TIMEOUT_PREFIX) and name[len(_TIMEOUT_PREFIX) :] not in _TIMEOUT_NAMES:
-            raise InvalidArgument(f"Invalid timeout type value: {name[len(_TIMEOUT_PREFIX) :]}.")
-
-
-def _interval(policy: common.RetryPolicy, field: str, shown: str) -> int:
-    try:
-        return capped_duration(policy, field)
-    except BadDuration as wrong:
-        raise InvalidArgument(f"invalid {shown} set on retry policy: {wrong}") from None
+    bad = retry.validate(policy)
+    if bad is not None:
+        raise InvalidArgument(bad)
+    capped_duration(policy, "initial_interval")
+    capped_duration(policy, "maximum_interval")
 
 
 def capped_duration(message: Any, field: str) -> int:
@@ -219,12 +200,9 @@ def id_policies(reuse: int, conflict: int) -> None:
 
 def priority(message: common.Priority) -> None:
     """Priority key, fairness key and weight."""
-    if message.priority_key < 0:
-        raise InvalidArgument("priority key can't be negative")
-    if too_long(message.fairness_key, FAIRNESS_KEY_BYTES_MAX):
-        raise InvalidArgument("fairness key length exceeds limit")
-    if message.fairness_weight < 0:
-        raise InvalidArgument("must be greater than zero")
+    bad = priorities.invalid(message)
+    if bad is not None:
+        raise InvalidArgument(bad)
 
 
 _LINK_FIELDS: Final = {

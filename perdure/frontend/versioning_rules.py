@@ -12,7 +12,7 @@ from perdure.api.times import timestamp_of
 from perdure.config import dynamic as settings
 from perdure.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from perdure.frontend import validate
-from perdure.frontend.build_ids import RULES_DISABLED
+from perdure.frontend.build_ids import RULES_DISABLED, check_queue
 from perdure.frontend.services import Call, Services
 from perdure.machines import version_rules
 from perdure.machines.queue_data import QueueData
@@ -29,7 +29,7 @@ async def update_worker_versioning_rules(services: Services, call: Call, request
     """One operation on the rules of a queue; the token of the last read or update must come with it."""
     _check_enabled(services, call)
     _check_build_ids(request)
-    _check_queue(services, call, request.task_queue)
+    check_queue(services, call, request.task_queue)
     if request.WhichOneof("operation") is None:
         raise InvalidArgument("an operation must be specified")
 
@@ -82,7 +82,7 @@ async def get_worker_versioning_rules(
 ) -> Message | bytes:
     """The rules of a queue, and the token with which they may be changed."""
     _check_enabled(services, call)
-    _check_queue(services, call, request.task_queue)
+    check_queue(services, call, request.task_queue)
     data = services.task_queues.find(call.namespace.id, request.task_queue)
     return workflowservice.GetWorkerVersioningRulesResponse(
         assignment_rules=_assignments(data), compatible_redirect_rules=_redirects(data), conflict_token=_token(data)
@@ -137,10 +137,6 @@ def _shown(token: bytes) -> str:
 def _check_enabled(services: Services, call: Call) -> None:
     if not services.config.get(settings.WORKER_VERSIONING_RULE_APIS, call.namespace.name):
         raise PermissionDenied(RULES_DISABLED)
-
-
-def _check_queue(services: Services, call: Call, name: str) -> None:
-    validate.task_queue(taskqueue.TaskQueue(name=name), True, services.view(call).limits.id_length)
 
 
 def _check_build_ids(request: _Update) -> None:

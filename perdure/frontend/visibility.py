@@ -9,14 +9,17 @@ from typing import Any, Final
 
 from perdure.api import Message, common, enums, operatorservice, workflow, workflowservice
 from perdure.api.times import timestamp_ns
+from perdure.cluster.namespaces import Namespace
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument
 from perdure.frontend import validate
+from perdure.frontend.interceptors import NAMESPACE_NOT_SET
 from perdure.frontend.services import Call, Services
 from perdure.ids import Kind
 from perdure.visibility import attributes
 from perdure.visibility.info import execution_info
 from perdure.visibility.resolve import STATUS_NAMES, compile_count, compile_list
+from perdure.visibility.syntax import quoted
 
 ATTRIBUTES_MAX: Final = 1_000
 """Custom search attributes of one namespace: every description of it names them all."""
@@ -39,15 +42,20 @@ async def scan_workflow_executions(
 
 
 async def _list(
-    services: Services, call: Call, query: str, page_size: int, token: bytes
+    services: Services, call: Call, query: str, asked: int, token: bytes
 ) -> tuple[list[workflow.WorkflowExecutionInfo], bytes]:
     namespace = call.namespace
-    largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, namespace.name)
-    size = page_size if 0 < page_size <= largest else largest
+    size = page_size(services, call, asked)
     where = compile_list(query, namespace.search_attributes)
     page = await services.store.list_visibility(namespace.id, Kind.WORKFLOW, where, size, token)
     shown = [execution_info(one, namespace.search_attributes) for one in page.records]
     return shown, page.next_page_token
+
+
+def page_size(services: Services, call: Call, asked: int) -> int:
+    """How many entries a page of a list has: as many as asked for, within the namespace's limit."""
+    largest = services.config.get(settings.FRONTEND_VISIBILITY_MAX_PAGE_SIZE, call.namespace.name)
+    return asked if 0 < asked <= largest else largest
 
 
 async def count_workflow_executions(
@@ -117,14 +125,10 @@ def _shown(time: Any) -> str:
 
 def _one_of(request: Any) -> list[str]:
     if request.HasField("execution_filter"):
-        return [f"WorkflowId = {_quoted(request.execution_filter.workflow_id)}"]
+        return [f"WorkflowId = {quoted(request.execution_filter.workflow_id)}"]
     if request.HasField("type_filter"):
-        return [f"WorkflowType = {_quoted(request.type_filter.name)}"]
+        return [f"WorkflowType = {quoted(request.type_filter.name)}"]
     return []
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 async def get_search_attributes(
@@ -194,10 +198,7 @@ async def remove_search_attributes(
     return operatorservice.RemoveSearchAttributesResponse()
 
 
-_NAMESPACE_NEEDED: Final = "Namespace not set on request."
-
-
-def _namespace(call: Call) -> Any:
+def _namespace(call: Call) -> Namespace:
     if not call.has_namespace:
-        raise InvalidArgument(_NAMESPACE_NEEDED)
+        raise InvalidArgument(NAMESPACE_NOT_SET)
     return call.namespace

@@ -19,7 +19,7 @@ from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, Unimplemented
 from perdure.frontend.services import Call, Services
 from perdure.frontend.turns import slices
-from perdure.frontend.validate import INTERNAL_QUEUE, INTERNAL_QUEUE_PREFIX
+from perdure.machines.queue_names import is_internal
 from perdure.matching.workers import Worker
 from perdure.visibility.worker_query import WorkerFields, WorkerQuery
 
@@ -72,8 +72,7 @@ def _worker(beat: worker.WorkerHeartbeat) -> Worker:
         "StartTime": timestamp_ns(beat.start_time) if beat.HasField("start_time") else None,
         "HeartbeatTime": timestamp_ns(beat.heartbeat_time) if beat.HasField("heartbeat_time") else None,
     }
-    internal = queue.startswith(INTERNAL_QUEUE_PREFIX) or queue == INTERNAL_QUEUE
-    return Worker(beat.worker_instance_key, beat.SerializeToString(), WorkerFields(texts, times), internal)
+    return Worker(beat.worker_instance_key, beat.SerializeToString(), WorkerFields(texts, times), is_internal(queue))
 
 
 async def list_workers(services: Services, call: Call, request: workflowservice.ListWorkersRequest) -> Message | bytes:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from perdure.api import Message, enums, history, workflowservice
 from perdure.errors import InvalidArgument
-from perdure.frontend import validate
+from perdure.frontend import links, sizes, validate
 from perdure.frontend.describe import describe
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import check_links, check_size, request_id_link
-from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import RequestCancel, Signal, Snapshot, Terminate
+from perdure.machines.workflow.inputs import RequestCancel, Signal, Terminate
 
 DEFAULT_TERMINATE_REASON = "terminated by user via frontend"
 DEFAULT_TERMINATE_IDENTITY = "frontend-service"
@@ -28,8 +26,8 @@ async def signal_workflow_execution(
         raise InvalidArgument("SignalName length exceeds limit.")
     if validate.too_long(request.request_id, limit):
         raise InvalidArgument("RequestId length exceeds limit.")
-    check_links(services, call, request.links)
-    check_size(services, call, request.input)
+    links.check(services, call, request.links)
+    sizes.check_payloads(services, call, request.input)
     attributes = history.WorkflowExecutionSignaledEventAttributes(
         signal_name=request.signal_name, identity=request.identity, request_id=request.request_id
     )
@@ -42,7 +40,7 @@ async def signal_workflow_execution(
     )
     assert isinstance(run_id, str)
     return workflowservice.SignalWorkflowExecutionResponse(
-        link=request_id_link(
+        link=links.by_request_id(
             call.namespace.name,
             target.workflow_id,
             run_id,
@@ -58,7 +56,7 @@ async def request_cancel_workflow_execution(
     """Asks an open run to cancel; asking again, or a closed run, is a success."""
     target = request.workflow_execution
     validate.execution(target, request.HasField("workflow_execution"))
-    check_links(services, call, request.links)
+    links.check(services, call, request.links)
     attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
         cause=request.reason, identity=request.identity
     )
@@ -81,7 +79,7 @@ async def terminate_workflow_execution(
     """Closes an open run at once."""
     target = request.workflow_execution
     validate.execution(target, request.HasField("workflow_execution"))
-    check_links(services, call, request.links)
+    links.check(services, call, request.links)
     attributes = history.WorkflowExecutionTerminatedEventAttributes(
         reason=request.reason or DEFAULT_TERMINATE_REASON, identity=request.identity or DEFAULT_TERMINATE_IDENTITY
     )
@@ -105,6 +103,5 @@ async def describe_workflow_execution(
     """The state of a run as it is after everything that was acknowledged."""
     target = request.execution
     validate.execution(target, request.HasField("execution"))
-    execution = await services.engine.submit(call.key(target.workflow_id), Snapshot(target.run_id))
-    assert isinstance(execution, Execution)
+    execution = await services.snapshot(call.key(target.workflow_id), target.run_id)
     return describe(execution, services.clock.now_ns(), services.engine.callbacks.blocked)

@@ -44,8 +44,7 @@ async def update_workflow_execution_options(
     validate.priority(options.priority)
     if options.HasField("time_skipping_config"):
         raise Unimplemented(TIME_SKIPPING_OFF)
-    if target.run_id and not validate.is_uuid(target.run_id):
-        raise InvalidArgument("RunId is not valid UUID.")
+    validate.run_id(target.run_id)
     outcome = await services.engine.submit(
         call.key(target.workflow_id), UpdateOptions(target.run_id, options, paths, request.identity)
     )
@@ -157,5 +156,4 @@ def _check_pause(
             raise InvalidArgument(f"{name} is too long.")
     if not request.workflow_id:
         raise InvalidArgument("Can't load workflow execution.  WorkflowId not set.")
-    if request.run_id and not validate.is_uuid(request.run_id):
-        raise InvalidArgument("RunId is not valid UUID.")
+    validate.run_id(request.run_id)

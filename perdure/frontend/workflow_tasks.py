@@ -8,20 +8,16 @@ from perdure.api import Message, enums, workflowservice
 from perdure.api.splice import with_field
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
-from perdure.frontend import validate
+from perdure.frontend import search_attribute_inputs, validate
 from perdure.frontend.command_inputs import command_namespaces
 from perdure.frontend.histories import activity_task_response, embedded, workflow_task_response
 from perdure.frontend.query import query_task_response
 from perdure.frontend.services import Call, Services
-from perdure.frontend.start_inputs import command_search_attributes
+from perdure.frontend.worker_calls import check_version, poll_of, submit_start
 from perdure.frontend.workers import record_heartbeats
 from perdure.machines.task_queue import WORKFLOW, Matched, PollRequest, QueueKey, Task
-from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
-    Input,
     ResetSticky,
-    Snapshot,
-    Stale,
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
@@ -43,13 +39,7 @@ async def poll_workflow_task_queue(
     ends_at = now_s + call.long_poll_s(now_s)
     limits = services.view(call).limits
     validate.identity(request.identity, limits.id_length)
-    validate.worker_versioning(
-        request.worker_version_capabilities,
-        request.deployment_options if request.HasField("deployment_options") else None,
-        request.task_queue,
-        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
-        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, call.namespace.name),
-    )
+    check_version(services, call, request, request.worker_version_capabilities, request.task_queue)
     validate.task_queue(request.task_queue, request.HasField("task_queue"), limits.id_length)
     if request.binary_checksum and request.binary_checksum in call.namespace.bad_binaries:
         raise InvalidArgument(f"Binary {request.binary_checksum} already marked as bad deployment.")
@@ -57,15 +47,8 @@ async def poll_workflow_task_queue(
     validate.partition(queue)
     sticky = queue.kind == enums.TASK_QUEUE_KIND_STICKY
     key = QueueKey(call.namespace.id, queue.name, WORKFLOW, sticky)
-    poll = PollRequest(
-        request.identity,
-        request.worker_instance_key,
-        capabilities=request.worker_version_capabilities.SerializeToString(),
-        deployment_options=request.deployment_options.SerializeToString(),
-        build_id=validate.polled_build_id(request.worker_version_capabilities),
-        normal_name=queue.normal_name,
-        worker_version=validate.polled_stamp(request.worker_version_capabilities, request.deployment_options),
-    )
+    stamp = validate.polled_stamp(request.worker_version_capabilities, request.deployment_options)
+    poll = poll_of(request, normal_name=queue.normal_name, worker_version=stamp)
     while True:
         matched = await services.matching.poll(key, poll, ends_at - services.loop.time())
         if matched is None:
@@ -105,38 +88,16 @@ async def _started(
     return outcome if isinstance(outcome, WorkflowTaskDelivery) else None
 
 
-async def submit_start(services: Services, task: Task, fact: Input) -> object:
-    """Submit the start of a matched task and settle it with matching: the outcome, or `Stale` when its run is gone."""
-    settled = False
-    try:
-        try:
-            outcome = await services.engine.submit(task.chain, fact)
-        except NotFound:
-            outcome = Stale()
-        services.matching.settle(task, not isinstance(outcome, Stale))
-        settled = True
-        return outcome
-    finally:
-        if not settled:
-            services.matching.give_back(task)
-
-
 async def respond_workflow_task_completed(
     services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
 ) -> Message | bytes:
     """Applies a worker's commands; may answer with the next workflow task and with activities (semantics 3.5)."""
     name = call.namespace.name
     validate.identity(request.identity, services.view(call).limits.id_length)
-    validate.worker_versioning(
-        request.worker_version_stamp,
-        request.deployment_options if request.HasField("deployment_options") else None,
-        request.sticky_attributes.worker_task_queue,
-        services.config.get(settings.WORKER_BUILD_ID_SIZE_LIMIT),
-        services.config.get(settings.WORKER_VERSIONING_WORKFLOW_APIS, name),
-    )
+    check_version(services, call, request, request.worker_version_stamp, request.sticky_attributes.worker_task_queue)
     token = call.token
     namespace_ids = command_namespaces(services, call, request)
-    found = command_search_attributes(services, call, request)
+    found = search_attribute_inputs.of_commands(services, call, request)
     fact = WorkflowTaskCompleted(token, request, found, namespace_ids)
     outcome = await services.engine.submit(call.key(token.workflow_id), fact)
     assert isinstance(outcome, WorkflowTaskCompletion)
@@ -190,10 +151,9 @@ async def shutdown_worker(
 async def _offer_normally(services: Services, task: Task) -> None:
     """A task that waited on a sticky queue whose worker is gone: any worker of the normal queue may have it at once."""
     try:
-        execution = await services.engine.submit(task.chain, Snapshot(task.run_id))
+        execution = await services.snapshot(task.chain, task.run_id)
     except NotFound:
         return
-    assert isinstance(execution, Execution)
     services.matching.offer(
         Task(
             QueueKey(task.queue.namespace_id, execution.info.task_queue, WORKFLOW),

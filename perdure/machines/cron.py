@@ -34,7 +34,7 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
 )
 """First value, last value and names of minute, hour, day of month, month, day of week."""
 
-_DESCRIPTORS = {
+DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -79,7 +79,7 @@ def parse(text: str) -> Schedule:
         interval = _duration(text[len("@every ") :])
         return Schedule(max(interval - interval % SECOND, SECOND), (0, 0, 0, 0, 0), zone)
     if text.startswith("@"):
-        found = _DESCRIPTORS.get(text)
+        found = DESCRIPTORS.get(text)
         if found is None:
             raise BadSchedule(f"unrecognized descriptor: {text}")
         text = found

@@ -30,7 +30,7 @@ def invalid_queue(queue: taskqueue.TaskQueue, bytes_max: int, parent_queue: str 
         bad = "taskQueue length exceeds limit" if len(queue.normal_name.encode()) > bytes_max else None
     if bad is not None:
         return bad
-    if _internal(queue.name) and not _internal(parent_queue):
+    if is_internal(queue.name) and not is_internal(parent_queue):
         within = f" (in parent component task queue: {parent_queue})" if parent_queue else ""
         return f"cannot use internal per-namespace task queue:{queue.name}{within}"
     return None
@@ -43,5 +43,6 @@ def described(queue: taskqueue.TaskQueue, own_queue: str) -> str:
     return f'name:"{name}" kind:{kind}'
 
 
-def _internal(name: str) -> bool:
+def is_internal(name: str) -> bool:
+    """Whether a queue belongs to workers of the server's own."""
     return name.startswith(INTERNAL_PREFIX) or name == INTERNAL_CONTROLLER

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, final
 
 from perdure.api import Message, Method, method_table
+from perdure.api.methods import WORKFLOW_PATH
 from perdure.errors import StatusCode
 from perdure.transport.client import RpcError
 from perdure.transport.inline import IN_PROCESS, Dispatch, InlineCall, start_call
@@ -21,14 +22,13 @@ from perdure.transport.metadata import Metadata, encode_pair
 
 CALL_S: Final = 10.0
 """Deadline of a call unless its caller names another, seconds."""
-WORKFLOW_SERVICE: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
 SDK_METADATA: Final = (("client-name", "temporal-python"), ("client-version", "1.35.0"))
 """What an SDK sends."""
 
 
 def method_named(name: str) -> Method:
     """The RPC of that path, or of that name in the WorkflowService. Raises KeyError."""
-    return method_table()[name if name.startswith("/") else WORKFLOW_SERVICE + name]
+    return method_table()[name if name.startswith("/") else WORKFLOW_PATH + name]
 
 
 @final

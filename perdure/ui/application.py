@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.api import HttpRule, Method, history, method_table, workflowservice
 from perdure.api.json_write import to_json
+from perdure.api.methods import WORKFLOW_PATH
 from perdure.errors import StatusCode
 from perdure.transport.calls import Peer
 from perdure.transport.client import RpcError
@@ -64,7 +65,6 @@ _HISTORY: Final = Routes(
     [HttpRule("", "GET", "/api/v1/namespaces/{namespace}/workflows/{workflow}/run/{run}/history.json", "", "")]
 )
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-_WORKFLOW: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class _Ui:
         request = workflowservice.GetWorkflowExecutionHistoryRequest(namespace=where["namespace"])
         request.execution.workflow_id = where["workflow"]
         request.execution.run_id = where["run"]
-        method = method_table()[_WORKFLOW + "GetWorkflowExecutionHistory"]
+        method = method_table()[WORKFLOW_PATH + "GetWorkflowExecutionHistory"]
         try:
             first = await call_inline(self._dispatch, method, request, metadata, peer, CALL_S_MAX)
         except RpcError as error:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from perdure.api import Message, method_table, workflowservice
+from perdure.api.methods import WORKFLOW_PATH
 from perdure.transport.client import RpcError
 from perdure.transport.inline import IN_PROCESS, Dispatch, call_inline
 from perdure.transport.metadata import Metadata
@@ -26,7 +27,6 @@ CALL_S: Final = 5.0
 SHOWN: Final = ("Running", "Completed", "Failed")
 SYSTEM_NAMESPACE: Final = "temporal-system"
 
-_WORKFLOW: Final = "/temporal.api.workflowservice.v1.WorkflowService/"
 _TEMPLATE: Final = Template(Path(__file__).with_name("landing.html").read_text(encoding="utf-8"))
 
 
@@ -117,4 +117,4 @@ async def _counts(dispatch: Dispatch, metadata: Metadata, namespace: str) -> dic
 
 
 async def _ask(dispatch: Dispatch, metadata: Metadata, name: str, request: Message) -> Any:
-    return await call_inline(dispatch, method_table()[_WORKFLOW + name], request, metadata, IN_PROCESS, CALL_S)
+    return await call_inline(dispatch, method_table()[WORKFLOW_PATH + name], request, metadata, IN_PROCESS, CALL_S)

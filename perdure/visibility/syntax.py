@@ -219,3 +219,8 @@ class Query:
     def __init__(self, where: Node | None, group_by: str | None) -> None:
         self.where: Final = where
         self.group_by: Final = group_by
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of the grammar."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -111,6 +111,10 @@ def test_retry_policy_gets_its_defaults() -> None:
             common.RetryPolicy(non_retryable_error_types=["TemporalTimeout:Nap"]),
             "Invalid timeout type value: Nap.",
         ),
+        (
+            common.RetryPolicy(non_retryable_error_types=["TemporalTimeout:HEARTBEAT"]),
+            "Invalid timeout type value: HEARTBEAT.",
+        ),
     ],
 )
 def test_bad_retry_policies(policy: common.RetryPolicy, text: str) -> None:
@@ -126,7 +130,7 @@ def test_single_attempt_is_not_judged() -> None:
 
 def test_timeout_types_that_exist_may_be_named() -> None:
     """Both spellings of a timeout type are known."""
-    names = ["TemporalTimeout:StartToClose", "TemporalTimeout:HEARTBEAT", "MyError"]
+    names = ["TemporalTimeout:StartToClose", "TemporalTimeout:TIMEOUT_TYPE_HEARTBEAT", "MyError"]
     validate.retry_policy(common.RetryPolicy(non_retryable_error_types=names), DEFAULTS)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from perdure.api.schedule import CalendarSpec, IntervalSpec, Range, StructuredCalendarSpec
 from perdure.api.times import duration_of
+from perdure.machines.cron import DESCRIPTORS
 from perdure.machines.schedule.calendar import YEAR_MAX, YEAR_MIN
 from perdure.machines.zones import go_duration
 
@@ -21,15 +22,6 @@ _DAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday"
 _SUNDAY_TOO = 7
 """Sunday's other number."""
 
-_DESCRIPTORS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 _CRON_FIELDS = {
     5: ("minute", "hour", "day_of_month", "month", "day_of_week"),
     6: ("minute", "hour", "day_of_month", "month", "day_of_week", "year"),
@@ -100,7 +92,7 @@ def cron_of(text: str) -> tuple[StructuredCalendarSpec | IntervalSpec, str]:
     if text.startswith("@every"):
         # Its zone is of no use, and the reference forgets it.
         return _interval_of(text), ""
-    parts = _DESCRIPTORS.get(text, text).split()
+    parts = DESCRIPTORS.get(text, text).split()
     names = _CRON_FIELDS.get(len(parts))
     if names is None:
         raise BadSpec("CronString does not have 5-7 fields")

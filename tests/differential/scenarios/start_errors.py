@@ -79,6 +79,11 @@ def retry_policies(s: Script) -> None:
             "maximum below initial": {"retry_policy": retry_policy(10, 1, 5)},
             "negative attempts": {"retry_policy": retry_policy(1, 1, 0, -1)},
             "unknown timeout type": {"retry_policy": retry_policy(1, 1, 0, 0, "TemporalTimeout:Never")},
+            "timeout type of the protos": {
+                "retry_policy": retry_policy(1, 1, 0, 0, "TemporalTimeout:TIMEOUT_TYPE_HEARTBEAT")
+            },
+            "half of that": {"retry_policy": retry_policy(1, 1, 0, 0, "TemporalTimeout:HEARTBEAT")},
+            "no timeout type": {"retry_policy": retry_policy(1, 1, 0, 0, "TemporalTimeout:Unspecified")},
             "one attempt skips validation": {"retry_policy": RetryPolicy(maximum_attempts=1, backoff_coefficient=0.1)},
         },
     )

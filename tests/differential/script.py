@@ -265,6 +265,22 @@ class Script:
         )
         self.call(request, rpc.TerminateWorkflowExecutionResponse)
 
+    def reset_request(self, finish: int, **fields: Anything) -> rpc.ResetWorkflowExecutionRequest:
+        return filled(
+            rpc.ResetWorkflowExecutionRequest,
+            fields,
+            namespace=NAMESPACE,
+            workflow_execution=self.execution(),
+            reason="why",
+            request_id=self.new_request_id(),
+            workflow_task_finish_event_id=finish,
+        )
+
+    def reset(self, finish: int, **fields: Anything) -> None:
+        """ResetWorkflowExecution; turns to the new run."""
+        reply = self.call(self.reset_request(finish, **fields), rpc.ResetWorkflowExecutionResponse)
+        self.run_id = reply.run_id or self.run_id
+
     def describe(self, **fields: Anything) -> rpc.DescribeWorkflowExecutionResponse:
         request = filled(rpc.DescribeWorkflowExecutionRequest, fields, namespace=NAMESPACE, execution=self.execution())
         return self.call(request, rpc.DescribeWorkflowExecutionResponse)
@@ -350,8 +366,11 @@ class Script:
     def poll(self, queue: TaskQueue | None = None, **fields: Anything) -> rpc.PollWorkflowTaskQueueResponse:
         """Poll for a workflow task and record it; the scenario ends here if none comes."""
         request = self.poll_request(queue, **fields)
-        reply = self.call(request, rpc.PollWorkflowTaskQueueResponse, POLL_SECONDS)
-        if not reply.task_token:
+        return self._came(self.call(request, rpc.PollWorkflowTaskQueueResponse, POLL_SECONDS))
+
+    def _came(self, reply: rpc.PollWorkflowTaskQueueResponse | RpcFailed) -> rpc.PollWorkflowTaskQueueResponse:
+        """The task that a poll brought; the scenario ends here without one."""
+        if isinstance(reply, RpcFailed) or not reply.task_token:
             raise self.stop("no workflow task came")
         return reply
 
@@ -369,10 +388,7 @@ class Script:
         describe.task_queue_type = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
         self.eventually(describe, rpc.DescribeTaskQueueResponse, lambda known: bool(known.pollers), record=False)
         trigger()
-        reply = waiting.join()
-        if not reply.task_token:
-            raise self.stop("no workflow task came")
-        return reply
+        return self._came(waiting.join())
 
     def sticky_task_queue(self) -> TaskQueue:
         return values.queue(self.sticky_queue, TaskQueueKind.TASK_QUEUE_KIND_STICKY, self.queue)
@@ -395,22 +411,12 @@ class Script:
 
     def poll_quietly(self) -> rpc.PollWorkflowTaskQueueResponse:
         """Poll for a workflow task, unrecorded."""
-        reply = self.send(self.poll_request(), rpc.PollWorkflowTaskQueueResponse, POLL_SECONDS)
-        if isinstance(reply, RpcFailed) or not reply.task_token:
-            raise self.stop("no workflow task came")
-        return reply
+        return self._came(self.send(self.poll_request(), rpc.PollWorkflowTaskQueueResponse, POLL_SECONDS))
 
     def complete_request(
         self, task: rpc.PollWorkflowTaskQueueResponse, *commands: Command, **fields: Anything
     ) -> rpc.RespondWorkflowTaskCompletedRequest:
-        return filled(
-            rpc.RespondWorkflowTaskCompletedRequest,
-            fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
-            commands=commands,
-        )
+        return reported(rpc.RespondWorkflowTaskCompletedRequest, task, fields, commands=commands)
 
     def complete(
         self, task: rpc.PollWorkflowTaskQueueResponse, *commands: Command, **fields: Anything
@@ -426,12 +432,10 @@ class Script:
         **fields: Anything,
     ) -> None:
         """RespondWorkflowTaskFailed."""
-        request = filled(
+        request = reported(
             rpc.RespondWorkflowTaskFailedRequest,
+            task,
             fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
             cause=WorkflowTaskFailedCause.Value(f"WORKFLOW_TASK_FAILED_CAUSE_{cause}"),
             failure=values.failure("task failed"),
         )
@@ -452,15 +456,18 @@ class Script:
         """The command that schedules an activity on this script's queue."""
         return values.schedule_activity(activity_id, **({"task_queue": TaskQueue(name=self.queue)} | fields))
 
-    def poll_activity(self, **fields: Anything) -> rpc.PollActivityTaskQueueResponse:
-        """Poll for an activity task and record it; the scenario ends here if none comes."""
-        request = filled(
+    def activity_poll_request(self, **fields: Anything) -> rpc.PollActivityTaskQueueRequest:
+        return filled(
             rpc.PollActivityTaskQueueRequest,
             fields,
             namespace=NAMESPACE,
             task_queue=TaskQueue(name=self.queue),
             identity=WORKER,
         )
+
+    def poll_activity(self, **fields: Anything) -> rpc.PollActivityTaskQueueResponse:
+        """Poll for an activity task and record it; the scenario ends here if none comes."""
+        request = self.activity_poll_request(**fields)
         reply = self.call(request, rpc.PollActivityTaskQueueResponse, POLL_SECONDS)
         if not reply.task_token:
             raise self.stop("no activity task came")
@@ -468,9 +475,7 @@ class Script:
 
     def poll_activities(self, count: int) -> list[rpc.PollActivityTaskQueueResponse]:
         """Poll for several activity tasks and record them by activity id: a queue's partitions promise no order."""
-        request = rpc.PollActivityTaskQueueRequest(
-            namespace=NAMESPACE, task_queue=TaskQueue(name=self.queue), identity=WORKER
-        )
+        request = self.activity_poll_request()
         tasks: list[rpc.PollActivityTaskQueueResponse] = []
         for _ in range(count):
             reply = self.send(request, rpc.PollActivityTaskQueueResponse, POLL_SECONDS)
@@ -481,54 +486,38 @@ class Script:
         return [self.record(request, rpc.PollActivityTaskQueueResponse, task) for task in tasks]
 
     def complete_activity(self, task: rpc.PollActivityTaskQueueResponse, **fields: Anything) -> None:
-        request = filled(
-            rpc.RespondActivityTaskCompletedRequest,
-            fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
-            result=values.payloads('"ok"'),
-        )
+        request = reported(rpc.RespondActivityTaskCompletedRequest, task, fields, result=values.payloads('"ok"'))
         self.call(request, rpc.RespondActivityTaskCompletedResponse)
 
     def fail_activity(
         self, task: rpc.PollActivityTaskQueueResponse, cause: Failure | None = None, **fields: Anything
     ) -> None:
-        request = filled(
-            rpc.RespondActivityTaskFailedRequest,
-            fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
-            failure=cause or values.failure(),
-        )
+        request = reported(rpc.RespondActivityTaskFailedRequest, task, fields, failure=cause or values.failure())
         self.call(request, rpc.RespondActivityTaskFailedResponse)
 
     def cancel_activity(self, task: rpc.PollActivityTaskQueueResponse, **fields: Anything) -> None:
-        request = filled(
-            rpc.RespondActivityTaskCanceledRequest,
-            fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
-            details=values.payloads('"cleaned up"'),
-        )
+        details = values.payloads('"cleaned up"')
+        request = reported(rpc.RespondActivityTaskCanceledRequest, task, fields, details=details)
         self.call(request, rpc.RespondActivityTaskCanceledResponse)
 
     def heartbeat(
         self, task: rpc.PollActivityTaskQueueResponse, text: str | None = '"beat"', **fields: Anything
     ) -> rpc.RecordActivityTaskHeartbeatResponse:
-        request = filled(
-            rpc.RecordActivityTaskHeartbeatRequest,
-            fields,
-            namespace=NAMESPACE,
-            task_token=task.task_token,
-            identity=WORKER,
-            details=values.payloads(text) if text is not None else None,
-        )
+        details = values.payloads(text) if text is not None else None
+        request = reported(rpc.RecordActivityTaskHeartbeatRequest, task, fields, details=details)
         return self.call(request, rpc.RecordActivityTaskHeartbeatResponse)
 
 
 def filled(kind: type[Reply], fields: dict[str, Anything], **defaults: Anything) -> Reply:
     """A message of the defaults, overridden by the fields; None leaves a field unset."""
     return kind(**{key: value for key, value in (defaults | fields).items() if value is not None})
+
+
+def reported(
+    kind: type[Reply],
+    task: rpc.PollWorkflowTaskQueueResponse | rpc.PollActivityTaskQueueResponse,
+    fields: dict[str, Anything],
+    **defaults: Anything,
+) -> Reply:
+    """What a worker says of a task: `filled` with the task's token."""
+    return filled(kind, fields, namespace=NAMESPACE, task_token=task.task_token, identity=WORKER, **defaults)

@@ -311,7 +311,7 @@ def reset(s: Script) -> None:
         task = s.begin_quietly(completion_callbacks=[receiver.callback()])
         s.complete(task)
         old = s.run_id
-        reply = s.call(_reset_request(s), rpc.ResetWorkflowExecutionResponse)
+        reply = s.call(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
         _settled(s, CallbackState.CALLBACK_STATE_STANDBY)
         s.run_id = reply.run_id
         _settled(s, CallbackState.CALLBACK_STATE_STANDBY)
@@ -329,7 +329,7 @@ def reset_closed(s: Script) -> None:
         s.complete(task, complete_workflow())
         receiver.await_requests(1)
         _settled(s)
-        reply = s.call(_reset_request(s), rpc.ResetWorkflowExecutionResponse)
+        reply = s.call(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
         s.run_id = reply.run_id
         s.complete(s.poll_quietly(), complete_workflow('"again"'))
         receiver.record(2)
@@ -347,7 +347,7 @@ def reset_attached(s: Script) -> None:
             on_conflict_options=OnConflictOptions(attach_request_id=True, attach_completion_callbacks=True),
         )
         old = s.run_id
-        reply = s.call(_reset_request(s), rpc.ResetWorkflowExecutionResponse)
+        reply = s.call(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
         s.run_id = reply.run_id
         s.history()
         s.complete(s.poll_quietly(), complete_workflow())
@@ -367,7 +367,7 @@ def reset_continued(s: Script) -> None:
         s.poll_quietly()
         second = s.run_id
         s.run_id = first
-        reply = s.call(_reset_request(s), rpc.ResetWorkflowExecutionResponse)
+        reply = s.call(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
         s.run_id = second
         receiver.record(1)
         _settled(s)
@@ -375,16 +375,6 @@ def reset_continued(s: Script) -> None:
         s.terminate()
         receiver.await_requests(2)
         _settled(s)
-
-
-def _reset_request(s: Script) -> rpc.ResetWorkflowExecutionRequest:
-    return rpc.ResetWorkflowExecutionRequest(
-        namespace=NAMESPACE,
-        workflow_execution=s.execution(),
-        workflow_task_finish_event_id=4,
-        request_id=s.new_request_id(),
-        reason="why",
-    )
 
 
 def attached(s: Script) -> None:

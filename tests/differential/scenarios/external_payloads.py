@@ -68,12 +68,5 @@ def later_runs(s: Script) -> None:
     s.complete(s.poll_quietly(), complete_workflow())
     s.run_id = s.describe().workflow_execution_info.execution.run_id
     s.await_close()
-    request = rpc.ResetWorkflowExecutionRequest(
-        namespace=NAMESPACE,
-        workflow_execution=s.execution(),
-        reason="why",
-        request_id=s.new_request_id(),
-        workflow_task_finish_event_id=4,
-    )
-    s.run_id = s.call(request, rpc.ResetWorkflowExecutionResponse).run_id
+    s.reset(4)
     s.describe()

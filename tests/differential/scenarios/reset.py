@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import NAMESPACE, Script
+from ..script import Script
 from ..update_values import complete_with, done, idle, update
 from ..values import complete_workflow, continue_as_new, seconds, start_timer
-
-
-def _reset(s: Script, finish: int, **fields: Any) -> None:
-    """Reset, and turn to the new run."""
-    values: dict[str, Any] = {
-        "workflow_execution": s.execution(),
-        "reason": "why",
-        "request_id": s.new_request_id(),
-        "workflow_task_finish_event_id": finish,
-    }
-    values |= fields
-    request = rpc.ResetWorkflowExecutionRequest(namespace=NAMESPACE, **values)
-    reply = s.call(request, rpc.ResetWorkflowExecutionResponse)
-    s.run_id = reply.run_id or s.run_id
 
 
 def closed_run(s: Script) -> None:
@@ -34,7 +18,7 @@ def closed_run(s: Script) -> None:
     s.complete(s.poll(), complete_workflow())
     s.await_close()
     old = s.run_id
-    _reset(s, 4)
+    s.reset(4)
     s.history()
     s.describe()
     s.complete(s.poll(), complete_workflow())
@@ -51,7 +35,7 @@ def running_run(s: Script) -> None:
     s.poll()
     s.signal("two")
     old = s.run_id
-    _reset(s, 4)
+    s.reset(4)
     s.history()
     s.poll()
     s.describe(execution=s.execution(old))
@@ -64,7 +48,7 @@ def pending_items(s: Script) -> None:
     s.poll_activity()
     s.signal()
     s.complete(s.poll_quietly())
-    _reset(s, 9)
+    s.reset(9)
     s.history()
     s.describe()
     s.complete_activity(s.poll_activity())
@@ -76,7 +60,7 @@ def before_the_start_of_a_task(s: Script) -> None:
     """A point between scheduled and started: the start is made up."""
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
-    _reset(s, 3)
+    s.reset(3)
     s.history()
 
 
@@ -95,7 +79,7 @@ def exclusions(s: Script) -> None:
         s.signal()
         s.complete(s.poll_quietly(), complete_workflow())
         s.await_close()
-        _reset(s, 4, **fields)
+        s.reset(4, **fields)
         s.history()
 
 
@@ -111,7 +95,7 @@ def continued(s: Script) -> None:
     s.signal("two")
     newest = s.run_id
     s.run_id = base
-    _reset(s, 4)
+    s.reset(4)
     s.history()
     s.history(execution=s.execution(newest))
 
@@ -122,10 +106,10 @@ def twice(s: Script) -> None:
     s.signal("one")
     s.complete(s.poll_quietly(), complete_workflow())
     s.await_close()
-    _reset(s, 4)
+    s.reset(4)
     s.complete(s.poll_quietly(), complete_workflow())
     s.await_close()
-    _reset(s, 8)
+    s.reset(8)
     s.history()
     s.describe()
 
@@ -133,7 +117,7 @@ def twice(s: Script) -> None:
 def timeouts_start_over(s: Script) -> None:
     """F20: the run and execution timeouts count from the reset."""
     s.complete(s.begin_quietly(workflow_run_timeout=seconds(50), workflow_execution_timeout=seconds(100)))
-    _reset(s, 4)
+    s.reset(4)
     s.history()
     s.describe()
 
@@ -143,15 +127,15 @@ def refused(s: Script) -> None:
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
     for finish in (0, 1, 6, 7):
-        _reset(s, finish)
-    _reset(s, 4, request_id="")
-    _reset(s, 4, request_id="x" * 1001)
+        s.reset(finish)
+    s.reset(4, request_id="")
+    s.reset(4, request_id="x" * 1001)
     s.run_id = "x"
-    _reset(s, 4)
+    s.reset(4)
     s.run_id = "b4b4a2f6-0f0e-4b3a-9d80-3a8d4e2f5c6d"
-    _reset(s, 4)
+    s.reset(4)
     s.workflow_id = ""
-    _reset(s, 4)
+    s.reset(4)
 
 
 def after_an_update(s: Script) -> None:
@@ -163,7 +147,7 @@ def after_an_update(s: Script) -> None:
     pending.join()
     s.complete(_next(s), complete_workflow())
     s.await_close()
-    _reset(s, 7)
+    s.reset(7)
     s.history()
     s.describe()
     s.complete(s.poll(), complete_workflow())
@@ -186,5 +170,5 @@ def after_a_failed_task(s: Script) -> None:
     base = s.run_id
     for point in (5, 6, 7):
         s.run_id = base
-        _reset(s, point)
+        s.reset(point)
         s.history()

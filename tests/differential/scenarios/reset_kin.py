@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import Priority
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
 from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.workflow.v1 import PostResetOperation, VersioningOverride, WorkflowExecutionOptions
-from temporalio.api.workflowservice import v1 as rpc
 
 from ..family import kid_id, kid_queue, start_kid, with_kid
-from ..script import NAMESPACE, Script
+from ..script import Script
 from ..values import command, complete_workflow, execution, fail_workflow, payloads
-
-
-def _reset(s: Script, finish: int, **fields: Any) -> None:
-    """Reset, and turn to the new run."""
-    values: dict[str, Any] = {
-        "workflow_execution": s.execution(),
-        "reason": "why",
-        "request_id": s.new_request_id(),
-        "workflow_task_finish_event_id": finish,
-    }
-    values |= fields
-    request = rpc.ResetWorkflowExecutionRequest(namespace=NAMESPACE, **values)
-    reply = s.call(request, rpc.ResetWorkflowExecutionResponse)
-    s.run_id = reply.run_id or s.run_id
 
 
 def running_child(s: Script) -> None:
     """The child of an open run goes on, and reports to the new run."""
     task = with_kid(s)
     old = s.run_id
-    _reset(s, 9)
+    s.reset(9)
     s.describe()
     s.history()
     s.complete(s.poll())
@@ -51,7 +34,7 @@ def closed_child(s: Script) -> None:
     s.complete(with_kid(s), fail_workflow())
     s.complete(s.poll_quietly(), complete_workflow())
     s.await_close()
-    _reset(s, 9)
+    s.reset(9)
     s.history()
     s.describe()
 
@@ -66,7 +49,7 @@ def started_after_the_point(s: Script) -> None:
     s.complete(second)
     s.complete(s.poll_quietly())
     s.history()
-    _reset(s, 8)
+    s.reset(8)
     s.history()
     s.describe()
     s.complete(s.poll())
@@ -78,7 +61,7 @@ def started_after_the_point(s: Script) -> None:
 def asked_again(s: Script) -> None:
     """The child was asked for after the point, runs on, and is asked for again."""
     first = with_kid(s).workflow_execution
-    _reset(s, 4)
+    s.reset(4)
     task = s.poll()
     s.another_run_waits()
     s.history(execution=first)
@@ -93,7 +76,7 @@ def asked_again_after_its_end(s: Script) -> None:
     """The same with a child that has ended meanwhile."""
     s.complete(with_kid(s), complete_workflow())
     s.complete(s.poll())
-    _reset(s, 4)
+    s.reset(4)
     s.complete(s.poll(), start_kid(s, input=payloads("2")))
     s.complete(s.poll())
     s.history()
@@ -102,9 +85,9 @@ def asked_again_after_its_end(s: Script) -> None:
 def twice(s: Script) -> None:
     """Two resets: the child's report follows both."""
     task = with_kid(s)
-    _reset(s, 9)
+    s.reset(9)
     s.complete(s.poll())
-    _reset(s, 9)
+    s.reset(9)
     s.complete(task, complete_workflow('"from the child"'))
     s.await_event("CHILD_WORKFLOW_EXECUTION_COMPLETED")
     s.history()
@@ -115,7 +98,7 @@ def of_a_child(s: Script) -> None:
     s.complete(with_kid(s))
     parent = s.workflow_id, s.run_id
     s.workflow_id, s.run_id = kid_id(s), ""
-    _reset(s, 4)
+    s.reset(4)
     s.describe()
     s.workflow_id, s.run_id = parent
     s.complete(s.poll(kid_queue(s)), complete_workflow('"from the new run"'))
@@ -128,7 +111,7 @@ def of_a_child_that_had_ended(s: Script) -> None:
     s.complete(s.poll())
     parent = s.workflow_id, s.run_id
     s.workflow_id, s.run_id = kid_id(s), ""
-    _reset(s, 4)
+    s.reset(4)
     s.workflow_id, s.run_id = parent
     s.complete(s.poll(kid_queue(s)), complete_workflow('"second"'))
     s.another_run_waits()
@@ -150,7 +133,7 @@ def pending_signal(s: Script) -> None:
     s.complete(second)
     s.complete(s.poll_quietly())
     s.history()
-    _reset(s, 8)
+    s.reset(8)
     s.await_event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
     s.history()
     s.history(execution=execution(target[0]))
@@ -161,8 +144,7 @@ def everything_excluded(s: Script) -> None:
     s.complete(with_kid(s), complete_workflow())
     s.signal()
     s.complete(s.poll_quietly())
-    _reset(
-        s,
+    s.reset(
         9,
         reset_reapply_exclude_types=[number for number in ResetReapplyExcludeType.values() if number],
     )
@@ -174,7 +156,7 @@ def cancelled(s: Script) -> None:
     s.complete(s.begin_quietly())
     s.cancel()
     s.complete(s.poll_quietly())
-    _reset(s, 4)
+    s.reset(4)
     s.history()
     s.describe()
 
@@ -189,7 +171,7 @@ def operations(s: Script) -> None:
         update_mask=FieldMask(paths=["versioning_override", "priority.priority_key"]),
     )
     s.signal()
-    _reset(s, 4, post_reset_operations=[PostResetOperation(update_workflow_options=options)])
+    s.reset(4, post_reset_operations=[PostResetOperation(update_workflow_options=options)])
     s.history()
     s.describe()
     s.poll()
@@ -217,7 +199,7 @@ def bad_operations(s: Script) -> None:
     ):
         s.section(str(operation).replace("\n", " "))
         run_id = s.run_id
-        _reset(s, 4, post_reset_operations=[operation])
+        s.reset(4, post_reset_operations=[operation])
         if s.run_id != run_id:
             s.history()
             s.complete(s.poll())

@@ -76,14 +76,7 @@ def later_runs(s: Script) -> None:
     s.another("reset")
     s.complete(s.begin_quietly())
     s.signal()
-    request = rpc.ResetWorkflowExecutionRequest(
-        namespace=NAMESPACE,
-        workflow_execution=s.execution(),
-        workflow_task_finish_event_id=4,
-        request_id=s.new_request_id(),
-        reason="why",
-    )
-    s.run_id = s.call(request, rpc.ResetWorkflowExecutionResponse).run_id
+    s.reset(4)
     _shown(s)
     s.another("continued")
     s.complete(s.begin_quietly())

@@ -196,14 +196,7 @@ def reset(s: Script) -> None:
             task = s.poll_quietly()
             complete_with(s, task, [accept(task.messages[0])])
             pending.join()
-            request = rpc.ResetWorkflowExecutionRequest(
-                namespace=NAMESPACE,
-                workflow_execution=s.execution(),
-                workflow_task_finish_event_id=4,
-                request_id=s.new_request_id(),
-                reason="why",
-            )
-            reply = s.send(request, rpc.ResetWorkflowExecutionResponse)
+            reply = s.send(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
             assert not isinstance(reply, RpcFailed)
             s.run_id = reply.run_id
             s.history()

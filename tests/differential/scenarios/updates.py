@@ -8,7 +8,7 @@ from temporalio.api.protocol.v1 import Message
 from temporalio.api.update.v1 import Input, Meta, Request, UpdateRef
 from temporalio.api.workflowservice import v1 as rpc
 
-from ..script import NAMESPACE, Script
+from ..script import Script
 from ..update_values import (
     accept,
     admitted,
@@ -402,16 +402,7 @@ def reset(s: Script) -> None:
     task = s.poll()
     complete_with(s, task, [accept(task.messages[0])], start_timer())
     accepted.join()
-    reply = s.call(
-        rpc.ResetWorkflowExecutionRequest(
-            namespace=NAMESPACE,
-            workflow_execution=s.execution(),
-            reason="again",
-            workflow_task_finish_event_id=4,
-            request_id=s.new_request_id(),
-        ),
-        rpc.ResetWorkflowExecutionResponse,
-    )
+    reply = s.call(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
     poll_update(s, "accepted")
     s.run_id = reply.run_id
     poll_update(s, "accepted", "UNSPECIFIED")
@@ -423,17 +414,6 @@ def reset(s: Script) -> None:
     s.closed_history()
 
 
-def _again(s: Script, point: int) -> None:
-    request = rpc.ResetWorkflowExecutionRequest(
-        namespace=NAMESPACE,
-        workflow_execution=s.execution(),
-        reason="again",
-        workflow_task_finish_event_id=point,
-        request_id=s.new_request_id(),
-    )
-    s.run_id = s.call(request, rpc.ResetWorkflowExecutionResponse).run_id
-
-
 def reset_and_ignored(s: Script) -> None:
     """What the reset admitted anew is refused when the task that brought it ends without taking it up."""
     idle(s)
@@ -441,7 +421,7 @@ def reset_and_ignored(s: Script) -> None:
     task = s.poll()
     complete_with(s, task, [accept(task.messages[0])], start_timer())
     pending.join()
-    _again(s, 4)
+    s.reset(4)
     s.complete(s.poll())
     s.history()
     s.describe()
@@ -456,7 +436,7 @@ def reset_keeps_accepted(s: Script) -> None:
     pending.join()
     s.signal()
     s.complete(s.poll_quietly())
-    _again(s, s.history()[-1].event_id)
+    s.reset(s.history()[-1].event_id)
     task = s.poll()
     complete_with(s, task, [respond(f"accepted-{s.nonce}")])
     s.history()

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 from perdure import __version__
-from perdure.api import enums
 from perdure.archival.files import FileProvider
 from perdure.archival.providers import Providers
 from perdure.clock import Clock, WallClock
@@ -48,6 +47,7 @@ from perdure.telemetry.logs import configure
 from perdure.transport.listen import listen
 from perdure.transport.options import ServerOptions
 from perdure.transport.server import GrpcServer
+from perdure.visibility.attributes import TYPE_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,16 +68,6 @@ when embedded.
 GC_THRESHOLDS = (50_000, 20, 100)
 """The cycle collector runs seldom: nearly nothing here is a cycle, and full passes walk every cached chain (10 % of the
 CPU of a one-activity workflow at the defaults). Process-wide, so never when embedded."""
-
-SEARCH_ATTRIBUTE_TYPES = {
-    "text": enums.INDEXED_VALUE_TYPE_TEXT,
-    "keyword": enums.INDEXED_VALUE_TYPE_KEYWORD,
-    "int": enums.INDEXED_VALUE_TYPE_INT,
-    "double": enums.INDEXED_VALUE_TYPE_DOUBLE,
-    "bool": enums.INDEXED_VALUE_TYPE_BOOL,
-    "datetime": enums.INDEXED_VALUE_TYPE_DATETIME,
-    "keywordlist": enums.INDEXED_VALUE_TYPE_KEYWORD_LIST,
-}
 
 
 @final
@@ -113,13 +103,16 @@ class Server:
     async def open(
         self, namespaces: tuple[str, ...] = ("default",), search_attributes: Mapping[str, str] | None = None
     ) -> None:
-        """Open the store, take ownership, make sure that these namespaces exist, and begin to work."""
+        """Open the store, take ownership, make sure that these namespaces exist, and begin to work.
+
+        `search_attributes` are theirs, with the names of their types.
+        """
         await self.store.open()
         identity = await load_identity(self.store, self.ids)
         await self.namespaces.load()
         await self.endpoints.load()
         await self.task_queues.load()
-        types = {name: int(SEARCH_ATTRIBUTE_TYPES[kind.lower()]) for name, kind in (search_attributes or {}).items()}
+        types = {name: TYPE_NUMBERS[kind] for name, kind in (search_attributes or {}).items()}
         for name in namespaces:
             await self.namespaces.ensure(name, types)
         services = Services(

@@ -17,7 +17,7 @@ from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.machine import Needs
 from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, PART_START_REQUEST
-from perdure.store.api import Store
+from perdure.store.api import RunRow, Store
 
 
 async def load(store: Store, entity: Entity, fact: Input) -> None:
@@ -55,69 +55,58 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
 
     Raises StoreError or Unavailable.
     """
-    generation = entity.generation
-    if missing.state or missing.history:
-        await _look_up_run(store, histories, entity, missing)
-        return
-    if missing.start_request:
-        wanted = missing.start_request.encode()
-        found = await store.load_parts(entity.digest, PART_START_REQUEST, [wanted])
-        if generation == entity.generation:
-            run_id = rows.text_of(found[wanted]) if wanted in found else ""
-            state = entity.state
-            # Only the newest absence is worth remembering: refused starts would pile theirs up.
-            requests = Map({key: run for key, run in state.start_requests.items() if run})
-            requests = requests.set(missing.start_request, run_id)
-            entity.state = ChainState(state.chain, state.runs, requests, state.start_events)
-        return
-    if missing.signal_id:
-        wanted = missing.signal_id.encode()
-        found = await store.load_parts(rows.run_bytes(missing.run_id), PART_SIGNAL_ID, [wanted])
-        if generation == entity.generation:
-            state = entity.state
-            execution = state.runs[missing.run_id].fork()
-            execution.signal_ids = execution.signal_ids.set(missing.signal_id, wanted in found)
-            runs = state.runs.set(missing.run_id, execution)
-            entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
-        return
-    if missing.update_id:
-        wanted = missing.update_id.encode()
-        found = await store.load_parts(rows.run_bytes(missing.run_id), PART_COMPLETED_UPDATE, [wanted])
-        if generation == entity.generation:
-            state = entity.state
-            execution = state.runs[missing.run_id].fork()
-            event_id = int.from_bytes(found.get(wanted, b""), "big")
-            execution.completed_updates = execution.completed_updates.set(missing.update_id, event_id)
-            runs = state.runs.set(missing.run_id, execution)
-            entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
-        return
-    event = await histories.event(entity.state.runs[missing.run_id].branches, 1)
-    if generation == entity.generation:
-        state = entity.state
-        events: Map[str, bytes] = state.start_events.set(missing.run_id, event)
-        entity.state = ChainState(state.chain, state.runs, state.start_requests, events)
-
-
-async def _look_up_run(store: Store, histories: Histories, entity: Entity, missing: Needs) -> None:
-    """A run beside the one that the input names, or all of a run's history (`Needs.state`, `Needs.history`)."""
-    generation = entity.generation
     run_id = missing.run_id
+    generation = entity.generation
     if missing.history:
         run = entity.state.runs[run_id]
         fragments = await histories.read(run.branches, 1, run.next_event_id, HISTORY_BYTES_MAX, False)
         if generation == entity.generation:
+            entity.state = entity.state.with_history(run_id, whole_events(fragments, run.next_event_id))
+    elif missing.state:
+        found = await store.load(entity.digest, rows.run_bytes(run_id))
+        if generation == entity.generation:
+            _remember_run(entity, run_id, found[1] if found is not None else None)
+    elif missing.start_request:
+        body = await _part(store, entity.digest, PART_START_REQUEST, missing.start_request)
+        if generation == entity.generation:
+            _remember_start(entity, missing.start_request, rows.text_of(body) if body is not None else "")
+    elif missing.signal_id:
+        body = await _part(store, rows.run_bytes(run_id), PART_SIGNAL_ID, missing.signal_id)
+        if generation == entity.generation:
+            known = entity.state.runs[run_id].fork()
+            known.signal_ids = known.signal_ids.set(missing.signal_id, body is not None)
+            entity.state = entity.state.with_run(known)
+    elif missing.update_id:
+        body = await _part(store, rows.run_bytes(run_id), PART_COMPLETED_UPDATE, missing.update_id)
+        if generation == entity.generation:
+            known = entity.state.runs[run_id].fork()
+            event_id = int.from_bytes(body or b"", "big")
+            known.completed_updates = known.completed_updates.set(missing.update_id, event_id)
+            entity.state = entity.state.with_run(known)
+    else:
+        event = await histories.event(entity.state.runs[run_id].branches, 1)
+        if generation == entity.generation:
             state = entity.state
-            known = state.histories.set(run_id, whole_events(fragments, run.next_event_id))
-            entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events, known)
-        return
-    found = await store.load(entity.digest, rows.run_bytes(run_id))
-    if generation != entity.generation:
-        return
+            events: Map[str, bytes] = state.start_events.set(run_id, event)
+            entity.state = ChainState(state.chain, state.runs, state.start_requests, events, state.histories)
+
+
+async def _part(store: Store, owner: bytes, kind: int, name: str) -> bytes | None:
+    """A part that is fetched by key, None when there is none."""
+    key = name.encode()
+    return (await store.load_parts(owner, kind, [key])).get(key)
+
+
+def _remember_start(entity: Entity, request_id: str, run_id: str) -> None:
+    """Only the newest absence is worth remembering: refused starts would pile theirs up."""
     state = entity.state
-    row = found[1] if found is not None else None
+    requests = Map({known: made for known, made in state.start_requests.items() if made}).set(request_id, run_id)
+    entity.state = ChainState(state.chain, state.runs, requests, state.start_events, state.histories)
+
+
+def _remember_run(entity: Entity, run_id: str, row: RunRow | None) -> None:
+    """A run beside the one that the input names; of one that is gone, that its history is."""
     if row is None:
-        known = state.histories.set(run_id, b"")
-        entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events, known)
-    elif run_id not in state.runs:
-        runs = state.runs.set(run_id, rows.run_of(row))
-        entity.state = ChainState(state.chain, runs, state.start_requests, state.start_events, state.histories)
+        entity.state = entity.state.with_history(run_id, b"")
+    elif run_id not in entity.state.runs:
+        entity.state = entity.state.with_run(rows.run_of(row))

@@ -13,6 +13,7 @@ from typing import Final
 
 from perdure.api import common
 from perdure.config import dynamic as settings
+from perdure.config.patterns import starred
 from perdure.config.values import AllowedAddress
 from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend.services import Call, Services
@@ -80,14 +81,8 @@ def check_address(url: str, rules: tuple[AllowedAddress, ...]) -> None:
 
 @lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """`*` stands for any run of characters but a line's end.
-
-    What is between two of them is looked for once, where it comes first: going back would not help, and would take the
-    host's length to the power of the stars.
-    """
-    first, *rest = map(re.escape, pattern.split("*"))
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""))
+    """`*` stands for any run of characters but a line's end."""
+    return re.compile(starred(pattern))
 
 
 def _parsed(url: str) -> tuple[str, str, str]:

@@ -399,12 +399,12 @@ class ServerConnection(asyncio.Protocol):
         if self._sender.queued_bytes + len(message) > self._options.output_bytes_max:
             self._sender.reset(call.stream, frames.ENHANCE_YOUR_CALM)
             self._cancel(call.stream)
-            self._output_queued()
+            self.schedule_flush()
             return
         if not call.head_sent:
             self.send_head(call)
         self._sender.data(call.stream, PREFIX.pack(0, len(message)) + message, False)
-        self._output_queued()
+        self.schedule_flush()
 
     def end(self, call: ServerCall, fields: list[tuple[bytes, bytes]]) -> None:
         """Trailers behind what was sent, or trailers only."""
@@ -422,7 +422,7 @@ class ServerConnection(asyncio.Protocol):
         call.done = True
         call.stream.owner = None
         self._release(call)
-        self._output_queued()
+        self.schedule_flush()
 
     def _release(self, call: ServerCall) -> None:
         if call.deadline is not None:
@@ -433,11 +433,6 @@ class ServerConnection(asyncio.Protocol):
         if call.inbox is not None:
             call.inbox.clear()
             call.wake()
-
-    def _output_queued(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            self.loop.call_soon(self._flush)
 
     def _refuse_head(self, stream: Stream, head: RequestHead, refusal: Refusal, ended: bool) -> None:
         """A head that is no call. What is not even gRPC is answered as HTTP does it, behind the request."""

@@ -27,6 +27,7 @@ from perdure.api.json_read import BadJson, from_json
 from perdure.api.json_write import to_json
 from perdure.api.openapi import document
 from perdure.api.text_fields import BadField, set_path, set_query
+from perdure.config.patterns import starred
 from perdure.errors import StatusCode
 from perdure.transport.calls import Peer
 from perdure.transport.client import RpcError
@@ -367,14 +368,7 @@ def _media_type(value: bytes) -> str:
 
 @lru_cache(maxsize=8)
 def _hosts_pattern(hosts: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_host_pattern, hosts)), re.DOTALL)
-
-
-def _host_pattern(host: str) -> str:
-    """What is between two stars is looked for once, where it comes first: hosts are long and hostile."""
-    first, *rest = map(re.escape, host.split("*"))
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return first + middle + (f".*{rest[-1]}" if rest else "")
+    return re.compile("|".join(map(starred, hosts)), re.DOTALL)
 
 
 def failed(error: RpcError, form: Form) -> Answer:

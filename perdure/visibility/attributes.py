@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 from perdure.api import common
 from perdure.errors import InvalidArgument
+from perdure.machines import json_payloads
 from perdure.visibility.times import parse_rfc3339
 
 TEXT: Final = 1
@@ -292,8 +293,7 @@ def _go_float(value: int | float) -> str:
 
 def encode(value: Value, kind: int) -> common.Payload:
     """A payload as servers write it: JSON, and the type's name in the metadata. Datetime has no way back: give text."""
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    return common.Payload(metadata={_ENCODING: _JSON, _TYPE: TYPE_NAMES[kind].encode()}, data=data)
+    return json_payloads.attribute(TYPE_NAMES[kind], value)
 
 
 def merged(

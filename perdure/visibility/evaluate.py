@@ -34,7 +34,7 @@ _SYSTEM: Final[dict[str, Callable[[VisibilityRecord], object]]] = {
     "RootWorkflowId": lambda record: record.root_workflow_id or None,
     "RootRunId": lambda record: record.root_run_id or None,
 }
-_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -63,7 +63,7 @@ def matches(condition: Condition, record: VisibilityRecord) -> bool:
         return any(matches(part, record) for part in condition.parts)
     if isinstance(condition, c.Compare):
         value = value_of(record, condition.attribute)
-        return value is not None and _COMPARE[condition.operator](value, condition.value)
+        return value is not None and COMPARE[condition.operator](value, condition.value)
     if isinstance(condition, c.In):
         value = value_of(record, condition.attribute)
         return value is not None and (value in condition.values) != condition.negated

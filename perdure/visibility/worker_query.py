@@ -11,6 +11,7 @@ from typing import Final, final
 
 from perdure.errors import InvalidArgument
 from perdure.visibility import syntax
+from perdure.visibility.evaluate import COMPARE
 from perdure.visibility.query import MalformedQuery, parse
 from perdure.visibility.times import parse_rfc3339
 
@@ -112,20 +113,11 @@ def _text_compares(text: str, operator: str, wanted: str) -> bool:
     raise _Unfit
 
 
-def _time_compares(time: int, operator: str, wanted: int) -> bool:
-    if operator == "=":
-        return time == wanted
-    if operator == "!=":
-        return time != wanted
-    if operator == ">":
-        return time > wanted
-    if operator == ">=":
-        return time >= wanted
-    if operator == "<":
-        return time < wanted
-    if operator == "<=":
-        return time <= wanted
-    raise _Unfit
+def _time_compares(time: int, comparison: str, wanted: int) -> bool:
+    compare = COMPARE.get(comparison)
+    if compare is None:
+        raise _Unfit
+    return compare(time, wanted)
 
 
 def _between(node: syntax.Between, worker: WorkerFields) -> bool:

@@ -125,8 +125,11 @@ def test_header_bombs_are_refused(victim: ServerProcess) -> None:
     block = plain_block([*FIELDS, *[(b"n%d" % number, b"x" * 1000) for number in range(1000)]])
     parts = [block[at : at + frames.FRAME_SIZE_MIN] for at in range(0, len(block), frames.FRAME_SIZE_MIN)]
     sent = frames.frame(frames.HEADERS, 0, 1, parts[0])
-    sent += b"".join(frames.frame(frames.CONTINUATION, 0, 1, part) for part in parts[1:])
-    exchange(victim.port, HELLO + sent)
+    sent += b"".join(
+        frames.frame(frames.CONTINUATION, 0 if part is not parts[-1] else 4, 1, part) for part in parts[1:]
+    )
+    answer = exchange(victim.port, HELLO + sent + body(1, message(b"")))
+    assert answers(answer).get(1, ({}, b""))[0].get(b"grpc-status") != b"0"
 
 
 @pytest.mark.parametrize(

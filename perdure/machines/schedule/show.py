@@ -19,6 +19,7 @@ from perdure.api.schedule import (
     ScheduleSpec,
 )
 from perdure.api.times import duration_of, timestamp_of
+from perdure.machines import json_payloads
 from perdure.machines.schedule.spec import tidy
 from perdure.machines.schedule.state import Schedule, Taken
 
@@ -102,10 +103,7 @@ def listed_memo(state: Schedule) -> bytes:
 def listed_attributes(state: Schedule) -> bytes:
     """The search attributes of the schedule's record: the user's, and whether it is paused."""
     found = common.SearchAttributes.FromString(state.search_attributes)
-    paused = found.indexed_fields[PAUSED]
-    paused.metadata["encoding"] = b"json/plain"
-    paused.metadata["type"] = b"Bool"
-    paused.data = b"true" if state.paused else b"false"
+    found.indexed_fields[PAUSED].CopyFrom(json_payloads.attribute("Bool", state.paused))
     return found.SerializeToString()
 
 

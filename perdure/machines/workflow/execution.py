@@ -514,6 +514,19 @@ class ChainState:
         sent: run id, or "" when known to be absent.
         """
 
+    def with_runs(self, runs: Map[str, Execution]) -> ChainState:
+        """The same with these runs."""
+        return ChainState(self.chain, runs, self.start_requests, self.start_events, self.histories)
+
+    def with_run(self, execution: Execution) -> ChainState:
+        """The same with one more run, or another state of one."""
+        return self.with_runs(self.runs.set(execution.info.run_id, execution))
+
+    def with_history(self, run_id: str, body: bytes) -> ChainState:
+        """The same with a run's whole history."""
+        histories = self.histories.set(run_id, body)
+        return ChainState(self.chain, self.runs, self.start_requests, self.start_events, histories)
+
     @property
     def current(self) -> Execution | None:
         """The current run, if it is loaded."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from perdure.api import common, enums
@@ -28,6 +30,7 @@ from tests.machines.families import (
     start_child,
     with_child,
 )
+from tests.machines.update_messages import requests
 
 BEGUN = ["STARTED", "TASK_SCHEDULED", "TASK_STARTED", "TASK_COMPLETED"]
 
@@ -78,6 +81,20 @@ def test_a_child_has_no_workflow_task_before_its_parent_has_recorded_it() -> Non
     assert isinstance(first_task, ScheduleChildFirstTask)
     family.carry(first_task)
     assert kid.kinds() == ["STARTED", "SIGNALED", "TASK_SCHEDULED"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"cron_schedule": "0 0 1 1 *"}])
+def test_an_update_of_such_a_child_goes_with_its_first_task(fields: dict[str, Any]) -> None:
+    """No task is made for it before; a schedule that is far away is not waited for then (8.2)."""
+    family, parent, kid = with_child(**fields)
+    (start,) = parent.calls
+    answer = family.ask(start)
+    kid.update()
+    assert kid.execution.task is None
+    family.tell(start, answer)
+    family.settle()
+    assert kid.kinds() == ["STARTED", "TASK_SCHEDULED"]
+    assert [message.protocol_instance_id for message in requests(kid.take())] == ["u"]
 
 
 def test_the_mark_of_a_first_task_rides_on_the_next_write() -> None:

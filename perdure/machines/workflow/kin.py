@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perdure.api import common, enums, history
 from perdure.errors import NotFound, Unavailable
-from perdure.machines.workflow import close, workflow_task
+from perdure.machines.workflow import close, update_messages, workflow_task
 from perdure.machines.workflow.child import Child, Parent
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.exchange import (
@@ -39,7 +39,7 @@ CLOSE_POLICY_REASON = "by parent close policy"
 
 
 def first_task(step: Step, asked: ScheduleFirstTask) -> None:
-    """The parent knows of the child, so it may run; a backoff of its own is still waited for."""
+    """The parent knows of the child, so it may run; a backoff of its own is still waited for, unless an update came."""
     execution = find_running(step, asked.run_id)
     if not execution.awaits_parent:
         return
@@ -50,7 +50,7 @@ def first_task(step: Step, asked: ScheduleFirstTask) -> None:
 def _release(step: Step, draft: RunDraft) -> None:
     draft.execution.awaits_parent = False
     draft.stored = True
-    if not workflow_task.in_backoff(draft.execution):
+    if not workflow_task.in_backoff(draft.execution) or update_messages.to_send(draft.execution, False):
         workflow_task.schedule_if_needed(step, draft)
 
 

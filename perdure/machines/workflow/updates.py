@@ -93,7 +93,7 @@ def admit(step: Step, execution: Execution, ask: AdmitUpdate) -> UpdatePending |
     draft = step.edit(execution)
     waiter = UpdateWaiter(ask.waiter, ask.stage)
     draft.put_update(PendingUpdate(ask.update_id, ADMITTED, ask.request, waiters=(waiter,)))
-    if draft.execution.task is None:
+    if draft.execution.task is None and not draft.execution.awaits_parent:
         workflow_task.schedule_speculative(draft)
     return UpdatePending(execution.info.run_id)
 

@@ -71,7 +71,7 @@ HISTORY_EVENT = "temporal.api.history.v1.HistoryEvent"
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-_DEBUG_BLANKS = re.compile(r"  (?=[a-z_]+:)")
+_DEBUG_BLANKS = re.compile(r"  (?=[a-z_]+:)|(?<=proto:)\u00a0")
 _REPETITION = re.compile(r"(.)\1{63,}")
 
 RACING_MESSAGES = frozenset({"DEADLINE_EXCEEDED", "CANCELLED"})
@@ -98,7 +98,7 @@ class Normaliser:
         """The text with this run's nonce and every UUID replaced.
 
         Long repetitions are counted instead of printed, and the double blanks that protobuf-go puts into its debug
-        format, at places that change with each build of the reference, become single ones.
+        format and the hard ones of its errors, at places that change with each build of the reference, become plain.
         """
         for known, placeholder in self._aliases.items():
             text = text.replace(known, placeholder)

@@ -7,7 +7,6 @@ import pytest
 from perdure.api import enums, update, workflowservice
 from perdure.errors import (
     FailedPrecondition,
-    InvalidArgument,
     NotFound,
     ResourceExhausted,
     ServiceError,
@@ -412,18 +411,6 @@ def test_a_rejection_may_come_with_the_closing_command() -> None:
     story.take()
     story.complete(cancel_workflow(), messages=[reject()])
     assert failure_type(story.heard(story.last_waiter)) == "Kind"
-
-
-def test_an_answer_that_is_refused_as_a_whole_may_be_given_again() -> None:
-    """Nothing of it counts (semantics 3.5.6): a speculative task and the updates it took stay with their worker."""
-    story = idle()
-    story.update()
-    story.take()
-    with pytest.raises(InvalidArgument):
-        story.respond(complete_workflow(), start_timer("t", 1), messages=[reject()])
-
-    done(story, "u")
-    assert stage(story.heard(story.last_waiter)) == STAGE_COMPLETED
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from google.protobuf.any_pb2 import Any as Packed
 from temporalio.api.enums.v1 import QueryResultType
 from temporalio.api.protocol.v1 import Message
 from temporalio.api.query.v1 import WorkflowQueryResult
@@ -388,6 +389,29 @@ def bad_transitions(s: Script) -> None:
                 found = [accepted, message(request, "m", answer)]
         s.complete(task, *places(*found), messages=found)
         pending.join()
+        s.history()
+
+
+def unreadable_messages(s: Script) -> None:
+    """Bodies that are not what they say, for an update that waits and for one that nobody knows."""
+    for label, name, value in (
+        ("acceptance", "Acceptance", b"\xff\xff"),
+        ("rejection", "Rejection", b"\xff\xff"),
+        ("response", "Response", b"\xff\xff"),
+        ("a request", "Request", b""),
+        ("no such type", "Nonsense", b""),
+    ):
+        body = Packed(type_url="type.googleapis.com/temporal.api.update.v1." + name, value=value)
+        s.another(label)
+        idle(s)
+        update(s)
+        task = s.poll()
+        s.complete(task, messages=[Message(id="m", protocol_instance_id=f"u-{s.nonce}", body=body)])
+        s.history()
+        s.another(label + " for nobody")
+        idle(s)
+        s.signal()
+        s.complete(s.poll(), messages=[Message(id="m", protocol_instance_id="nobody", body=body)])
         s.history()
 
 

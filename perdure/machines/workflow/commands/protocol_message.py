@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Final
 
+from perdure.api import Message, enums, history, protocol, update
 from perdure.api import command as commands
-from perdure.api import enums, history, protocol, update
+from perdure.api.packed import BadPacking, type_name, unpacked
 from perdure.errors import InvalidArgument, ServiceError
 from perdure.machines.workflow import callbacks, updates
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
@@ -17,6 +19,12 @@ _PROTOCOL = "temporal.api.update.v1"
 _ACCEPTANCE = "temporal.api.update.v1.Acceptance"
 _REJECTION = "temporal.api.update.v1.Rejection"
 _RESPONSE = "temporal.api.update.v1.Response"
+_CONTENT: Final[Mapping[str, type[Message]]] = {
+    _ACCEPTANCE: update.Acceptance,
+    _REJECTION: update.Rejection,
+    _RESPONSE: update.Response,
+}
+"""What a worker may say about an update."""
 _STATES = {ADMITTED: "Admitted", SENT: "Sent", ACCEPTED: "Accepted"}
 
 
@@ -44,52 +52,65 @@ def remaining_messages(batch: Batch) -> None:
 
 def is_rejection(message: protocol.Message) -> bool:
     """Whether this is a rejection, which leaves nothing in history."""
-    return _type_name(message) == _REJECTION
-
-
-def _type_name(message: protocol.Message) -> str:
-    return message.body.type_url.rpartition("/")[2]
+    return type_name(message.body) == _REJECTION
 
 
 def _handle(batch: Batch, message: protocol.Message) -> None:
     if not message.HasField("body"):
         raise InvalidArgument("nil message body")
-    name = _type_name(message)
+    name = type_name(message.body)
     if not name:
         raise InvalidArgument("no message name specified")
-    package, _, _ = name.rpartition(".")
+    package, _, kind = name.rpartition(".")
     if not package:
         raise InvalidArgument(f'failed to extract protocol type: no . found in "{name}"')
     if message.body.ByteSize() > batch.env.limits.blob_size:
         raise CommandRejected(_CAUSE, f"Message type {name} exceeds size limit.", terminate=True)
     if package != _PROTOCOL:
         raise CommandRejected(_CAUSE, f"unsupported protocol type {package}")
+    content = _content(message, kind)
     update_id = message.protocol_instance_id
+    # Of a run that has closed, the end of the step answers whoever waits.
+    closed = not batch.execution.running and name != _REJECTION
     pending = updates.find_pending(batch.execution, update_id)
     if pending is None:
         completed = batch.execution.completed_updates.get(update_id, 0)
-        if completed:
+        if completed and not closed:
             raise _out_of_turn(update_id, name, _tentative(batch, completed, "Completed"))
-        pending = _resurrected(batch, message)
-    handler = _HANDLERS.get(name)
-    if handler is None:
-        raise CommandRejected(_CAUSE, f"Message type *{name} not supported")
-    if not batch.execution.running and name != _REJECTION:
-        # The run has closed: the end of the step answers whoever waits for this update.
+        if completed:
+            return
+        pending = _resurrected(batch, update_id, content)
+    if closed:
         return
-    handler(batch, pending, message.body.value)
+    if isinstance(content, update.Acceptance):
+        _accept(batch, pending, content)
+    elif isinstance(content, update.Rejection):
+        _reject(batch, pending, content)
+    elif isinstance(content, update.Response):
+        _respond(batch, pending, content)
+    else:
+        raise CommandRejected(_CAUSE, f"Message type *update.{kind} not supported")
 
 
-def _resurrected(batch: Batch, message: protocol.Message) -> PendingUpdate:
+def _content(message: protocol.Message, kind: str) -> Message | None:
+    """What the message says, None for what no worker has to say; a `kind` that does not exist is refused."""
+    try:
+        content = unpacked(message.body, _CONTENT)
+    except BadPacking:
+        text = "unable to unmarshal request: proto: cannot parse invalid wire-format data"
+        raise CommandRejected(_CAUSE, text) from None
+    if content is None and not hasattr(update, kind):
+        raise CommandRejected(_CAUSE, "unable to unmarshal request: proto: not found")
+    return content
+
+
+def _resurrected(batch: Batch, update_id: str, content: Message | None) -> PendingUpdate:
     """An update that this process has forgotten while a worker had it: the worker's message brings its request."""
     request: update.Request | None = None
-    if _type_name(message) == _ACCEPTANCE:
-        acceptance = update.Acceptance.FromString(message.body.value)
-        request = acceptance.accepted_request if acceptance.HasField("accepted_request") else None
-    elif _type_name(message) == _REJECTION:
-        rejection = update.Rejection.FromString(message.body.value)
-        request = rejection.rejected_request if rejection.HasField("rejected_request") else None
-    update_id = message.protocol_instance_id
+    if isinstance(content, update.Acceptance) and content.HasField("accepted_request"):
+        request = content.accepted_request
+    elif isinstance(content, update.Rejection) and content.HasField("rejected_request"):
+        request = content.rejected_request
     try:
         updates.check_total(batch.execution, batch.env.limits)
     except ServiceError as error:
@@ -132,10 +153,9 @@ def _not_set(name: str, field: str) -> CommandRejected:
     return CommandRejected(_CAUSE, f"invalid *update.{kind}: {field} is not set")
 
 
-def _accept(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+def _accept(batch: Batch, pending: PendingUpdate, message: update.Acceptance) -> None:
     """The update is in history from now on, with its request."""
     _expect(batch, pending, _ACCEPTANCE, SENT, ADMITTED)
-    message = update.Acceptance.FromString(body)
     if not message.accepted_request_sequencing_event_id:
         raise _not_set(_ACCEPTANCE, "accepted_request_sequencing_event_id")
     if not message.accepted_request_message_id:
@@ -154,20 +174,18 @@ def _accept(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
         batch.unheeded += 1
 
 
-def _reject(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+def _reject(batch: Batch, pending: PendingUpdate, message: update.Rejection) -> None:
     """The update leaves no trace; its callers get the failure as its outcome."""
     _expect(batch, pending, _REJECTION, SENT, ADMITTED)
-    message = update.Rejection.FromString(body)
     outcome = update.Outcome(failure=message.failure)
     updates.answer(batch.step, batch.execution, pending, outcome.SerializeToString())
     batch.draft.drop_update(pending.update_id)
     callbacks.update_ended(batch.draft, pending.update_id, 0, message.failure.SerializeToString())
 
 
-def _respond(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
+def _respond(batch: Batch, pending: PendingUpdate, message: update.Response) -> None:
     """An accepted update has its outcome."""
     _expect(batch, pending, _RESPONSE, ACCEPTED)
-    message = update.Response.FromString(body)
     if not message.HasField("meta"):
         raise _not_set(_RESPONSE, "meta")
     if not message.meta.update_id:
@@ -182,11 +200,3 @@ def _respond(batch: Batch, pending: PendingUpdate, body: bytes) -> None:
     updates.answer(batch.step, batch.execution, pending, message.outcome.SerializeToString())
     event_id = batch.draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, attributes)
     callbacks.update_ended(batch.draft, pending.update_id, event_id)
-
-
-_HANDLERS: dict[str, Callable[[Batch, PendingUpdate, bytes], None]] = {
-    _ACCEPTANCE: _accept,
-    _REJECTION: _reject,
-    _RESPONSE: _respond,
-}
-"""One message, one handler."""

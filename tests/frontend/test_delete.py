@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.api import common, history, taskqueue, workflowservice
+from perdure.api import common, enums, history, taskqueue, workflow, workflowservice
 from perdure.ids import ChainKey, Kind
 from perdure.machines.workflow.inputs import Signal
 from perdure.store.memory import MemoryStore
@@ -12,7 +12,8 @@ LONG = 4_200
 """More signals, and so more fragments, than one write may remove."""
 
 
-async def _start(server: Served) -> str:
+async def _start(server: Served, request_id: str = "", conflict: int = 3, attach: bool = False) -> str:
+    """Without a conflict policy of its own it terminates the run that is there."""
     answer = await server.call(
         "StartWorkflowExecution",
         workflowservice.StartWorkflowExecutionRequest(
@@ -20,8 +21,9 @@ async def _start(server: Served) -> str:
             workflow_id="w",
             workflow_type=common.WorkflowType(name="Wf"),
             task_queue=taskqueue.TaskQueue(name="q"),
-            request_id=server.server.ids.request_id(),
-            workflow_id_conflict_policy=3,  # type: ignore[arg-type]  # TERMINATE_EXISTING
+            request_id=request_id or server.server.ids.request_id(),
+            workflow_id_conflict_policy=conflict,  # type: ignore[arg-type]  # plain numbers
+            on_conflict_options=workflow.OnConflictOptions(attach_request_id=True) if attach else None,
         ),
         workflowservice.StartWorkflowExecutionResponse,
     )
@@ -93,3 +95,26 @@ async def test_a_long_history_goes_in_several_writes() -> None:
         assert _rows(server)[2] > LONG
         await _delete(server)
         await until(lambda: _rows(server) == empty)
+
+
+def _parts(store: MemoryStore) -> int:
+    return sum(len(parts) for parts in store._state().parts.values())
+
+
+async def test_a_chain_forgets_the_requests_of_a_run_with_the_run() -> None:
+    """A workflow id that is used for ever would else gather them, and a start would be told of a run that is gone."""
+    async with served() as server:
+        store = server.server.store
+        assert isinstance(store, MemoryStore)
+        first = await _start(server, "made")
+        assert first == await _start(server, "met", enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, attach=True)
+        second = await _start(server, "second")
+        before = _parts(store)
+        assert await _start(server, "made") == first
+        assert await _start(server, "met") == first
+        runs = _rows(server)[1]
+        await _delete(server, first)
+        await until(lambda: _rows(server)[1] == runs - 1)
+        assert _parts(store) == before - 2
+        third = await _start(server, "made")
+        assert len({first, second, third}) == 3

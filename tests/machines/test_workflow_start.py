@@ -9,7 +9,7 @@ import pytest
 from perdure.api import common, enums, workflow
 from perdure.errors import NotFound, WorkflowExecutionAlreadyStarted
 from perdure.machines.env import Limits
-from perdure.machines.workflow.execution import RUNNING, TERMINATED
+from perdure.machines.workflow.execution import CONTINUED_AS_NEW, RUNNING, TERMINATED
 from tests.machines.builders import SECOND, T0, complete_workflow
 from tests.machines.chronicles import (
     FAIL,
@@ -256,6 +256,22 @@ def test_an_attached_request_id_is_an_event_without_a_task_and_is_known_afterwar
     assert first.run_id == again.run_id == story.run_id
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+def test_an_attached_request_id_is_known_as_such_when_another_run_has_followed(crashed: bool) -> None:
+    """It did not start the run that it met, and a caller who is told so looks for an event that is not there."""
+    story = idle()
+    options = workflow.OnConflictOptions(attach_request_id=True)
+    story.begin(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id="extra")
+    story.signal().turn(continue_as_new())
+    if crashed:
+        story.crash()
+    again = story.begin(workflow_id_conflict_policy=USE_EXISTING, on_conflict_options=options, request_id="extra")
+
+    assert (again.run_id, again.first_run_id) == (story.runs[0], story.runs[0])
+    assert (again.started, again.attached, again.status) == (False, True, CONTINUED_AS_NEW)
+    assert len(story.history()) == 1, "the next run is left alone"
+
+
 # -- SignalWithStart ---------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +309,35 @@ def test_a_repeated_signal_with_start_is_one_signal() -> None:
     story.turn(complete_workflow())
     assert not story.signal_with_start("hello", request_id="s").started
     assert len(story.runs) == 1
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.parametrize("others", [0, 40])
+def test_a_repeated_signal_with_start_is_known_whatever_has_run_since(crashed: bool, others: int) -> None:
+    """Guarantee 6: what it started and signalled has continued as new; the next run is not signalled. (Many signal ids
+    are rows of their own.)
+    """
+    story = Chronicle()
+    story.signal_with_start("hello", request_id="s")
+    for number in range(others):
+        story.signal("other", request_id=f"s{number}")
+    story.turn(continue_as_new())
+    if crashed:
+        story.crash()
+    again = story.signal_with_start("hello", request_id="s")
+
+    assert (again.run_id, again.started) == (story.runs[0], False)
+    assert story.execution.signal_count == 0
+    assert len(story.runs) == 2
+
+
+@pytest.mark.parametrize("policy", [TERMINATE_EXISTING, FAIL])
+def test_a_repeated_signal_with_start_neither_ends_its_own_run_nor_fails_over_it(policy: Any) -> None:
+    story = Chronicle()
+    for _ in range(2):
+        outcome = story.signal_with_start("hello", request_id="s", workflow_id_conflict_policy=policy)
+    assert (outcome.run_id, outcome.started) == (story.runs[0], False)
+    assert (len(story.runs), story.execution.signal_count) == (1, 1)
 
 
 def test_a_start_with_the_same_request_id_does_not_swallow_the_signal() -> None:

@@ -269,6 +269,9 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
         wanted = fact.request.request_id
         if current is not None and wanted != current.info.create_request_id and wanted not in state.start_requests:
             return Needs(current.info.run_id, start_request=wanted)
+        missing = _first_effect(state, fact)
+        if missing is not None:
+            return missing
         signal = fact.signal
     else:
         signal = fact if isinstance(fact, Signal) else None
@@ -286,6 +289,20 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     run_id = execution.info.run_id
     if run_id not in state.start_events and _may_be_followed(execution, fact, now):
         return Needs(run_id, start_event_of=run_id)
+    return None
+
+
+def _first_effect(state: ChainState, fact: Start) -> Needs | None:
+    """The run that a start with this request id made or met, and whether it brought that run's signal."""
+    run_id = state.start_requests.get(fact.request.request_id, "")
+    if not run_id or run_id in state.histories:
+        return None
+    run = state.runs.get(run_id)
+    if run is None:
+        return Needs(run_id, state=True)
+    signal = fact.signal
+    if signal is not None and run.parts_spilled & SIGNAL_IDS_SPILLED and signal.request_id not in run.signal_ids:
+        return Needs(run_id, signal_id=signal.request_id)
     return None
 
 

@@ -22,6 +22,17 @@ def attach(execution: Execution, request_id: str, event_id: int, event_type: int
     execution.request_ids = (*others, (request_id, event_id, event_type))[-ATTACHED_MAX:]
 
 
+def of_chain(execution: Execution) -> list[str]:
+    """The request ids that the chain forgets with this run: those of starts that made it or met it.
+
+    A run that a reset made has the request of the run before it, and takes it over.
+    """
+    met = [request_id for request_id, _, event_type in execution.request_ids if event_type == _OPTIONS_UPDATED]
+    if not execution.operations.reset_run_id:
+        met.append(execution.info.create_request_id)
+    return met
+
+
 def encode(execution: Execution) -> object | None:
     """The run's section of stored state, None when it has none."""
     return execution.request_ids or None

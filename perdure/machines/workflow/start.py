@@ -20,7 +20,7 @@ from perdure.machines.workflow import (
 )
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution
-from perdure.machines.workflow.inputs import Start, StartOutcome, WorkflowTaskDelivery
+from perdure.machines.workflow.inputs import Signal, Start, StartOutcome, WorkflowTaskDelivery
 from perdure.machines.workflow.run_info import RunInfo, run_expiration
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
@@ -80,12 +80,11 @@ def _start(step: Step, verb: Start) -> StartOutcome:
     request = verb.request
     current = step.state.current
     if current is not None:
-        if verb.signal is None or not current.running:
-            seen = _seen_before(step, current, request)
-            if seen is not None:
-                # A repeated SignalWithStart says that it started nothing (semantics 2.6).
-                seen.started = seen.started and verb.signal is None
-                return seen
+        seen = _seen_before(step, current, request)
+        if seen is not None and (verb.signal is None or not current.running or _brought(step, seen, verb.signal)):
+            # A repeated SignalWithStart says that it started nothing (semantics 2.6).
+            seen.started = seen.started and verb.signal is None
+            return seen
         if current.running:
             used = _meet_running(step, current, verb)
             if used is not None:
@@ -106,12 +105,19 @@ def _seen_before(step: Step, current: Execution, request: Request) -> StartOutco
         return None
     run = step.state.runs.get(run_id)
     if run is None:
-        return StartOutcome(run_id, run_id, True, 0)
+        # Its storage has been reclaimed, and with it what was known of its request.
+        return None
     # A request that was only attached to the run did not start it.
     made = request.request_id == run.info.create_request_id
     outcome = StartOutcome(run_id, run.info.first_run_id, made, run.status)
     outcome.attached = not made
     return outcome
+
+
+def _brought(step: Step, seen: StartOutcome, signal: Signal) -> bool:
+    """Whether the start that is seen again brought this signal; a plain start may have had the same request id."""
+    run = step.state.runs.get(seen.run_id)
+    return seen.started and run is not None and run.signal_ids.get(signal.request_id, False)
 
 
 def _eager_again(current: Execution, request: Request) -> WorkflowTaskDelivery | None:

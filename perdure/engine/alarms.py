@@ -29,6 +29,10 @@ FAR = (1 << 62) - 1
 SLEEP_MAX_S = 3600.0
 """The loop's timer is re-armed at least this often, so that a stepped wall clock is noticed."""
 
+RINGS_AT_ONCE = 100
+"""Alarms that ring in one turn of the loop: what is due after a restart, or at the same midnight, may be a hundred
+thousand runs, and each of them is a step, perhaps with a read before it."""
+
 READ_AGAIN_S = 1.0
 """Pause after a horizon that could not be read."""
 
@@ -152,9 +156,11 @@ class Alarms:
     def _fire(self) -> None:
         self._handle = None
         now = self._clock.now_ns()
-        while self._heap and self._heap[0][0] <= now:
+        left = RINGS_AT_ONCE
+        while left and self._heap and self._heap[0][0] <= now:
             when, digest, run_id = heapq.heappop(self._heap)
             if self._current.get((digest, run_id)) == when:
                 del self._current[(digest, run_id)]
                 self._ring(digest, run_id)
+                left -= 1
         self._arm()

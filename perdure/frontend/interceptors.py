@@ -231,6 +231,38 @@ class LimitBacklog:
         return None
 
 
+@final
+class LimitScheduled:
+    """Nor any activities or children, once twice as much waits. Nothing is lost: the worker's task stays, and is done
+    again, until there is room. A worker whose task asks for neither goes on.
+    """
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def applies(self, method: Method) -> bool:
+        return method.service == _WORKFLOW_SERVICE and method.name == "RespondWorkflowTaskCompleted"
+
+    def enter(self, call: Call, request: Any) -> Leave | None:
+        tasks_max = BACKLOG_FACTOR * self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)
+        if self._services.matching.is_full(tasks_max) and any(
+            command.command_type in _MAKE_TASKS for command in request.commands
+        ):
+            raise errors.ResourceExhausted(
+                f"{tasks_max} tasks wait for workers, no activity or child is scheduled until there are fewer",
+                enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
+                enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
+            )
+        return None
+
+
+BACKLOG_FACTOR: Final = 2
+"""Workflows that run have this many times the room of those that are to start."""
+_MAKE_TASKS: Final = frozenset(
+    {enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION}
+)
 _VERSIONS_REMEMBERED_MAX: Final = 256
 
 
@@ -267,4 +299,5 @@ def interceptors(services: Services) -> tuple[Interceptor, ...]:
         LimitLongPolls(services),
         CheckVersions(),
         LimitBacklog(services),
+        LimitScheduled(services),
     )

@@ -45,6 +45,7 @@ class ScheduleActions:
             return await self._stop(key, effect)
         answer = StartAnswered(effect.incarnation, effect.start.number, "")
         try:
+            self._check_room()
             self._turns.take(key, effect)
             outcome = await self._start(key, effect)
         except ServiceError as error:
@@ -83,6 +84,12 @@ class ScheduleActions:
         outcome = await services.engine.submit(_workflow(key, request.workflow_id), fact)
         assert isinstance(outcome, StartOutcome)
         return outcome
+
+    def _check_room(self) -> None:
+        """As for starts by users (`interceptors.LimitBacklog`), but this start is made when there is room again."""
+        if self._services.matching.is_full(self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)):
+            cause = enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED
+            raise ResourceExhausted("too many tasks wait for workers", cause)
 
     async def _stop(self, key: ChainKey, effect: StopWorkflow) -> StopAnswered:
         stop = effect.stop

@@ -28,6 +28,8 @@ from perdure.store.api import (
 
 log = logging.getLogger(__name__)
 
+BATCH_BYTES_MAX = 8 << 20
+"""Histories and states of one batch, unless one member is larger: its statements run in one turn of the loop."""
 QUEUE_MEMBERS_MAX = 10_000
 """Members that may wait for a commit; more are refused."""
 PAUSE_FIRST_S = 0.05
@@ -118,13 +120,18 @@ class Committer:
 
     def _next_batch(self) -> list[Member]:
         batch: list[Member] = []
-        size = 0
-        while self._queue and size + len(self._queue[0].writes) <= BATCH_WRITES_MAX:
+        size = size_bytes = 0
+        while self._queue and size + len(self._queue[0].writes) <= BATCH_WRITES_MAX and size_bytes < BATCH_BYTES_MAX:
             member = self._queue.popleft()
             if member.stale():
                 _told(member.lost, False)
                 continue
             size += len(member.writes)
+            for write in member.writes:
+                for fragment in write.fragments:
+                    size_bytes += len(fragment.body)
+                for run in write.runs:
+                    size_bytes += len(run.core)
             batch.append(member)
         return batch
 

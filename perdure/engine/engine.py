@@ -20,7 +20,7 @@ from immutables import Map
 
 from perdure.api import enums
 from perdure.clock import Clock
-from perdure.engine import rows
+from perdure.engine import mail, rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.archiving import Archiving
 from perdure.engine.cache import Cache
@@ -205,6 +205,8 @@ class Engine:
             entity.key = key
         if len(entity.mailbox) >= MAILBOX_MAX:
             raise ResourceExhausted("too many requests for one workflow", enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW)
+        if entity.mailbox:
+            entity.waiting_bytes += mail.admitted(entity.waiting_bytes, fact, "workflow")
         entity.mailbox.append(Letter(fact, future))
         if not entity.busy:
             self._drain(entity)
@@ -285,6 +287,7 @@ class Engine:
                 return
             entity.mailbox.popleft()
             self._step(entity, letter)
+        entity.waiting_bytes = 0
         self._settle(entity)
 
     def _lacks_run(self, entity: Entity, fact: Input) -> bool:

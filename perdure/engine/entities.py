@@ -24,7 +24,7 @@ import msgspec
 
 from perdure.api import enums
 from perdure.clock import Clock
-from perdure.engine import rows
+from perdure.engine import mail, rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.committer import Committer, Member
 from perdure.engine.ports import Namespaces
@@ -86,11 +86,13 @@ class _Read:
 
 @final
 class _Letter:
-    __slots__ = ("fact", "future")
+    __slots__ = ("fact", "future", "size")
 
     def __init__(self, fact: object, future: asyncio.Future[object] | None) -> None:
         self.fact = fact
         self.future = future
+        self.size = 0
+        """Bytes that it holds while it waits."""
 
     def resolve(self, outcome: object) -> None:
         future = self.future
@@ -129,6 +131,7 @@ class _Entity:
         "size",
         "state",
         "version",
+        "waiting_bytes",
         "watchers",
     )
 
@@ -143,6 +146,7 @@ class _Entity:
         self.alarm = 0
         """As stored."""
         self.mailbox: deque[_Letter] = deque()
+        self.waiting_bytes = 0
         self.watchers: list[_Watcher] = []
         self.held: set[Hashable] = set()
         """Keys of effects under way or pausing."""
@@ -222,6 +226,7 @@ class Entities:
             for letter in entity.mailbox:
                 letter.resolve(Unavailable(reason))
             entity.mailbox.clear()
+            entity.waiting_bytes = 0
             for watcher in entity.watchers:
                 if not watcher.future.done():
                     watcher.future.set_exception(Unavailable(reason))
@@ -233,11 +238,27 @@ class Entities:
         if not self._open:
             raise Unavailable("server is shutting down")
         entity = self._entity(key.digest, key)
+        what = Kind(key.kind).name.lower()
         if len(entity.mailbox) >= FACTS_MAX:
             cause = enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
-            raise ResourceExhausted(f"too many requests for one {Kind(key.kind).name.lower()}", cause)
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._post(entity, _Letter(fact, future))
+            raise ResourceExhausted(f"too many requests for one {what}", cause)
+        letter = _Letter(fact, asyncio.get_running_loop().create_future())
+        if entity.mailbox:
+            letter.size = mail.admitted(entity.waiting_bytes, fact, what)
+        return await self._posted(entity, letter)
+
+    async def _answered(self, entity: _Entity, answer: object) -> object:
+        """A performer's answer is taken always: they are as many as what the state owes, and to refuse one would have
+        its effect made again."""
+        if not self._open:
+            raise Unavailable("server is shutting down")
+        return await self._posted(entity, _Letter(answer, asyncio.get_running_loop().create_future()))
+
+    async def _posted(self, entity: _Entity, letter: _Letter) -> object:
+        future = letter.future
+        assert future is not None
+        entity.waiting_bytes += letter.size
+        self._post(entity, letter)
         return await future
 
     async def read(self, key: ChainKey) -> Any:
@@ -292,6 +313,7 @@ class Entities:
         try:
             while entity.mailbox:
                 letter = entity.mailbox.popleft()
+                entity.waiting_bytes -= letter.size
                 try:
                     if entity.loaded or await self._load(entity):
                         await self._step(entity, letter)
@@ -465,7 +487,7 @@ class Entities:
                 await self._rest(entity, effect.key, answer.pause_s)
                 answer = answer.fact
             if answer is not None:
-                await self.submit(key, answer)
+                await self._answered(entity, answer)
             done = True
         except (ServiceError, StoreError) as error:
             log.info("%s of %r: %s", type(effect).__name__, key, error)

@@ -97,6 +97,7 @@ class Entity:
         "missing",
         "state",
         "tail_bytes",
+        "waiting_bytes",
     )
 
     def __init__(self, digest: bytes, key: ChainKey | None, state: ChainState) -> None:
@@ -106,6 +107,8 @@ class Entity:
         self.loaded = False
         self.busy = False
         self.mailbox: deque[Letter] = deque()
+        self.waiting_bytes = 0
+        """Of the inputs that came when others waited already, since the mailbox was last empty."""
         self.last: Member | None = None
         self.in_flight = 0
         self.generation = 0

@@ -10,12 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
-from perdure.api import Message, Method, crowds, method_table
+from perdure.api import Message, Method, crowds, enums, method_table
 from perdure.config import dynamic as settings
 from perdure.engine.eager import start_now
-from perdure.errors import Internal, InvalidArgument, ServiceError, StatusCode, Unavailable, Unimplemented
+from perdure.errors import (
+    Internal,
+    InvalidArgument,
+    ResourceExhausted,
+    ServiceError,
+    StatusCode,
+    Unavailable,
+    Unimplemented,
+)
 from perdure.frontend import (
     activity_operations,
     activity_tasks,
@@ -181,6 +190,9 @@ STREAM_HANDLERS: Final[dict[str, StreamHandler]] = {
 }
 """RPCs that answer with a stream."""
 
+LARGE_BYTES_MAX: Final = 256 << 20
+"""Of all large requests in progress together: what they say is held, some of it twice, until it is stored."""
+
 REQUEST_STREAMS: Final = frozenset([path for path in STREAM_HANDLERS if method_table()[path].client_streaming])
 """Paths whose requests are streams: the transport must know them."""
 
@@ -215,6 +227,7 @@ class Frontend:
             path: _Route(method, entries) for path, method in method_table().items() if path.startswith(_SERVED)
         }
         self._tasks: set[asyncio.Task[None]] = set()
+        self._large_bytes = 0
 
     def dispatch(self, wire: ServerCall) -> None:
         """Answer a call, now or later. Never raises."""
@@ -242,6 +255,20 @@ class Frontend:
         """How many calls wait for something."""
         return len(self._tasks)
 
+    def _admitted(self, size: int) -> Leave:
+        """Take a large request in. Raises ResourceExhausted when those in progress hold too much."""
+        if self._large_bytes + size > LARGE_BYTES_MAX:
+            raise ResourceExhausted(
+                f"requests of more than {LARGE_BYTES_MAX} bytes are in progress",
+                enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
+                enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
+            )
+        self._large_bytes += size
+        return partial(self._left, size)
+
+    def _left(self, size: int) -> None:
+        self._large_bytes -= size
+
     def _unknown(self, path: str) -> str:
         service, _, method = path.removeprefix("/").rpartition("/")
         if any(one.startswith(f"/{service}/") for one in self._routes):
@@ -257,6 +284,8 @@ class Frontend:
         wire = call.wire
         leaves: list[Leave] | None = None
         try:
+            if len(wire.message) > crowds.SMALL_BYTES:
+                leaves = [self._admitted(len(wire.message))]
             request = _parsed(route, wire)
             for interceptor in route.interceptors:
                 leave = interceptor.enter(call, request)

@@ -243,7 +243,7 @@ class LimitScheduled:
         self._services = services
 
     def applies(self, method: Method) -> bool:
-        return method.service == _WORKFLOW_SERVICE and method.name == "RespondWorkflowTaskCompleted"
+        return method.service == WORKFLOW_SERVICE and method.name == "RespondWorkflowTaskCompleted"
 
     def enter(self, call: Call, request: Any) -> Leave | None:
         tasks_max = BACKLOG_FACTOR * self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)

@@ -39,8 +39,10 @@ def invalid_queue(queue: taskqueue.TaskQueue, bytes_max: int, parent_queue: str 
 def described(queue: taskqueue.TaskQueue, own_queue: str) -> str:
     """A task queue as Temporal's messages show it: protobuf-go's text, with defaults filled in."""
     name = (queue.name or own_queue).replace("\\", "\\\\").replace('"', '\\"')
-    kind = enums.TaskQueueKind.Name(queue.kind or enums.TASK_QUEUE_KIND_NORMAL)
-    return f'name:"{name}" kind:{kind}'
+    kind = queue.kind or enums.TASK_QUEUE_KIND_NORMAL
+    # A number without a name is legal on the wire.
+    shown = enums.TaskQueueKind.Name(kind) if kind in enums.TaskQueueKind.values() else str(int(kind))
+    return f'name:"{name}" kind:{shown}'
 
 
 def is_internal(name: str) -> bool:

@@ -68,16 +68,19 @@ async def load(workflows: int, database: str) -> None:
     await server.close()
 
 
-def counted(python: str, workflows: int, folder: Path) -> int:
-    """Instructions of a whole process that runs so many workflows."""
-    out = folder / f"out-{workflows}"
-    command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={out}"]
-    command += [python, str(HERE), "--load", str(workflows), "--database", str(folder / f"db-{workflows}")]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+def counted(command: list[str], folder: Path) -> tuple[int, str]:
+    """Instructions of a whole process, and what it printed."""
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder / 'out'}"]
+    done = subprocess.run(valgrind + command, capture_output=True, text=True, check=False)
     found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
     if done.returncode or found is None:
         raise SystemExit(done.stderr)
-    return int(found[1].replace(",", ""))
+    return int(found[1].replace(",", "")), done.stdout
+
+
+def python_of(tree: Path) -> str:
+    """The interpreter that measures a checkout: its own, but this one for this tree."""
+    return sys.executable if tree == HERE.parents[1] else str(tree / ".venv" / "bin" / "python")
 
 
 def main() -> None:
@@ -90,10 +93,15 @@ def main() -> None:
     if arguments.load:
         asyncio.run(load(arguments.load, arguments.database))
         return
-    python = str(arguments.tree / ".venv" / "bin" / "python") if arguments.tree != HERE.parents[1] else sys.executable
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as folder:
-        many = counted(python, arguments.workflows + 1, Path(folder))
-        one = counted(python, 1, Path(folder))
+
+        def run(workflows: int) -> int:
+            database = f"{folder}/db-{workflows}"
+            load = [python_of(arguments.tree), str(HERE), "--load", str(workflows), "--database", database]
+            return counted(load, Path(folder))[0]
+
+        many = run(arguments.workflows + 1)
+        one = run(1)
     print(f"{(many - one) / arguments.workflows / 1e6:.2f} million instructions a workflow")
 
 

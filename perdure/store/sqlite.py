@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar, final
 
 import msgspec
@@ -82,6 +82,7 @@ class SqliteStore:
     __slots__ = (
         "_checkpointer",
         "_commit_thread",
+        "_cursor",
         "_file_lock",
         "_path",
         "_place",
@@ -103,6 +104,7 @@ class SqliteStore:
         self._file_lock = FileLock(f"{path}.lock") if path is not None else None
         self._write_lock = asyncio.Lock()
         self._write: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
         self._read: sqlite3.Connection | None = None
         self._scan: sqlite3.Connection | None = None
         self._commit_thread: CallThread | None = None
@@ -129,6 +131,7 @@ class SqliteStore:
         self._check()
         self._write = self._connect(CACHE_KIB)
         self._migrate(self._write)
+        self._cursor = self._write.cursor()  # one for all writes: making one costs as much as a short statement
         if self._path is None or not _is_wal(self._write):
             # Without a log, readers would block the writer: one connection for all, and no await inside a transaction.
             self._read = self._write
@@ -188,7 +191,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         async with self._write_lock:  # behind the commit in flight
-            write, self._write = self._write, None
+            write, self._write, self._cursor = self._write, None, None
             read, self._read = self._read, None
         if self._commit_thread is not None:
             await self._commit_thread.stop()
@@ -211,47 +214,57 @@ class SqliteStore:
     # Writes
 
     async def acquire(self) -> Fence:
-        async with self._transaction() as connection:
-            epoch = int(connection.execute(sql.EPOCH).fetchone()[0]) + 1
-            connection.execute(sql.DISOWN)
-            connection.execute(sql.OWN, (0, SLOTS - 1, epoch))
-        return Fence(epoch, 0, SLOTS - 1)
+        def apply(cursor: sqlite3.Cursor) -> int:
+            epoch = int(cursor.execute(sql.EPOCH).fetchone()[0]) + 1
+            cursor.execute(sql.DISOWN)
+            cursor.execute(sql.OWN, (0, SLOTS - 1, epoch))
+            return epoch
+
+        return Fence(await self._transact(apply), 0, SLOTS - 1)
 
     async def commit(self, fence: Fence, writes: Sequence[ChainWrite]) -> None:
         check_batch(fence, writes)
         segments = collapse(writes)
-        async with self._transaction() as connection:
-            held = connection.execute(sql.FENCE_HOLDS, (fence.first_slot, fence.last_slot, fence.epoch)).fetchone()
+
+        def apply(cursor: sqlite3.Cursor) -> None:
+            held = cursor.execute(sql.FENCE_HOLDS, (fence.first_slot, fence.last_slot, fence.epoch)).fetchone()
             if held is None:
                 raise FenceLost(f"epoch {fence.epoch} was succeeded")
             for segment in segments:
-                sql.apply_segment(connection, segment)
+                sql.apply_segment(cursor, segment)
+
+        await self._transact(apply)
         if self._checkpointer is not None:
             self._checkpointer.after_commit()
 
     async def put_record(self, table: str, key: str, expected_version: int, body: bytes | None) -> int:
         assert body is not None or expected_version > 0, "deleting what must not exist"
-        async with self._transaction() as connection:
-            row = connection.execute(sql.RECORD_VERSION, (table, key)).fetchone()
+
+        def apply(cursor: sqlite3.Cursor) -> None:
+            row = cursor.execute(sql.RECORD_VERSION, (table, key)).fetchone()
             version = 0 if row is None else int(row[0])
             if version != expected_version:
                 raise CommitFailed(f"{table} {key!r}: expected version {expected_version}, found {version}")
             if body is None:
-                connection.execute(sql.DELETE_RECORD, (table, key))
+                cursor.execute(sql.DELETE_RECORD, (table, key))
             else:
-                connection.execute(sql.PUT_RECORD, (table, key, version + 1, body))
-        return version + 1
+                cursor.execute(sql.PUT_RECORD, (table, key, version + 1, body))
 
-    @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[sqlite3.Connection]:
-        """A write transaction whose body must not await: it ends with COMMIT in the thread, or with nothing applied."""
+        await self._transact(apply)
+        return expected_version + 1
+
+    async def _transact(self, apply: Callable[[sqlite3.Cursor], T]) -> T:
+        """A write transaction: `apply` in one burst on the loop, then COMMIT, perhaps in the thread.
+
+        When it raises before its end, nothing was applied.
+        """
         async with self._write_lock:
             connection = self._write
-            if connection is None:
+            if connection is None or self._cursor is None:
                 raise CommitFailed("the store is not open")
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
+                self._cursor.execute("BEGIN IMMEDIATE")
+                result = apply(self._cursor)
             except sqlite3.Error as error:
                 _roll_back(connection)
                 raise CommitFailed(f"{error}{advice(error)}") from error
@@ -259,6 +272,7 @@ class SqliteStore:
                 _roll_back(connection)
                 raise
             await self._end(connection)
+            return result
 
     async def _end(self, connection: sqlite3.Connection) -> None:
         """COMMIT. An error of the sync is ambiguous.

@@ -66,29 +66,29 @@ DELETE_RECORD = "DELETE FROM record WHERE tab = ? AND key = ?"
 LIST_RECORDS = "SELECT key, version, body FROM record WHERE tab = ? ORDER BY key"
 
 
-def apply_segment(connection: sqlite3.Connection, segment: Segment) -> None:
+def apply_segment(cursor: sqlite3.Cursor, segment: Segment) -> None:
     """Executes a segment's puts, then its deletions. Raises `CommitFailed` or `sqlite3.Error`.
 
     The caller rolls back.
     """
     if segment.chains:
-        _put_chains(connection, segment)
+        _put_chains(cursor, segment)
     if segment.runs:
-        _put_runs(connection, segment)
+        _put_runs(cursor, segment)
     if segment.parts:
-        _put_parts(connection, segment)
+        _put_parts(cursor, segment)
     if segment.fragments:
-        connection.executemany(
+        cursor.executemany(
             INSERT_FRAGMENT,
             [(item.branch_id, item.first_event_id, item.next_event_id, item.body) for item in segment.fragments],
         )
     if segment.visibility:
-        sqlite_visibility.put(connection, segment.visibility.values())
+        sqlite_visibility.put(cursor, segment.visibility.values())
     if segment.deletes():
-        _delete(connection, segment)
+        _delete(cursor, segment)
 
 
-def _put_chains(connection: sqlite3.Connection, segment: Segment) -> None:
+def _put_chains(cursor: sqlite3.Cursor, segment: Segment) -> None:
     inserts = []
     updates = []
     for digest, chain in segment.chains.items():
@@ -97,12 +97,12 @@ def _put_chains(connection: sqlite3.Connection, segment: Segment) -> None:
         else:
             updates.append((chain.steps, chain.current_run_id, chain.core, digest, chain.expected_version))
     if inserts:
-        connection.executemany(INSERT_CHAIN, inserts)
+        cursor.executemany(INSERT_CHAIN, inserts)
     if updates:
-        _update(connection, UPDATE_CHAIN, updates, "chain")
+        _update(cursor, UPDATE_CHAIN, updates, "chain")
 
 
-def _put_runs(connection: sqlite3.Connection, segment: Segment) -> None:
+def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> None:
     inserts = []
     updates = []
     with_alarm = []
@@ -114,20 +114,20 @@ def _put_runs(connection: sqlite3.Connection, segment: Segment) -> None:
         else:
             updates.append((run.steps, run.core, run_id, run.expected_version, run.key.digest))
     if inserts:
-        connection.executemany(INSERT_RUN, inserts)
+        cursor.executemany(INSERT_RUN, inserts)
     if updates:
-        _update(connection, UPDATE_RUN, updates, "run")
+        _update(cursor, UPDATE_RUN, updates, "run")
     if with_alarm:
-        _update(connection, UPDATE_RUN_ALARM, with_alarm, "run")
+        _update(cursor, UPDATE_RUN_ALARM, with_alarm, "run")
 
 
-def _update(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]], what: str) -> None:
-    touched = connection.executemany(statement, rows).rowcount
+def _update(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ...]], what: str) -> None:
+    touched = cursor.executemany(statement, rows).rowcount
     if touched != len(rows):
         raise CommitFailed(f"{len(rows) - touched} of {len(rows)} {what} rows were not at their expected versions")
 
 
-def _put_parts(connection: sqlite3.Connection, segment: Segment) -> None:
+def _put_parts(cursor: sqlite3.Cursor, segment: Segment) -> None:
     puts = []
     deletes = []
     for place, body in segment.parts.items():
@@ -136,19 +136,19 @@ def _put_parts(connection: sqlite3.Connection, segment: Segment) -> None:
         else:
             puts.append((*place, body))
     if puts:
-        connection.executemany(PUT_PART, puts)
+        cursor.executemany(PUT_PART, puts)
     if deletes:
-        connection.executemany(DELETE_PART, deletes)
+        cursor.executemany(DELETE_PART, deletes)
 
 
-def _delete(connection: sqlite3.Connection, segment: Segment) -> None:
+def _delete(cursor: sqlite3.Cursor, segment: Segment) -> None:
     runs = [(run_id,) for run_id in segment.reclaimed]
     if runs:
-        connection.executemany(DELETE_RUN, runs)
-        connection.executemany(DELETE_PARTS, runs)
-        sqlite_visibility.remove(connection, segment.reclaimed)
+        cursor.executemany(DELETE_RUN, runs)
+        cursor.executemany(DELETE_PARTS, runs)
+        sqlite_visibility.remove(cursor, segment.reclaimed)
     budget = FRAGMENTS_RECLAIMED_MAX * segment.trimmed
     for branch_id in segment.branches:
-        budget -= connection.execute(DELETE_FRAGMENTS, (branch_id, budget)).rowcount
+        budget -= cursor.execute(DELETE_FRAGMENTS, (branch_id, budget)).rowcount
     if segment.dropped:
-        connection.executemany(DROP_CHAIN, [(digest,) for digest in segment.dropped])
+        cursor.executemany(DROP_CHAIN, [(digest,) for digest in segment.dropped])

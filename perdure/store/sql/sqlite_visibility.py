@@ -82,7 +82,7 @@ def _add(counts: Counts, row: Row, n: int) -> None:
     counts[counter] = counts.get(counter, 0) + n
 
 
-def put(connection: sqlite3.Connection, records: Iterable[VisibilityRecord]) -> None:
+def put(cursor: sqlite3.Cursor, records: Iterable[VisibilityRecord]) -> None:
     """Writes records of different runs; one older than what is stored changes nothing."""
     inserted: list[Row] = []
     updated: list[Row] = []
@@ -94,7 +94,7 @@ def put(connection: sqlite3.Connection, records: Iterable[VisibilityRecord]) -> 
         key = parameters[0]
         assert isinstance(key, bytes), "the first column is the run's key"
         row = _kept(parameters)
-        before = connection.execute(_STORED, (key,)).fetchone()
+        before = cursor.execute(_STORED, (key,)).fetchone()
         if before is None:
             inserted.append(parameters)
             fresh.extend(_entries_of(key, row))
@@ -110,38 +110,38 @@ def put(connection: sqlite3.Connection, records: Iterable[VisibilityRecord]) -> 
             if before[0] == row[0] and before[2] == row[2] and before[8] == row[8]:
                 updated.append(_updated(parameters))
             else:
-                connection.execute(_MOVE, _moved(parameters))
+                cursor.execute(_MOVE, _moved(parameters))
         _add(counts, row, 1)
     if inserted:
-        connection.executemany(_UPSERT, inserted)
+        cursor.executemany(_UPSERT, inserted)
     if updated:
-        connection.executemany(_UPDATE, updated)
+        cursor.executemany(_UPDATE, updated)
     if stale:
-        connection.executemany(_DELETE_ENTRY, stale)
+        cursor.executemany(_DELETE_ENTRY, stale)
     if fresh:
-        connection.executemany(_PUT_ENTRY, fresh)
-    _count(connection, counts)
+        cursor.executemany(_PUT_ENTRY, fresh)
+    _count(cursor, counts)
 
 
-def remove(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes]) -> None:
     """Removes the records of runs; one that has none is passed over."""
     counts: Counts = {}
     for key in keys:
-        before = connection.execute(_STORED, (key,)).fetchone()
+        before = cursor.execute(_STORED, (key,)).fetchone()
         if before is None:
             continue
-        connection.executemany(_DELETE_ENTRY, list(_entries_of(key, before)))
-        connection.execute(_DELETE, (key,))
+        cursor.executemany(_DELETE_ENTRY, list(_entries_of(key, before)))
+        cursor.execute(_DELETE, (key,))
         _add(counts, before, -1)
-    _count(connection, counts)
+    _count(cursor, counts)
     if counts:
-        connection.executemany(_DROP_COUNT, [counter[:5] for counter in counts])
+        cursor.executemany(_DROP_COUNT, [counter[:5] for counter in counts])
 
 
-def _count(connection: sqlite3.Connection, counts: Counts) -> None:
+def _count(cursor: sqlite3.Cursor, counts: Counts) -> None:
     changed = [(*counter, n) for counter, n in counts.items() if n]
     if changed:
-        connection.executemany(_COUNT, changed)
+        cursor.executemany(_COUNT, changed)
 
 
 def fill(connection: sqlite3.Connection) -> None:

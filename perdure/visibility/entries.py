@@ -29,6 +29,9 @@ ROOT: Final = "RootWorkflowId"
 VALUE_CHARS_MAX: Final = 64
 """How much of a text an entry holds; the row has all of it."""
 
+REMEMBERED_CHARS_MAX: Final = 256
+"""The longest attributes whose places are kept in memory, for the next row that has the same."""
+
 _TEXTS: Final = str(TEXT)
 _DIVISION_KEY: Final = index_key(DIVISION, KEYWORD)
 
@@ -62,18 +65,29 @@ def is_whole(value: EntryValue) -> bool:
     return isinstance(value, int) or len(value) < VALUE_CHARS_MAX
 
 
+Places = frozenset[tuple[int, EntryValue]]
+
+
 def places(
     records: int, workflow_type: str, workflow_id: str, parent: str | None, root: str | None, attributes: str | None
-) -> set[tuple[int, EntryValue]]:
+) -> Places:
     """(attribute, value) of all entries of a row; `attributes` is its JSON column (`predicates.stored_values`)."""
-    found: set[tuple[int, EntryValue]] = {
+    if root == workflow_id:
+        root = None
+    if parent or root or (attributes is not None and len(attributes) > REMEMBERED_CHARS_MAX):
+        return _places(records, workflow_type, parent, root, attributes)
+    return _remembered(records, workflow_type, None, None, attributes)
+
+
+def _places(records: int, workflow_type: str, parent: str | None, root: str | None, attributes: str | None) -> Places:
+    found: list[tuple[int, EntryValue]] = [
         (attribute_key(records, EVERY), 0),
         (attribute_key(records, TYPE), entry_value(workflow_type)),
-    }
+    ]
     if parent:
-        found.add((attribute_key(records, PARENT), entry_value(parent)))
-    if root and root != workflow_id:
-        found.add((attribute_key(records, ROOT), entry_value(root)))
+        found.append((attribute_key(records, PARENT), entry_value(parent)))
+    if root:
+        found.append((attribute_key(records, ROOT), entry_value(root)))
     if attributes is not None:
         stored: dict[str, Any] = json.loads(attributes)
         for name, value in stored.items():
@@ -81,5 +95,9 @@ def places(
                 continue
             attribute = attribute_key(records, name)
             values = value if isinstance(value, list) else (value,)
-            found.update([(attribute, entry_value(item)) for item in values])
-    return found
+            found.extend([(attribute, entry_value(item)) for item in values])
+    return frozenset(found)
+
+
+_remembered = lru_cache(4096)(_places)
+"""Rows of one type that share their attributes, or have none, have the same places."""

@@ -10,7 +10,7 @@ import hashlib
 from typing import Final, final
 
 from perdure.api import enums
-from perdure.ids import Kind, uuid_text
+from perdure.ids import Kind
 from perdure.visibility.attributes import Value, indexed
 
 _OPEN: Final = (enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_PAUSED)
@@ -130,12 +130,13 @@ OPEN_CLOSE_KEY: Final = -(2**63 - 1)
 
 def run_key(run_id: str) -> bytes:
     """16 bytes that stand for a run id: the UUID itself, or a digest of anything else. UUIDs keep their order."""
-    if len(run_id) == 36:
+    if len(run_id) == 36 and run_id[8] == run_id[13] == run_id[18] == run_id[23] == "-":
+        digits = run_id.replace("-", "")
         try:
-            raw = bytes.fromhex(run_id.replace("-", ""))
+            raw = bytes.fromhex(digits)
         except ValueError:
             raw = b""
-        if len(raw) == 16 and uuid_text(raw) == run_id:
+        if len(raw) == 16 and raw.hex() == digits:  # of ids that differ in case or blanks only one is the UUID's text
             return raw
     return hashlib.blake2b(run_id.encode("utf-8", "replace"), digest_size=16).digest()
 

@@ -9,11 +9,12 @@ pieces: owners that write at once do not wait for each other's rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from perdure.visibility import token as page_token
-from perdure.visibility.attributes import DIVISION, KEYWORD, index_key
+from perdure.visibility.attributes import DIVISION, KEYWORD, Value, index_key, indexed
 from perdure.visibility.conditions import Condition
 from perdure.visibility.entries import list_key
 from perdure.visibility.plan import is_counted
@@ -23,6 +24,9 @@ from perdure.visibility.schema import columns
 
 PAGE_SIZE_MAX: Final = 1000
 """Records in one page; also what an unset page size means (semantics 15.4)."""
+
+REMEMBERED_BYTES_MAX: Final = 256
+"""The longest search attributes whose columns are kept in memory, for the next record that has the same."""
 
 Statement = tuple[str, tuple[object, ...]]
 
@@ -76,12 +80,16 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
     The parameters are in the order of `schema.columns`.
     """
     closed = record.close_time is not None
-    values = record.values()
-    division = values.get(_DIVISION_KEY) if values else None
+    attributes = record.search_attributes
+    division, values = (
+        (_shown(attributes) if len(attributes) > REMEMBERED_BYTES_MAX else _remembered(attributes))
+        if attributes
+        else (None, None)
+    )
     own = (
         workflow_hash(record.workflow_id)
         if dialect is Dialect.POSTGRESQL
-        else list_key(record.namespace_id, record.kind, None if division is None else str(division))
+        else list_key(record.namespace_id, record.kind, division)
     )
     return _UPSERT[dialect], (
         run_key(record.run_id),
@@ -104,12 +112,27 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
         record.root_workflow_id or None,
         record.root_run_id or None,
         record.version,
-        stored_values(values),
+        values,
         record.memo,
-        record.search_attributes,
+        attributes,
         record.kind,
         own,
     )
+
+
+def _shown(search_attributes: bytes) -> tuple[str | None, str | None]:
+    """What the columns `division` and `attributes` hold for serialized `SearchAttributes`."""
+    values = indexed(search_attributes)
+    return _division_in(values), stored_values(values)
+
+
+_remembered = lru_cache(4096)(_shown)
+"""Many runs have the same attributes: the build of their worker, and nothing else."""
+
+
+def _division_in(values: Mapping[str, Value]) -> str | None:
+    found = values.get(_DIVISION_KEY)
+    return None if found is None else str(found)
 
 
 def update(columns_left: frozenset[str]) -> tuple[str, tuple[int, ...]]:
@@ -124,8 +147,7 @@ def update(columns_left: frozenset[str]) -> tuple[str, tuple[int, ...]]:
 
 def division_of(record: VisibilityRecord) -> str | None:
     """The record's TemporalNamespaceDivision."""
-    found = record.values().get(_DIVISION_KEY)
-    return None if found is None else str(found)
+    return _division_in(record.values())
 
 
 def division_key(division: str | None) -> str:

@@ -135,14 +135,23 @@ def _division_in(values: Mapping[str, Value]) -> str | None:
     return None if found is None else str(found)
 
 
-def update(columns_left: frozenset[str]) -> tuple[str, tuple[int, ...]]:
-    """SQLite: the statement that writes a record over its row but for some columns, and the places of its parameters
-    among those of `upsert`; the last is the run key.
+def insert() -> str:
+    """SQLite: the statement that writes a record unless its run has one, with the parameters of `upsert`."""
+    written = _WRITTEN[Dialect.SQLITE]
+    holes = ", ".join("?" * len(written))
+    return f"INSERT INTO visibility ({', '.join(written)}) VALUES ({holes}) ON CONFLICT (run_key) DO NOTHING"
+
+
+def update(names: frozenset[str]) -> tuple[str, tuple[int, ...]]:
+    """SQLite: the statement that writes some columns of a record over its row, and the places of its parameters among
+    those of `upsert`; the last is the run key.
+
+    An index is rewritten when one of its columns is set, whether or not it changes.
     """
     written = _WRITTEN[Dialect.SQLITE]
-    names = [name for name in written if name not in columns_left and name != "run_key"]
-    text = f"UPDATE visibility SET {', '.join([f'{name} = ?' for name in names])} WHERE run_key = ?"
-    return text, tuple([written.index(name) for name in [*names, "run_key"]])
+    places = [place for place, name in enumerate(written) if name in names]
+    text = f"UPDATE visibility SET {', '.join([f'{written[place]} = ?' for place in places])} WHERE run_key = ?"
+    return text, (*places, written.index("run_key"))
 
 
 def division_of(record: VisibilityRecord) -> str | None:

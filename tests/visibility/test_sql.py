@@ -34,7 +34,7 @@ def store(records: list[VisibilityRecord]) -> sqlite3.Connection:
 
 def put(connection: sqlite3.Connection, records: list[VisibilityRecord]) -> None:
     for one in records:
-        sqlite_visibility.put(connection.cursor(), [one])
+        sqlite_visibility.put(connection.cursor(), {run_key(one.run_id): one})
 
 
 def listed(

@@ -8,7 +8,7 @@ above finds the culprit by trying the members of a failed batch one by one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from perdure.clock import WALL
 from perdure.store.api import KEYED, CommitFailed
@@ -73,8 +73,7 @@ def apply_segment(cursor: sqlite3.Cursor, segment: Segment) -> None:
     """
     if segment.chains:
         _put_chains(cursor, segment)
-    if segment.runs:
-        _put_runs(cursor, segment)
+    born: Container[bytes] = _put_runs(cursor, segment) if segment.runs else ()
     if segment.parts:
         _put_parts(cursor, segment)
     if segment.fragments:
@@ -83,7 +82,7 @@ def apply_segment(cursor: sqlite3.Cursor, segment: Segment) -> None:
             [(item.branch_id, item.first_event_id, item.next_event_id, item.body) for item in segment.fragments],
         )
     if segment.visibility:
-        sqlite_visibility.put(cursor, segment.visibility.values())
+        sqlite_visibility.put(cursor, segment.visibility, born)
     if segment.deletes():
         _delete(cursor, segment)
 
@@ -102,12 +101,15 @@ def _put_chains(cursor: sqlite3.Cursor, segment: Segment) -> None:
         _update(cursor, UPDATE_CHAIN, updates, "chain")
 
 
-def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> None:
+def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> Container[bytes]:
+    """Returns the runs that had no row."""
+    born: set[bytes] = set()
     inserts = []
     updates = []
     with_alarm = []
     for run_id, run in segment.runs.items():
         if run.expected_version == 0:
+            born.add(run_id)
             inserts.append((run_id, run.key.digest, run.key.slot, WALL, run.steps, run.alarm_ns, run.core))
         elif run.alarm_changed:
             with_alarm.append((run.steps, run.core, run.alarm_ns, run_id, run.expected_version, run.key.digest))
@@ -119,6 +121,7 @@ def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> None:
         _update(cursor, UPDATE_RUN, updates, "run")
     if with_alarm:
         _update(cursor, UPDATE_RUN_ALARM, with_alarm, "run")
+    return born
 
 
 def _update(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ...]], what: str) -> None:

@@ -8,9 +8,9 @@ at each of them. It begins and ends no transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, final
 
 import msgspec
 
@@ -24,28 +24,49 @@ from perdure.visibility.predicates import Dialect
 from perdure.visibility.record import VisibilityRecord
 from perdure.visibility.schema import columns
 
-_UPSERT: Final = visibility.upsert(Dialect.SQLITE, VisibilityRecord("", "", "", "", 1, 0, 0))[0]
-_UPDATE, _UPDATED = visibility.update(frozenset({"list", "start_key", "workflow_id"}))
-# An index is rewritten when one of its columns is set, whether or not it changes: these nearly never do.
-_MOVE, _MOVED = visibility.update(frozenset())
+_INSERT: Final = visibility.insert()
+_STATE: Final = frozenset(
+    {
+        "close_key",
+        "status",
+        "history_length",
+        "history_size_bytes",
+        "execution_duration",
+        "state_transition_count",
+        "version",
+        "attributes",
+        "memo",
+        "search_attributes",
+    }
+)
+"""Columns that change while a run lives; the others are its identity, and written once unless they change after all."""
+_UPDATE, _UPDATED = visibility.update(_STATE)
+_MOVE, _MOVED = visibility.update(frozenset(columns(Dialect.SQLITE)) - {"run_key"})
 _KEPT: Final = (
+    "attributes",
+    "version",
+    "status",
+    "close_key",
+    "start_key",
     "list",
     "workflow_type",
     "workflow_id",
     "parent_workflow_id",
     "root_workflow_id",
-    "attributes",
-    "status",
-    "close_key",
-    "start_key",
     "namespace_id",
     "kind",
     "division",
-    "version",
+    "run_id",
+    "execution_time",
+    "task_queue",
+    "parent_run_id",
+    "root_run_id",
 )
-"""What entries and counters are made of: first what places them, then what orders them, then the rest."""
-_PLACED: Final = _KEPT.index("status")
-_ORDERED: Final = _KEPT.index("namespace_id")
+"""What entries and counters are made of, and the identity, from the start key on."""
+_STATUS: Final = _KEPT.index("status")
+_IDENTITY: Final = _KEPT.index("start_key")
+_LIST: Final = _KEPT.index("list")
+_NAMESPACE: Final = _KEPT.index("namespace_id")
 _STORED: Final = f"SELECT {', '.join(_KEPT)} FROM visibility WHERE run_key = ?"
 _kept: Final = itemgetter(*[list(columns(Dialect.SQLITE)).index(name) for name in _KEPT])
 _updated: Final = itemgetter(*_UPDATED)
@@ -53,6 +74,10 @@ _moved: Final = itemgetter(*_MOVED)
 _DELETE: Final = "DELETE FROM visibility WHERE run_key = ?"
 _ENTRY: Final = "(attribute, value, status, close_key, start_key, run_key)"
 _PUT_ENTRY: Final = f"INSERT INTO visibility_entry {_ENTRY} VALUES (?, ?, ?, ?, ?, ?)"
+# One statement on the primary key: it goes down the tree twice, where a deletion and an insertion go three times.
+_MOVE_ENTRY: Final = (
+    f"UPDATE visibility_entry SET status = ?, close_key = ?, start_key = ? WHERE {_ENTRY} = (?, ?, ?, ?, ?, ?)"
+)
 _DELETE_ENTRY: Final = f"DELETE FROM visibility_entry WHERE {_ENTRY} = (?, ?, ?, ?, ?, ?)"
 _COUNT: Final = """INSERT INTO visibility_count
    (namespace_id, kind, division_key, workflow_type, status, division, piece, n) VALUES (?, ?, ?, ?, ?, ?, 0, ?)
@@ -70,57 +95,89 @@ Entry = tuple[int, entries.EntryValue, int, int, int, bytes]
 Counts = dict[tuple[object, ...], int]
 
 
-def _entries_of(key: bytes, row: Row) -> set[Entry]:
-    """The entries of a row, given its values of `_KEPT`."""
-    places = entries.places(*row[:_PLACED])
-    return {(attribute, value, *row[_PLACED:_ORDERED], key) for attribute, value in places}
+def _places(row: Row) -> entries.Places:
+    """Where the entries of a row stand, given its values of `_KEPT`."""
+    records, workflow_type, workflow_id, parent, root = row[_LIST:_NAMESPACE]
+    return entries.places(records, workflow_type, workflow_id, parent, root, row[0])
+
+
+def _entries(places: entries.Places, row: Row, key: bytes) -> list[Entry]:
+    order = (*row[_STATUS:_LIST], key)
+    return [(attribute, value, *order) for attribute, value in places]
 
 
 def _add(counts: Counts, row: Row, n: int) -> None:
-    _, workflow_type, _, _, _, _, status, _, _, namespace_id, kind, division, _ = row
-    counter = (namespace_id, kind, visibility.division_key(division), workflow_type, status, division)
+    namespace_id, kind, division = row[_NAMESPACE : _NAMESPACE + 3]
+    counter = (namespace_id, kind, visibility.division_key(division), row[_LIST + 1], row[_STATUS], division)
     counts[counter] = counts.get(counter, 0) + n
 
 
-def put(cursor: sqlite3.Cursor, records: Iterable[VisibilityRecord]) -> None:
-    """Writes records of different runs; one older than what is stored changes nothing."""
-    inserted: list[Row] = []
+@final
+class _Changes:
+    """What the records of one transaction change in entries and counters."""
+
+    __slots__ = ("counts", "fresh", "moved", "stale")
+
+    def __init__(self) -> None:
+        self.fresh: list[Entry] = []
+        self.stale: list[Entry] = []
+        self.moved: list[tuple[object, ...]] = []
+        self.counts: Counts = {}
+
+    def new(self, key: bytes, row: Row) -> None:
+        self.fresh += _entries(_places(row), row, key)
+        _add(self.counts, row, 1)
+
+    def changed(self, key: bytes, before: Row, row: Row) -> None:
+        places = _places(before)
+        after = _places(row)
+        kept = places & after
+        if before[_STATUS:_LIST] != row[_STATUS:_LIST]:
+            order = row[_STATUS:_LIST]
+            self.moved += [(*order, *entry) for entry in _entries(kept, before, key)]
+        if len(kept) < len(places):
+            self.stale += _entries(places - kept, before, key)
+        if len(kept) < len(after):
+            self.fresh += _entries(after - kept, row, key)
+        _add(self.counts, before, -1)
+        _add(self.counts, row, 1)
+
+    def write(self, cursor: sqlite3.Cursor) -> None:
+        if self.stale:
+            cursor.executemany(_DELETE_ENTRY, self.stale)
+        if self.moved:
+            cursor.executemany(_MOVE_ENTRY, self.moved)
+        if self.fresh:
+            cursor.executemany(_PUT_ENTRY, self.fresh)
+        _count(cursor, self.counts)
+
+
+def put(cursor: sqlite3.Cursor, records: Mapping[bytes, VisibilityRecord], born: Container[bytes] = ()) -> None:
+    """Writes records by the keys of their runs; one older than what is stored changes nothing.
+
+    The rows of `born` runs were inserted in this transaction, so they hardly have a record yet, and none is looked for.
+    """
     updated: list[Row] = []
-    fresh: list[Entry] = []
-    stale: list[Entry] = []
-    counts: Counts = {}
-    for record in records:
-        _, parameters = visibility.upsert(Dialect.SQLITE, record)
-        key = parameters[0]
-        assert isinstance(key, bytes), "the first column is the run's key"
+    changes = _Changes()
+    for key, record in records.items():
+        parameters = visibility.upsert(Dialect.SQLITE, record)[1]
         row = _kept(parameters)
+        if key in born and cursor.execute(_INSERT, parameters).rowcount:
+            changes.new(key, row)
+            continue
         before = cursor.execute(_STORED, (key,)).fetchone()
         if before is None:
-            inserted.append(parameters)
-            fresh.extend(_entries_of(key, row))
-        elif before[-1] > record.version:
-            continue
-        else:
-            if before[:_ORDERED] != row[:_ORDERED]:
-                gone = _entries_of(key, before)
-                after = _entries_of(key, row)
-                fresh.extend(after - gone)
-                stale.extend(gone - after)
-            _add(counts, before, -1)
-            if before[0] == row[0] and before[2] == row[2] and before[8] == row[8]:
+            cursor.execute(_INSERT, parameters)
+            changes.new(key, row)
+        elif before[1] <= record.version:
+            changes.changed(key, before, row)
+            if before[_IDENTITY:] == row[_IDENTITY:]:
                 updated.append(_updated(parameters))
             else:
                 cursor.execute(_MOVE, _moved(parameters))
-        _add(counts, row, 1)
-    if inserted:
-        cursor.executemany(_UPSERT, inserted)
     if updated:
         cursor.executemany(_UPDATE, updated)
-    if stale:
-        cursor.executemany(_DELETE_ENTRY, stale)
-    if fresh:
-        cursor.executemany(_PUT_ENTRY, fresh)
-    _count(cursor, counts)
+    changes.write(cursor)
 
 
 def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes]) -> None:
@@ -130,7 +187,7 @@ def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes]) -> None:
         before = cursor.execute(_STORED, (key,)).fetchone()
         if before is None:
             continue
-        cursor.executemany(_DELETE_ENTRY, list(_entries_of(key, before)))
+        cursor.executemany(_DELETE_ENTRY, _entries(_places(before), before, key))
         cursor.execute(_DELETE, (key,))
         _add(counts, before, -1)
     _count(cursor, counts)
@@ -149,11 +206,10 @@ def fill(connection: sqlite3.Connection) -> None:
     statement = _UNFILLED.format(", ".join(_KEPT))
     last = b""
     while rows := connection.execute(statement, (last,)).fetchall():
-        for key, _, *rest in rows:
-            namespace_id, kind, division, _ = rest[-4:]
-            records = entries.list_key(namespace_id, kind, division)
-            connection.execute(_SET_LIST, (records, key))
-            connection.executemany(_PUT_ENTRY, list(_entries_of(key, (records, *rest))))
+        for key, *values in rows:
+            values[_LIST] = entries.list_key(*values[_NAMESPACE : _NAMESPACE + 3])
+            connection.execute(_SET_LIST, (values[_LIST], key))
+            connection.executemany(_PUT_ENTRY, _entries(_places(tuple(values)), tuple(values), key))
         last = rows[-1][0]
 
 

@@ -128,19 +128,20 @@ class _Changes:
         self.fresh += _entries(_places(row), row, key)
         _add(self.counts, row, 1)
 
-    def changed(self, key: bytes, before: Row, row: Row) -> None:
-        places = _places(before)
-        after = _places(row)
-        kept = places & after
+    def changed(self, key: bytes, before: Row, row: Row, same: bool) -> None:
+        """Of the `same` identity or not."""
+        after = kept = _places(row)
+        if not same or before[0] != row[0]:
+            places = _places(before)
+            kept = places & after
+            self.stale += _entries(places - kept, before, key)
+            self.fresh += _entries(after - kept, row, key)
         if before[_STATUS:_LIST] != row[_STATUS:_LIST]:
             order = row[_STATUS:_LIST]
             self.moved += [(*order, *entry) for entry in _entries(kept, before, key)]
-        if len(kept) < len(places):
-            self.stale += _entries(places - kept, before, key)
-        if len(kept) < len(after):
-            self.fresh += _entries(after - kept, row, key)
-        _add(self.counts, before, -1)
-        _add(self.counts, row, 1)
+        if not same or before[_STATUS] != row[_STATUS]:
+            _add(self.counts, before, -1)
+            _add(self.counts, row, 1)
 
     def write(self, cursor: sqlite3.Cursor) -> None:
         if self.stale:
@@ -170,8 +171,9 @@ def put(cursor: sqlite3.Cursor, records: Mapping[bytes, VisibilityRecord], born:
             cursor.execute(_INSERT, parameters)
             changes.new(key, row)
         elif before[1] <= record.version:
-            changes.changed(key, before, row)
-            if before[_IDENTITY:] == row[_IDENTITY:]:
+            same = before[_IDENTITY:] == row[_IDENTITY:]
+            changes.changed(key, before, row, same)
+            if same:
                 updated.append(_updated(parameters))
             else:
                 cursor.execute(_MOVE, _moved(parameters))

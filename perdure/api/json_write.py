@@ -48,6 +48,11 @@ def to_json(message: Message, *, shorthand: bool, pretty: bool = False) -> bytes
     return msgspec.json.format(text, indent=INDENT) if pretty else text
 
 
+def to_plain(message: Message) -> Any:
+    """The message without any shorthand, as dicts, lists, texts and numbers: to become part of other JSON."""
+    return _writer(shorthand=False).message(message)
+
+
 @cache
 def _writer(shorthand: bool) -> _Writer:
     return _Writer(shorthand)

@@ -1,2 +1,3 @@
-"""What the processes of one cluster share: namespaces and the cluster's own identity; later slots, leases and
-routing."""
+"""Registries that the whole server shares: namespaces and their views, Nexus endpoints, what users say of task queues,
+rules, and the cluster's own identity.
+"""

@@ -237,3 +237,11 @@ def test_no_file_names_a_place_on_one_machine() -> None:
     """Absolute paths of somebody's machine mean nothing elsewhere."""
     own = Path(__file__).relative_to(ROOT).as_posix()
     assert [path for path in ALL if path != own and MACHINE_PATHS.search(_text(path))] == []
+
+
+def test_map_of_the_largest_folder_is_whole() -> None:
+    """`machines/workflow` says in its docstring where what is: each module once, and none that is gone."""
+    folder = ROOT / "perdure/machines/workflow"
+    named = re.findall(r"`(\w+)`", _text("perdure/machines/workflow/__init__.py"))
+    there = [path.stem for path in folder.iterdir() if path.suffix == ".py" or path.name == "commands"]
+    assert sorted(named) == sorted(name for name in there if name != "__init__")

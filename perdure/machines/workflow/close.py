@@ -11,8 +11,8 @@ from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import RequestCancel, Terminate
+from perdure.machines.workflow.minted_ids import remembered_as
 from perdure.machines.workflow.query_inputs import QueryDirect
-from perdure.machines.workflow.requests import remembered_as
 from perdure.machines.workflow.runs import continue_chain, next_cron_run
 from perdure.machines.workflow.signals import check_origin
 from perdure.machines.workflow.target import ALREADY_COMPLETED, find

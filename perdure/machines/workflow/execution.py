@@ -510,7 +510,7 @@ class ChainState:
         self.histories: Map[str, bytes] = Map() if histories is None else histories
         """Whole histories by run id, for the one step that asked for them; b"" of a run that is gone."""
         self.start_requests = start_requests
-        """Request ids that were asked for, of earlier runs' starts and (see `requests.py`) of what other workflows
+        """Request ids that were asked for, of earlier runs' starts and (see `minted_ids.py`) of what other workflows
         sent: run id, or "" when known to be absent.
         """
 

@@ -12,7 +12,7 @@ from typing import Any, final
 from perdure.api import common, enums, history
 from perdure.errors import InvalidArgument, NamespaceNotFound, NotFound, ServiceError
 from perdure.ids import ChainKey, Kind
-from perdure.machines.workflow import requests, workflow_task
+from perdure.machines.workflow import minted_ids, workflow_task
 from perdure.machines.workflow.calls import ReachExternal, Sender
 from perdure.machines.workflow.exchange import ExternalAnswered, RequestSettled
 from perdure.machines.workflow.inputs import RequestCancel, Signal
@@ -120,7 +120,7 @@ def request(call: ReachExternal, event: history.HistoryEvent) -> tuple[ChainKey,
     target = ChainKey(asked.namespace_id, Kind.WORKFLOW, asked.workflow_execution.workflow_id)
     if target == sender.chain:
         return _answered(call, kind, asked, kind.causes[NotFound])
-    request_id = requests.external(sender.run_id, call.event_id)
+    request_id = minted_ids.external(sender.run_id, call.event_id)
     origin = Origin(sender.chain.id, sender.run_id, asked.child_workflow_only, sender.branches)
     return target, kind.fact(call, asked, request_id, origin)
 

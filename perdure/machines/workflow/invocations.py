@@ -14,10 +14,10 @@ from typing import Any, Final, final
 from urllib.parse import quote, urlencode
 
 from perdure.api import common, enums, failure, failures, history
-from perdure.api.json import message_to_dict
+from perdure.api.json_write import to_plain
 from perdure.api.names import short_name
 from perdure.clock import SECOND
-from perdure.machines.workflow import requests
+from perdure.machines.workflow import minted_ids
 from perdure.machines.workflow.calls import InvokeCallback
 from perdure.machines.workflow.exchange import CallbackInvoked
 
@@ -86,7 +86,7 @@ def request(call: InvokeCallback, event: history.HistoryEvent | None) -> Outgoin
     if spec.nexus.url == _SYSTEM_URL:
         return _answer(call, "handler error (BAD_REQUEST): invalid callback token", False)
     if spec.nexus.url == _INTERNAL_URL:
-        reference = requests.external(call.sender.run_id, call.sender.item[1])
+        reference = minted_ids.external(call.sender.run_id, call.sender.item[1])
         return _answer(call, f"internal error, reference-id: {reference}", False)
     if event is None:
         headers, body = _unsuccessful("failed", failure.Failure.FromString(call.rejection))
@@ -168,7 +168,7 @@ def _nexus_failure(reason: failure.Failure) -> dict[str, Any]:
         rest.ClearField("message")
         rest.ClearField("stack_trace")
         shown["metadata"] = {"type": _FAILURE_TYPE}
-        shown["details"] = message_to_dict(rest)
+        shown["details"] = to_plain(rest)
     if reason.HasField("cause"):
         shown["cause"] = _nexus_failure(reason.cause)
     return shown

@@ -26,10 +26,10 @@ from perdure.machines.workflow.exchange import (
 )
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import RequestCancel
+from perdure.machines.workflow.minted_ids import external, remembered_as, writer
 from perdure.machines.workflow.origin import Origin
 from perdure.machines.workflow.owed import REPORT
 from perdure.machines.workflow.parts import PART_CHILD
-from perdure.machines.workflow.requests import external, remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find, find_running
 
 CHILD_NOT_FOUND = "Pending child execution not found."

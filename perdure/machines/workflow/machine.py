@@ -78,6 +78,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.minted_ids import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.operator_inputs import (
     Delete,
     PauseActivity,
@@ -91,7 +92,6 @@ from perdure.machines.workflow.operator_inputs import (
 )
 from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED, SIGNAL_IDS_SPILLED
 from perdure.machines.workflow.query_inputs import Query, QueryAbandoned
-from perdure.machines.workflow.requests import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.target import find
 from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 

@@ -15,7 +15,7 @@ from perdure.errors import PASSING, NamespaceNotFound, NotFound, ServiceError, W
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
-from perdure.machines.workflow import external, internal_callbacks, overrides, requests, runs, workflow_task
+from perdure.machines.workflow import external, internal_callbacks, minted_ids, overrides, runs, workflow_task
 from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.calls import (
     ApplyClosePolicy,
@@ -145,7 +145,7 @@ def _about_child(sender: Sender, execution: Execution, child: Child) -> Call:
 def _as_parent(execution: Execution, child: Child) -> Parent:
     """The parent as the child knows it: the run that asked for it, also when a reset has put another in its place."""
     info = execution.info
-    run_id = requests.writer(execution.branches, child.initiated_event_id)
+    run_id = minted_ids.writer(execution.branches, child.initiated_event_id)
     return Parent(info.namespace_id, info.namespace, info.workflow_id, run_id, child.initiated_event_id)
 
 
@@ -188,7 +188,7 @@ def _start(call: StartChild, event: history.HistoryEvent) -> tuple[ChainKey, Inp
     start: Any = workflowservice.StartWorkflowExecutionRequest(
         namespace=asked.namespace,
         workflow_id=asked.workflow_id,
-        request_id=requests.child_start(call.parent.run_id, call.event_id),
+        request_id=minted_ids.child_start(call.parent.run_id, call.event_id),
         workflow_id_reuse_policy=asked.workflow_id_reuse_policy,
         workflow_id_conflict_policy=enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
         cron_schedule=asked.cron_schedule,

@@ -3,7 +3,7 @@
 Nothing is copied: the new run names the branches of the old one up to the point, and a branch of its own (DESIGN
 1.11). Its state is `apply` folded over those events. What came after the point and is not excluded is recorded again.
 Children that were pending at the point are the new run's: it is known to them by the run that asked for them
-(`requests.writer`).
+(`minted_ids.writer`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
 from perdure.machines.workflow.info_changes import reset_from
+from perdure.machines.workflow.minted_ids import reset_remembered_as, writer
 from perdure.machines.workflow.operator_inputs import Reset
 from perdure.machines.workflow.pending_task import WorkflowTask
-from perdure.machines.workflow.requests import reset_remembered_as, writer
 from perdure.machines.workflow.target import find
 
 _EVERY_KIND = frozenset([number for number in enums.ResetReapplyExcludeType.values() if number])

@@ -8,8 +8,8 @@ from perdure.machines.workflow import workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import Signal
+from perdure.machines.workflow.minted_ids import remembered_as, writer
 from perdure.machines.workflow.origin import Origin
-from perdure.machines.workflow.requests import remembered_as, writer
 from perdure.machines.workflow.target import ALREADY_COMPLETED, WRONG_PARENT, find
 
 

@@ -9,7 +9,9 @@ from typing import final
 from perdure.engine.entity import CHAIN_BYTES, Entity
 
 SCAN_MAX = 32
-"""How many pinned entities one eviction may pass over before it gives up for now."""
+"""How many pinned entities one eviction may pass over before it gives up for now. They count as used then, so that the
+next one looks further.
+"""
 
 
 @final
@@ -62,17 +64,19 @@ class Cache:
 
     def _evict(self) -> None:
         """Make room from the old end; looks at no more entities than it removes or passes over."""
-        passed = 0
-        victims = []
+        passed: list[bytes] = []
+        victims: list[Entity] = []
         excess = self.size - self._bytes_max
         for digest, entity in self._entities.items():
-            if excess <= 0 or passed >= SCAN_MAX:
+            if excess <= 0 or len(passed) >= SCAN_MAX:
                 break
             if entity.pinned:
-                passed += 1
+                passed.append(digest)
                 continue
             victims.append(entity)
             excess -= self._charged.get(digest, 0)
+        for digest in passed:
+            self._entities.move_to_end(digest)
         for entity in victims:
             self._remove(entity)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from perdure.api import update
 from perdure.errors import InvalidArgument
+from perdure.machines.workflow import machine
 from perdure.machines.workflow.update_inputs import UpdateStatus
 from perdure.machines.workflow.updates import STAGE_COMPLETED
 from tests.machines.builders import complete_workflow, start_timer
-from tests.machines.chronicles import idle
+from tests.machines.chronicles import Chronicle, idle, update_request
 from tests.machines.update_messages import accept, place, reject, respond
 
 
@@ -39,3 +41,18 @@ def test_a_message_that_cannot_be_read_fails_the_task() -> None:
             story.update()
             story.take()
             assert text in story.rejected(messages=[message])
+
+
+def test_a_caller_who_waits_holds_the_run_in_memory() -> None:
+    """Not the update: without its caller it may go when memory is short, and is asked for again."""
+    story = Chronicle()
+    story.begin()
+    story.update()
+    assert machine.pinned(story.execution)
+    story.abandon_update(story.last_waiter)
+    assert not machine.pinned(story.execution)
+    story.take()
+    found = [accept(request=update.Request.FromString(update_request("u"))), respond()]
+    story.crash()
+    story.complete(*[place(message) for message in found], messages=found)
+    assert isinstance(story.update(), UpdateStatus)

@@ -301,5 +301,9 @@ def forgotten(execution: Execution) -> list[Effect]:
 
 
 def holds_volatile(execution: Execution) -> bool:
-    """Whether something would be lost with this process: an update that history does not know, or a caller."""
-    return any(pending.waiters or not pending.recorded for pending in execution.updates)
+    """Whether a caller waits, who would be sent away with this process.
+
+    An update that nobody waits for and history does not know may be forgotten when memory is short: its worker's answer
+    brings it back, and a caller asks again until it is accepted.
+    """
+    return any(pending.waiters for pending in execution.updates)

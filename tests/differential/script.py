@@ -67,6 +67,11 @@ class Pending(Generic[Reply]):
         """Whether the answer is there."""
         return not self._thread.is_alive()
 
+    def is_over_within(self, seconds: float) -> bool:
+        """Whether the answer comes in that time."""
+        self._thread.join(seconds)
+        return self.is_over
+
     def join(self) -> Reply:
         """Wait for the RPC, record it, and return its answer (an empty one if it failed)."""
         return self._script.record(self._request, self._reply_type, self.outcome())

@@ -278,6 +278,8 @@ def _attributes(info: RunInfo, verb: Start, memo: dict[str, bytes], eager: bool)
     request = verb.request
     attributes = runs.started_attributes(info)
     attributes.task_queue.normal_name = request.task_queue.normal_name
+    if request.task_queue.kind:
+        attributes.task_queue.kind = request.task_queue.kind
     if request.HasField("input"):
         attributes.input.CopyFrom(request.input)
     if request.HasField("header"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from temporalio.api.common.v1 import Link, Priority, SearchAttributes
-from temporalio.api.enums.v1 import EventType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy
+from temporalio.api.enums.v1 import EventType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy
 from temporalio.api.sdk.v1 import UserMetadata
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import OnConflictOptions
 from temporalio.api.workflowservice import v1 as rpc
 
@@ -383,3 +386,11 @@ def eager_again(s: Script) -> None:
     s.start(request_id=own)
     s.complete(task)
     s.start(request_eager_execution=True, request_id=own)
+
+
+def queue_kinds(s: Script) -> None:
+    """The started event shows the queue as it was named; tasks go to the normal one of that name."""
+    for name, kind in itertools.product((s.queue, " "), TaskQueueKind.values()):
+        s.another(f"{name} {TaskQueueKind.Name(kind)}")
+        s.start(task_queue=TaskQueue(name=name, kind=kind, normal_name="normal"))
+        s.history(execution=s.execution(""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from typing import Any as Anything
 
@@ -21,7 +22,7 @@ from ..update_values import (
     respond,
     update_request,
 )
-from ..values import complete_workflow, execution, seconds, start_timer
+from ..values import complete_workflow, continue_as_new, execution, fail_workflow, seconds, start_timer
 
 Operation = rpc.ExecuteMultiOperationRequest.Operation
 FAIL = Conflict.WORKFLOW_ID_CONFLICT_POLICY_FAIL
@@ -210,3 +211,86 @@ def completed_later(s: Script) -> None:
     s.signal()
     complete_with(s, s.poll(), [respond(task.messages[0].protocol_instance_id)])
     again.join()
+
+
+def policies(s: Script) -> None:
+    """Every pair of policies against an open, a completed and a failed run; the update is rejected where it arrives."""
+    ends = {"open": [], "completed": [complete_workflow()], "failed": [fail_workflow()]}
+    for (label, end), reuse, conflict in itertools.product(ends.items(), Reuse.values(), Conflict.values()):
+        s.another(f"{label} {Reuse.Name(reuse)} {Conflict.Name(conflict)}")
+        task = s.begin_quietly()
+        s.send(s.complete_request(task, *end), rpc.RespondWorkflowTaskCompletedResponse)
+        pending = _send(s, workflow_id_reuse_policy=reuse, workflow_id_conflict_policy=conflict)
+        while not pending.is_over_within(0.3):
+            polled = s.send(s.poll_request(), rpc.PollWorkflowTaskQueueResponse, 2.0)
+            if isinstance(polled, rpc.PollWorkflowTaskQueueResponse) and polled.messages:
+                request = s.complete_request(polled, messages=[reject(polled.messages[0])])
+                s.send(request, rpc.RespondWorkflowTaskCompletedResponse)
+        pending.join()
+
+
+def paused_run(s: Script) -> None:
+    """A paused run takes no update; it may be terminated in favour of a new one."""
+    for conflict in Conflict.values():
+        s.another(Conflict.Name(conflict))
+        idle(s)
+        pause = rpc.PauseWorkflowExecutionRequest(
+            namespace=NAMESPACE, workflow_id=s.workflow_id, run_id=s.run_id, reason="why", request_id="pause"
+        )
+        s.send(pause, rpc.PauseWorkflowExecutionResponse)
+        pending = _send(s, workflow_id_conflict_policy=conflict)
+        if conflict == TERMINATE_EXISTING:
+            task = s.poll()
+            complete_with(s, task, done(task))
+        pending.join()
+
+
+def failing_tasks(s: Script) -> None:
+    """The worker fails the first task of the new run, which brings the update again; the server fails it."""
+    pending = _send(s)
+    s.fail_task(s.poll())
+    task = s.poll()
+    complete_with(s, task, done(task))
+    pending.join()
+    s.another("a bad command")
+    pending = _send(s)
+    task = s.poll()
+    complete_with(s, task, done(task), start_timer(""))
+    pending.join()
+
+
+def new_run_ends(s: Script) -> None:
+    """The new run is terminated under the update before and after its acceptance, or continues as new."""
+    for label in ("sent", "accepted", "continued"):
+        s.another(label)
+        pending = _send(s)
+        task = s.poll()
+        if label == "continued":
+            s.complete(task, continue_as_new())
+        else:
+            if label == "accepted":
+                complete_with(s, task, [accept(task.messages[0])])
+            s.terminate()
+        pending.join()
+
+
+def existing_run_continues(s: Script) -> None:
+    """The run that is there continues as new before it takes the update."""
+    task = s.begin_quietly()
+    pending = _send(s, workflow_id_conflict_policy=USE_EXISTING)
+    s.eventually(
+        poll_request(s, "u", "UNSPECIFIED"),
+        rpc.PollWorkflowExecutionUpdateResponse,
+        lambda reply: bool(reply.update_ref.update_id),
+        record=False,
+    )
+    s.complete(task, continue_as_new())
+    pending.join()
+
+
+def too_many(s: Script) -> None:
+    """The run that is there has ten updates in flight."""
+    s.start()
+    for number in range(10):
+        admitted(s, f"u{number}")
+    _refused(s, _request(s, "more", workflow_id_conflict_policy=USE_EXISTING))

@@ -29,6 +29,7 @@ KEYED_FROM = 128
 _VOLATILE = (
     "queries",
     "unsent",
+    "parts_unread",
     "confirmed",
     "forgotten",
     "deadlines",

@@ -9,6 +9,7 @@ from perdure.errors import InvalidArgument, NotFound
 from perdure.machines.env import Limits
 from perdure.machines.workflow.execution import CANCELED, RUNNING, TERMINATED, TIMED_OUT
 from perdure.machines.workflow.inputs import AlarmRang, Signal, Terminate
+from perdure.machines.workflow.machine import needs
 from tests.machines.builders import SECOND, T0, complete_workflow, retry_policy, schedule_activity, start_timer
 from tests.machines.chronicles import Chronicle, busy, cancel_workflow, idle
 
@@ -61,6 +62,21 @@ def test_a_repeated_signal_changes_nothing(others: int, crashed: bool) -> None:
 
     assert not story.stored
     assert story.execution.signal_count == count
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_the_store_is_asked_for_a_signal_only_after_a_load(crashed: bool) -> None:
+    """A run that has been in memory since it began knows all its signals, however many there are."""
+    story = idle()
+    for number in range(40):
+        story.signal(request_id=f"other {number}")
+    if crashed:
+        story.crash()
+
+    signal = Signal(story.run_id, history.WorkflowExecutionSignaledEventAttributes(signal_name="go"), "new")
+    asked = needs(story.state, signal, story.now)
+
+    assert (asked.signal_id if asked is not None else "") == ("new" if crashed else "")
 
 
 @pytest.mark.parametrize("crashed", [False, True])

@@ -306,6 +306,7 @@ def decode_run(core: bytes, version: int, alarm: int, rows: list[tuple[int, byte
     execution.version = version
     execution.alarm = alarm
     _restore_fields(execution, fields)
+    execution.parts_unread = execution.parts_spilled & parts.BY_KEY_SPILLED
     by_kind: dict[int, list[tuple[bytes, bytes]]] = {}
     for kind, key, body in rows:
         by_kind.setdefault(kind, []).append((key, body))

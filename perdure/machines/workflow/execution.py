@@ -249,6 +249,7 @@ class Execution:
         "override",
         "owed",
         "parts_spilled",
+        "parts_unread",
         "queries",
         "report_answered",
         "request_ids",
@@ -372,6 +373,10 @@ class Execution:
         self.calls: Map[tuple[int, int], bool] = Map()
         """What is owed to other chains, by (part kind, initiated event id); see outbound.py."""
         # volatile
+        self.parts_unread: int = 0
+        """Those of `parts_spilled` that are fetched by key and of which the store may have more than is here: none of a
+        run that has been in memory from its start.
+        """
         self.unsent: Map[tuple[int, int], bool] = Map()
         """Those of `calls` that are not under way."""
         self.confirmed: Map[int, bool] = Map()
@@ -440,7 +445,7 @@ class Execution:
         self.signal_ids = before.signal_ids
         self.signal_events = before.signal_events
         self.buffered = before.buffered
-        self.parts_spilled = before.parts_spilled
+        self.parts_spilled, self.parts_unread = before.parts_spilled, before.parts_unread
         self.operations = before.operations
         self.close_attempted = before.close_attempted
         self.children = before.children

@@ -280,7 +280,7 @@ def needs(state: ChainState, fact: Input, now: int) -> Needs | None:
     update_id = _unknown_update(execution, fact)
     if update_id:
         return Needs(execution.info.run_id, update_id=update_id)
-    if signal is not None and execution.parts_spilled & SIGNAL_IDS_SPILLED and signal.request_id:
+    if signal is not None and execution.parts_unread & SIGNAL_IDS_SPILLED and signal.request_id:
         if signal.request_id not in execution.signal_ids:
             return Needs(execution.info.run_id, signal_id=signal.request_id)
         return None
@@ -301,14 +301,14 @@ def _first_effect(state: ChainState, fact: Start) -> Needs | None:
     if run is None:
         return Needs(run_id, state=True)
     signal = fact.signal
-    if signal is not None and run.parts_spilled & SIGNAL_IDS_SPILLED and signal.request_id not in run.signal_ids:
+    if signal is not None and run.parts_unread & SIGNAL_IDS_SPILLED and signal.request_id not in run.signal_ids:
         return Needs(run_id, signal_id=signal.request_id)
     return None
 
 
 def _unknown_update(execution: Execution, fact: Input) -> str:
     """The id of an update that may have completed, which only the store can tell; "" when there is none."""
-    if not execution.parts_spilled & COMPLETED_UPDATES_SPILLED:
+    if not execution.parts_unread & COMPLETED_UPDATES_SPILLED:
         return ""
     wanted: list[str] = []
     if isinstance(fact, AdmitUpdate | PollUpdate | UpdateAbandoned):

@@ -77,28 +77,23 @@ def _holds(version: Version, operator: str, bound: Version) -> bool:
 def check_versions(client_name: str, client_version: str, supported_servers: str, server_version: str) -> None:
     """Raises the errors of server_inventory 2.3; empty headers are not checked."""
     supported = SUPPORTED_CLIENTS.get(client_name)
-    if supported is not None and client_version:
-        try:
-            fits = in_range(parse_version(client_version), supported)
-        except BadVersion as wrong:
-            raise errors.InvalidArgument(f"Unable to parse client version: {wrong}") from None
-        if not fits:
-            raise errors.ClientVersionNotSupported(
-                f"Client version {client_version} is not supported. "
-                f"Server supports {client_name} versions: {supported}",
-                client_name,
-                client_version,
-                supported,
-            )
-    if supported_servers:
-        try:
-            fits = in_range(parse_version(server_version), supported_servers)
-        except BadVersion as wrong:
-            raise errors.InvalidArgument(f"Unable to parse supported server versions: {wrong}") from None
-        if not fits:
-            raise errors.ServerVersionNotSupported(
-                f"Server version {server_version} is not supported. "
-                f"Client supports server versions: {supported_servers}",
-                server_version,
-                supported_servers,
-            )
+    if supported is not None and client_version and not _fits(client_version, supported, "client version"):
+        raise errors.ClientVersionNotSupported(
+            f"Client version {client_version} is not supported. Server supports {client_name} versions: {supported}",
+            client_name,
+            client_version,
+            supported,
+        )
+    if supported_servers and not _fits(server_version, supported_servers, "supported server versions"):
+        raise errors.ServerVersionNotSupported(
+            f"Server version {server_version} is not supported. Client supports server versions: {supported_servers}",
+            server_version,
+            supported_servers,
+        )
+
+
+def _fits(version: str, versions: str, what: str) -> bool:
+    try:
+        return in_range(parse_version(version), versions)
+    except BadVersion as wrong:
+        raise errors.InvalidArgument(f"Unable to parse {what}: {wrong}") from None

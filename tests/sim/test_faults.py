@@ -32,20 +32,23 @@ def test_a_failing_store_breaks_no_promise(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_very_slow_and_bad_store_breaks_no_promise(seed: int) -> None:
     """Half of all commits go wrong, at up to 0.2 s each way."""
-    simulate(seed, Plan(swarm(0.12, latency_ms=200), workflows=6))
+    world = simulate(seed, Plan(swarm(0.12, latency_ms=200), workflows=6))
+    assert world.injected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_cache_that_holds_nothing_breaks_no_promise(seed: int) -> None:
     """Every chain at rest is evicted, so each step reads the store, which fails."""
-    simulate(seed, Plan(swarm(0.05), cache_bytes_max=SMALL_CACHE))
+    world = simulate(seed, Plan(swarm(0.05), cache_bytes_max=SMALL_CACHE))
+    assert "read_error" in world.injected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_reads_that_fail_lose_no_alarm(seed: int) -> None:
     """Nearly every third read fails, and nothing is cached."""
     reads = Faults(read_error=0.3, latency_max_ns=50 * MILLISECOND)
-    simulate(seed, Plan(reads, cache_bytes_max=SMALL_CACHE, workflows=6))
+    world = simulate(seed, Plan(reads, cache_bytes_max=SMALL_CACHE, workflows=6))
+    assert "read_error" in world.injected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -58,13 +61,16 @@ def test_killed_at_any_instant_nothing_acknowledged_is_lost(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_a_killed_process_had_sent_may_still_arrive(seed: int) -> None:
     """Only the process dies: its last batch may land behind its successor's first read, and must be fenced out."""
-    simulate(seed, Plan(swarm(0.04), crashes=True, cache_bytes_max=SMALL_CACHE))
+    world = simulate(seed, Plan(swarm(0.04), crashes=True, cache_bytes_max=SMALL_CACHE))
+    assert world.crashes
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_torn_history_is_never_seen(seed: int) -> None:
     """A store that stores history first leaves fragments of failed batches behind."""
-    simulate(seed, Plan(swarm(0.05), crashes=True, cache_bytes_max=SMALL_CACHE, history_first=True))
+    world = simulate(seed, Plan(swarm(0.05), crashes=True, cache_bytes_max=SMALL_CACHE, history_first=True))
+    assert world.crashes
+    assert "fail" in world.injected
 
 
 def test_a_store_that_acknowledges_before_it_is_durable_is_found_out() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
+
+FAILING_FROM_ATTEMPT: Final = 3
+"""From this attempt on the task counts as failing: queries and updates that it would have to bring are refused."""
 
 
 @final

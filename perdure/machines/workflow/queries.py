@@ -10,6 +10,7 @@ from perdure.errors import QueryFailed, ResourceExhausted, WorkflowNotReady
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import COMPLETED, RUNNING, BufferedQuery, Execution
+from perdure.machines.workflow.pending_task import FAILING_FROM_ATTEMPT
 from perdure.machines.workflow.query_inputs import (
     Query,
     QueryAbandoned,
@@ -19,8 +20,6 @@ from perdure.machines.workflow.query_inputs import (
     QueryRejected,
 )
 from perdure.machines.workflow.target import find
-
-FAILING_FROM_ATTEMPT = 3
 
 
 def asked(step: Step, ask: Query) -> QueryRejected | QueryDirect | QueryBuffered:

@@ -24,6 +24,7 @@ from perdure.machines.workflow import callbacks, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer, Effect
 from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.pending_task import FAILING_FROM_ATTEMPT
 from perdure.machines.workflow.pending_update import ACCEPTED, ADMITTED, SENT, PendingUpdate, UpdateWaiter
 from perdure.machines.workflow.target import ALREADY_COMPLETED, find
 from perdure.machines.workflow.update_inputs import (
@@ -39,8 +40,6 @@ STAGE_ADMITTED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMI
 STAGE_ACCEPTED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED)
 STAGE_COMPLETED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED)
 
-FAILING_FROM_ATTEMPT = 3
-"""From this attempt of the workflow task on, an update is refused: it could not be delivered."""
 ABORTED_BY_CLOSE = "workflow update was aborted by closing workflow"
 CLOSING = "workflow operation can not be applied because workflow is closing"
 

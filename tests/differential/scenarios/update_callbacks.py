@@ -34,6 +34,15 @@ def _update(
     return admitted(s, wait=wait, request=_request(s, request_id, *callbacks), **fields)
 
 
+def _accepted(s: Script, request_id: str, callback: Callback) -> str:
+    """An update that its worker has accepted, as its caller has been told; its id among messages."""
+    pending = _update(s, request_id, callback, wait="ACCEPTED")
+    task = s.poll_quietly()
+    complete_with(s, task, [accept(task.messages[0])])
+    pending.join()
+    return task.messages[0].protocol_instance_id
+
+
 def _described(s: Script, state: CallbackState.ValueType) -> None:
     """The callbacks once each is in this state.
 
@@ -115,10 +124,7 @@ def closed_run(s: Script) -> None:
     """The run closes over an accepted update: its callback is told that, beside the run's own."""
     with Receiver(s) as receiver:
         idle(s, completion_callbacks=[receiver.callback("/run")])
-        pending = _update(s, "r", receiver.callback("/update"), wait="ACCEPTED")
-        task = s.poll_quietly()
-        complete_with(s, task, [accept(task.messages[0])])
-        pending.join()
+        _accepted(s, "r", receiver.callback("/update"))
         s.terminate()
         receiver.await_requests(2)
         receiver.record_sorted(2)
@@ -129,10 +135,7 @@ def continued_run(s: Script) -> None:
     """Continue-as-new takes the run's callbacks along, and ends the update."""
     with Receiver(s) as receiver:
         idle(s, completion_callbacks=[receiver.callback("/run")])
-        pending = _update(s, "r", receiver.callback("/update"), wait="ACCEPTED")
-        task = s.poll_quietly()
-        complete_with(s, task, [accept(task.messages[0])])
-        pending.join()
+        _accepted(s, "r", receiver.callback("/update"))
         s.signal()
         s.complete(s.poll_quietly(), continue_as_new())
         receiver.record(1)
@@ -172,11 +175,7 @@ def attached_while_buffered(s: Script) -> None:
     """Attached to an accepted update while another task is on a worker, which completes it."""
     with Receiver(s) as receiver:
         idle(s)
-        pending = _update(s, "r1", receiver.callback("/1"), wait="ACCEPTED")
-        task = s.poll_quietly()
-        update_id = task.messages[0].protocol_instance_id
-        complete_with(s, task, [accept(task.messages[0])])
-        pending.join()
+        update_id = _accepted(s, "r1", receiver.callback("/1"))
         s.signal()
         task = s.poll_quietly()
         _update(s, "r2", receiver.callback("/2"), wait="ACCEPTED").join()
@@ -192,10 +191,7 @@ def reset(s: Script) -> None:
         s.another(label)
         with Receiver(s) as receiver:
             idle(s)
-            pending = _update(s, "r", receiver.callback(), wait="ACCEPTED")
-            task = s.poll_quietly()
-            complete_with(s, task, [accept(task.messages[0])])
-            pending.join()
+            _accepted(s, "r", receiver.callback())
             reply = s.send(s.reset_request(4), rpc.ResetWorkflowExecutionResponse)
             assert not isinstance(reply, RpcFailed)
             s.run_id = reply.run_id

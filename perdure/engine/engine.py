@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, final
 
 from immutables import Map
@@ -220,8 +221,14 @@ class Engine:
         number = self._next_waiter
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._waiters[number] = future
-        future.add_done_callback(lambda _: self._waiters.pop(number, None))
+        future.add_done_callback(partial(self._answered, number))
         return number, future
+
+    def _answered(self, number: int, future: asyncio.Future[object]) -> None:
+        """Whether anybody still listens, the answer was taken: at the end all waiters are answered."""
+        del self._waiters[number]
+        if not future.cancelled():
+            future.exception()
 
     async def read_history(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Final
 
 from perdure.api import common
@@ -121,6 +122,9 @@ def _check_host(url: str, host: str) -> None:
         if _PORT.fullmatch(port) is None:
             raise _bad(url, f'invalid port "{port}" after host')
         host = literal[1:]
+        if not _is_address(host):
+            # With a name inside brackets, or a zone, a pattern would judge what nobody resolves like that.
+            raise _bad(url, "invalid IPv6 address in host")
     else:
         name, colon, port = host.rpartition(":")
         if colon and _PORT.fullmatch(colon + port) is None:
@@ -132,6 +136,13 @@ def _check_host(url: str, host: str) -> None:
     escape = _ESCAPE.search(host)
     if escape is not None:
         raise _bad(url, f'invalid URL escape "{escape.group()}"')
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _bad(url: str, problem: str) -> InvalidArgument:

@@ -52,6 +52,8 @@ def test_allowed(url: str) -> None:
         ("http://[::1]/", "does not match"),
         ("http://[::1/", "missing ']' in host"),
         ("http://[::1]x/", "invalid port"),
+        ("http://[::1x.good.com:1]/", "invalid IPv6 address in host"),
+        ("http://[fe80::1%25.good.com]/", "invalid IPv6 address in host"),
         ("http://169.254.169.254/latest", "does not match"),
         ("temporal://system/", "unknown scheme"),
         ("temporal://System", "unknown scheme"),

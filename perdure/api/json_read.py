@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
@@ -28,11 +28,33 @@ DEPTH_MAX: Final = 100
 """Messages inside messages; what is deeper could not be read from its serialized form either."""
 
 
+ELEMENTS_MAX: Final = 20_000
+"""Elements of all lists and maps together, for who reads what strangers send: each takes microseconds here. A payload's
+own JSON is not counted, it is copied in one piece."""
+
+
 class BadJson(ValueError):
     """The text is no JSON, or says nothing that the message could hold. Its own text is fit for the caller."""
 
 
-def from_json(message: Message, text: bytes, *, shorthand: bool) -> None:
+@final
+class _Reading:
+    """One text on its way into a message: how payloads are written, and how many elements it may still have."""
+
+    __slots__ = ("left", "shorthand")
+
+    def __init__(self, shorthand: bool, left: float) -> None:
+        self.shorthand = shorthand
+        self.left = left
+
+    def take(self, count: int) -> None:
+        """Raises BadJson when there are too many."""
+        self.left -= count
+        if self.left < 0:
+            raise BadJson("too many elements in lists and maps")
+
+
+def from_json(message: Message, text: bytes, *, shorthand: bool, elements_max: float = math.inf) -> None:
     """Fill an empty message. Raises BadJson; the message is then of no use."""
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
@@ -41,7 +63,7 @@ def from_json(message: Message, text: bytes, *, shorthand: bool) -> None:
     if b"\\ud" in text.lower():
         _refuse_lone_surrogates(value)
     try:
-        _fill(message, value, shorthand, 0)
+        _fill(message, value, _Reading(shorthand, elements_max), 0)
     except BadJson:
         raise
     except (ValueError, TypeError, RecursionError) as error:
@@ -85,20 +107,20 @@ def _finite(text: str) -> float:
     return number
 
 
-def _fill(message: Any, value: Any, shorthand: bool, depth: int) -> None:
+def _fill(message: Any, value: Any, reading: _Reading, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise BadJson("exceeded max recursion depth")
     descriptor = message.DESCRIPTOR
     name = descriptor.full_name
-    if shorthand and name == PAYLOAD and not looks_long(value):
+    if reading.shorthand and name == PAYLOAD and not looks_long(value):
         fill_payload(message, value)
         return
-    if shorthand and name == PAYLOADS and not isinstance(value, dict):
-        _fill_payloads(message, value, depth)
+    if reading.shorthand and name == PAYLOADS and not isinstance(value, dict):
+        _fill_payloads(message, value, reading, depth)
         return
     special = _SPECIAL.get(name)
     if special is not None:
-        special(message, value)
+        special(message, value, reading)
         return
     if not isinstance(value, dict):
         raise BadJson(f"temporalproto: syntax error: unexpected token {_shown(value)}, {descriptor.name} is an object")
@@ -112,20 +134,21 @@ def _fill(message: Any, value: Any, shorthand: bool, depth: int) -> None:
             raise BadJson(f'temporalproto: duplicate field "{key}"')
         given.add(field.name)
         if inner is not None:
-            _set(message, field, inner, shorthand, depth)
+            _set(message, field, inner, reading, depth)
 
 
-def _set(message: Any, field: FieldDescriptor, value: Any, shorthand: bool, depth: int) -> None:
+def _set(message: Any, field: FieldDescriptor, value: Any, reading: _Reading, depth: int) -> None:
     entry = field.message_type
     if entry is not None and entry.GetOptions().map_entry:
-        _fill_map(getattr(message, field.name), entry, value, shorthand, depth)
+        _fill_map(getattr(message, field.name), entry, value, reading, depth)
     elif field.is_repeated:
         if not isinstance(value, list):
             raise BadJson(f"temporalproto: syntax error: unexpected token {_shown(value)}, {field.name} is a list")
+        reading.take(len(value))
         target = getattr(message, field.name)
         for item in value:
             if entry is not None:
-                _fill(target.add(), item, shorthand, depth + 1)
+                _fill(target.add(), item, reading, depth + 1)
             else:
                 target.append(_scalar(field, item))
     else:
@@ -135,31 +158,33 @@ def _set(message: Any, field: FieldDescriptor, value: Any, shorthand: bool, dept
         if entry is not None:
             inner = getattr(message, field.name)
             inner.SetInParent()
-            _fill(inner, value, shorthand, depth + 1)
+            _fill(inner, value, reading, depth + 1)
         else:
             setattr(message, field.name, _scalar(field, value))
 
 
-def _fill_map(target: Any, entry: Descriptor, value: Any, shorthand: bool, depth: int) -> None:
+def _fill_map(target: Any, entry: Descriptor, value: Any, reading: _Reading, depth: int) -> None:
     if not isinstance(value, dict):
         raise BadJson(f"temporalproto: syntax error: unexpected token {_shown(value)}, a map is an object")
+    reading.take(len(value))
     key_field, value_field = entry.fields_by_name["key"], entry.fields_by_name["value"]
     for key, inner in value.items():
         name = _scalar(key_field, key == "true" if key_field.type == FieldDescriptor.TYPE_BOOL else key)
         if value_field.message_type is not None:
-            _fill(target[name], inner, shorthand, depth + 1)
+            _fill(target[name], inner, reading, depth + 1)
         else:
             target[name] = _scalar(value_field, inner)
 
 
-def _fill_payloads(message: Any, value: Any, depth: int) -> None:
+def _fill_payloads(message: Any, value: Any, reading: _Reading, depth: int) -> None:
     if not isinstance(value, list):
         raise BadJson(f"temporalproto: syntax error: unexpected token {_shown(value)}, Payloads is a list or an object")
+    reading.take(len(value))
     for item in value:
-        _fill(message.payloads.add(), item, True, depth + 1)
+        _fill(message.payloads.add(), item, reading, depth + 1)
 
 
-def _fill_any(message: Any, value: Any) -> None:
+def _fill_any(message: Any, value: Any, reading: _Reading) -> None:
     url = value.get("@type") if isinstance(value, dict) else None
     if not isinstance(url, str):
         raise BadJson('temporalproto: google.protobuf.Any needs "@type"')
@@ -169,12 +194,14 @@ def _fill_any(message: Any, value: Any) -> None:
         raise BadJson(f'temporalproto: unable to resolve "{url}"') from None
     rest = {key: item for key, item in value.items() if key != "@type"}
     special = inner.DESCRIPTOR.full_name in _SPECIAL
-    _fill(inner, rest.get("value") if special else rest, False, 1)
+    plain = _Reading(False, reading.left)
+    _fill(inner, rest.get("value") if special else rest, plain, 1)
+    reading.left = plain.left
     message.type_url = url
     message.value = inner.SerializeToString()
 
 
-def _fill_text(message: Any, value: Any) -> None:
+def _fill_text(message: Any, value: Any, _: _Reading) -> None:
     if not isinstance(value, str):
         raise BadJson(
             f"temporalproto: syntax error: unexpected token {_shown(value)}, {message.DESCRIPTOR.name} is text"
@@ -185,7 +212,7 @@ def _fill_text(message: Any, value: Any) -> None:
         raise BadJson(f"temporalproto: invalid {message.DESCRIPTOR.full_name} value {_shown(value)}") from None
 
 
-_SPECIAL: Final[dict[str, Callable[[Any, Any], None]]] = {
+_SPECIAL: Final[dict[str, Callable[[Any, Any, _Reading], None]]] = {
     "google.protobuf.Timestamp": _fill_text,
     "google.protobuf.Duration": _fill_text,
     "google.protobuf.FieldMask": _fill_text,

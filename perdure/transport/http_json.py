@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.api import Message, Method, Status, http_rules, method_table
-from perdure.api.json_read import BadJson, from_json
+from perdure.api.json_read import ELEMENTS_MAX, BadJson, from_json
 from perdure.api.json_write import to_json
 from perdure.api.openapi import document
 from perdure.api.text_fields import BadField, set_path, set_query
@@ -217,7 +217,7 @@ class JsonGateway:
         rule = match.rule
         assert rule.body in ("", "*"), "the API binds whole bodies only"
         if rule.body == "*" and body.strip():
-            from_json(request, body, shorthand=form.shorthand)
+            from_json(request, body, shorthand=form.shorthand, elements_max=ELEMENTS_MAX)
         for name, value in match.variables:
             try:
                 set_path(request, name, value)

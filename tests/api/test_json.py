@@ -189,6 +189,27 @@ def test_bad_texts_are_refused(text: bytes, said: str) -> None:
         from_json(workflowservice.StartWorkflowExecutionRequest(), text, shorthand=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"input":[1,2,3,4,5]}',
+        b'{"memo":{"fields":{"a":1,"b":1,"c":1,"d":1,"e":1}}}',
+        b'{"retryPolicy":{"nonRetryableErrorTypes":["a","b","c","d","e"]}}',
+        b'{"input":[1,2,3],"memo":{"fields":{"a":1,"b":1}}}',
+        b'{"completionCallbacks":[{"nexus":{"header":{"a":"1","b":"1"}}},{"nexus":{"header":{"a":"1"}}}]}',
+    ],
+    ids=range(5),
+)
+def test_elements_are_counted_together_for_who_reads_strangers(text: bytes) -> None:
+    """Before anything is made of them; a payload's own JSON counts once."""
+    with pytest.raises(BadJson, match="too many elements"):
+        from_json(workflowservice.StartWorkflowExecutionRequest(), text, shorthand=True, elements_max=4)
+    from_json(workflowservice.StartWorkflowExecutionRequest(), text, shorthand=True, elements_max=5)
+    from_json(workflowservice.StartWorkflowExecutionRequest(), text, shorthand=True)
+    inner = b'{"input":[[1,2,3,4,5,6,7]]}'
+    from_json(workflowservice.StartWorkflowExecutionRequest(), inner, shorthand=True, elements_max=1)
+
+
 def test_oneofs_are_set_once() -> None:
     """Two members of one choice are a mistake."""
     text = b'{"worker":{"namespace":"n"},"external":{"url":"u"}}'

@@ -12,6 +12,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from perdure.api import workflowservice
+from perdure.api.json_read import ELEMENTS_MAX
 from perdure.api.methods import http_rules
 from perdure.transport import http_json
 from perdure.transport.calls import Peer
@@ -148,6 +149,15 @@ async def test_pages_of_other_sites_cannot_write(verb: str, headers: dict[str, s
     """Reading they may try: their browser keeps the answer from them."""
     async with served() as server:
         assert (await ask(gateway(server), verb, W + "w", START, headers)).status == status
+
+
+async def test_bodies_have_a_number_of_elements() -> None:
+    """They are counted before anything is made of them: a million of them stood the server still for seconds."""
+    body = START.replace("[1]", "[" + "1," * ELEMENTS_MAX + "1]")
+    async with served() as server:
+        answer = await ask(gateway(server), "POST", W + "w", body.encode())
+        assert answer.status == 400
+        assert "too many elements in lists and maps" in answer.json["message"]
 
 
 async def test_bodies_have_a_limit_and_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

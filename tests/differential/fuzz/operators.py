@@ -5,16 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any as Anything
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Priority
 from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflow.v1 import WorkflowExecutionOptions
-from temporalio.api.workflowservice import v1 as rpc
 
-from .. import values
-from ..script import NAMESPACE
+from .. import operations, values
 from .story import PROBLEMS_MAX, Story
 
 
@@ -36,30 +32,20 @@ def _has_none(story: Story, draw: random.Random) -> bool:
 def pause_activity(story: Story, draw: random.Random) -> bool:
     if _has_none(story, draw):
         return False
-    request = rpc.PauseActivityRequest(
-        namespace=NAMESPACE,
-        execution=story.s.execution(),
-        identity="operator",
-        reason="why",
-        request_id=draw.choice(("one", "two")),
-        **_target(story, draw, ""),
-    )
-    story.s.call(request, rpc.PauseActivityResponse)
+    request_id = draw.choice(("one", "two"))
+    operations.pause_activity(story.s, request_id=request_id, **_target(story, draw, ""))
     return True
 
 
 def unpause_activity(story: Story, draw: random.Random) -> bool:
     if _has_none(story, draw):
         return False
-    request = rpc.UnpauseActivityRequest(
-        namespace=NAMESPACE,
-        execution=story.s.execution(),
-        identity="operator",
+    operations.unpause_activity(
+        story.s,
         reset_attempts=draw.random() < 0.3,
         reset_heartbeat=draw.random() < 0.3,
         **_target(story, draw, "unpause_all"),
     )
-    story.s.call(request, rpc.UnpauseActivityResponse)
     story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
@@ -67,16 +53,13 @@ def unpause_activity(story: Story, draw: random.Random) -> bool:
 def reset_activity(story: Story, draw: random.Random) -> bool:
     if _has_none(story, draw):
         return False
-    request = rpc.ResetActivityRequest(
-        namespace=NAMESPACE,
-        execution=story.s.execution(),
-        identity="operator",
+    operations.reset_activity(
+        story.s,
         keep_paused=draw.random() < 0.3,
         reset_heartbeat=draw.random() < 0.3,
         restore_original_options=draw.random() < 0.2,
         **_target(story, draw, "match_all"),
     )
-    story.s.call(request, rpc.ResetActivityResponse)
     story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
@@ -92,6 +75,7 @@ def tune_activity(story: Story, draw: random.Random) -> bool:
     pending = story.described.pending_activities
     if any(one.attempt > 1 and not one.last_attempt_complete_time.seconds for one in pending):
         return False
+    mask: tuple[str, ...] = ()
     fields: dict[str, Anything] = {"restore_original": True}
     if draw.random() < 0.8:
         options = ActivityOptions(
@@ -112,12 +96,9 @@ def tune_activity(story: Story, draw: random.Random) -> bool:
             "priority",
             "task_queue.name",
         )
-        mask = FieldMask(paths=draw.sample(paths, draw.randint(1, 3)))
-        fields = {"activity_options": options, "update_mask": mask}
-    request = rpc.UpdateActivityOptionsRequest(
-        namespace=NAMESPACE, execution=story.s.execution(), **fields, **_target(story, draw, "match_all")
-    )
-    story.s.call(request, rpc.UpdateActivityOptionsResponse)
+        mask = tuple(draw.sample(paths, draw.randint(1, 3)))
+        fields = {"activity_options": options}
+    operations.tune_activity(story.s, *mask, **fields, **_target(story, draw, "match_all"))
     story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
@@ -134,20 +115,15 @@ def reset_run(story: Story, draw: random.Random) -> bool:
         return False
     points = story.view.finishes or [1]
     point = draw.choice(points) if draw.random() < 0.85 else draw.choice((0, 1, story.view.last_id + 1))
-    request = rpc.ResetWorkflowExecutionRequest(
-        namespace=NAMESPACE,
-        workflow_execution=story.s.execution(),
-        reason="again",
-        request_id=story.s.new_request_id(),
-        workflow_task_finish_event_id=point,
-    )
+    fields: dict[str, Anything] = {}
     if draw.random() < 0.3:
-        request.reset_reapply_type = draw.choice(ResetReapplyType.values())
+        fields["reset_reapply_type"] = draw.choice(ResetReapplyType.values())
     if draw.random() < 0.2:
-        request.reset_reapply_exclude_types.append(draw.choice(ResetReapplyExcludeType.values()))
-    reply = story.s.call(request, rpc.ResetWorkflowExecutionResponse)
-    if reply.run_id:
-        story.s.run_id, story.held = reply.run_id, None
+        fields["reset_reapply_exclude_types"] = [draw.choice(ResetReapplyExcludeType.values())]
+    before = story.s.run_id
+    story.s.reset(point, **fields)
+    if story.s.run_id != before:
+        story.held = None
         story.problems += 1
     return True
 
@@ -160,14 +136,8 @@ def change_options(story: Story, draw: random.Random) -> bool:
     """
     if story.task_waits:
         return False
-    options = WorkflowExecutionOptions(priority=Priority(priority_key=draw.choice((1, 4))))
-    request = rpc.UpdateWorkflowExecutionOptionsRequest(
-        namespace=NAMESPACE,
-        workflow_execution=story.s.execution(),
-        workflow_execution_options=options,
-        update_mask=FieldMask(paths=[draw.choice(("priority", "priority.priority_key"))]),
-    )
-    story.s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    options = {"priority": Priority(priority_key=draw.choice((1, 4)))}
+    operations.change_options(story.s, draw.choice(("priority", "priority.priority_key")), options=options)
     story.touched_in_pause = story.touched_in_pause or story.is_paused
     return True
 
@@ -181,20 +151,11 @@ def pause_run(story: Story, draw: random.Random) -> bool:
     if story.problems >= PROBLEMS_MAX:
         return False
     story.was_paused = True
-    about: dict[str, Anything] = {
-        "namespace": NAMESPACE,
-        "workflow_id": story.s.workflow_id,
-        "run_id": story.s.run_id,
-        "identity": "operator",
-        "reason": "why",
-    }
     if story.is_paused == (draw.random() < 0.85):
-        request = rpc.UnpauseWorkflowExecutionRequest(**about, request_id=story.s.new_request_id())
-        story.s.call(request, rpc.UnpauseWorkflowExecutionResponse)
+        operations.unpause(story.s)
         story.touched_in_pause = False
         return True
     if story.task_waits:
         story.problems += 1
-    hold = rpc.PauseWorkflowExecutionRequest(**about, request_id=draw.choice(("one", "two")))
-    story.s.call(hold, rpc.PauseWorkflowExecutionResponse)
+    operations.pause(story.s, request_id=draw.choice(("one", "two")))
     return True

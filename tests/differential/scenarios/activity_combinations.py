@@ -11,6 +11,7 @@ from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
+from ..operations import pause_activity, reset_activity, tune_activity, unpause_activity
 from ..script import NAMESPACE, Script
 from ..values import (
     cancel_activity,
@@ -22,7 +23,6 @@ from ..values import (
     seconds,
     start_timer,
 )
-from .activity_operations import _pause, _reset, _unpause, _update
 
 # Paused
 
@@ -33,14 +33,14 @@ def paused_then_reset(s: Script) -> None:
         s.another("kept paused" if keep else "unpaused")
         s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1), heartbeat_timeout=seconds(30)))
         task = s.poll_activity()
-        _pause(s)
-        _reset(s, keep_paused=keep, reset_heartbeat=keep)
+        pause_activity(s)
+        reset_activity(s, keep_paused=keep, reset_heartbeat=keep)
         s.heartbeat(task)
         s.describe()
         s.fail_activity(task)
         if keep:
             s.describe()
-            _unpause(s)
+            unpause_activity(s)
         s.poll_activity()
         s.describe()
 
@@ -53,8 +53,8 @@ def unpaused_while_running(s: Script) -> None:
         s.fail_activity(s.poll_activity())
         task = s.poll_activity()
         s.heartbeat(task)
-        _pause(s)
-        _unpause(s, reset_attempts=anew, reset_heartbeat=True)
+        pause_activity(s)
+        unpause_activity(s, reset_attempts=anew, reset_heartbeat=True)
         s.describe()
         s.heartbeat(task, None)
         s.fail_activity(task)
@@ -63,30 +63,30 @@ def unpaused_while_running(s: Script) -> None:
 def paused_and_moved(s: Script) -> None:
     """Options of a paused activity hold once it is unpaused."""
     s.complete(s.begin_quietly(), s.activity())
-    _pause(s)
+    pause_activity(s)
     elsewhere = TaskQueue(name="other-" + s.queue)
-    _update(s, "task_queue.name", activity_options=ActivityOptions(task_queue=elsewhere))
+    tune_activity(s, "task_queue.name", activity_options=ActivityOptions(task_queue=elsewhere))
     s.describe()
-    _unpause(s)
+    unpause_activity(s)
     s.poll_activity(task_queue=elsewhere)
 
 
 def paused_and_cancelled(s: Script) -> None:
     """One that waits is cancelled at once; one that runs hears of both, and is neither reset nor retried."""
     s.complete(s.begin_quietly(), s.activity())
-    _pause(s)
+    pause_activity(s)
     s.signal()
     s.complete(s.poll(), cancel_activity(5))
     s.history()
     s.another("while it runs")
     s.complete(s.begin_quietly(), s.activity(heartbeat_timeout=seconds(30)))
     task = s.poll_activity()
-    _pause(s)
+    pause_activity(s)
     s.signal()
     s.complete(s.poll(), cancel_activity(5))
     s.heartbeat(task)
     s.describe()
-    _reset(s)
+    reset_activity(s)
     s.heartbeat(task)
     s.fail_activity(task)
     s.history()
@@ -95,7 +95,7 @@ def paused_and_cancelled(s: Script) -> None:
 def paused_and_completed_by_id(s: Script) -> None:
     """Whoever knows the result may give it."""
     s.complete(s.begin_quietly(), s.activity())
-    _pause(s)
+    pause_activity(s)
     request = rpc.RespondActivityTaskCompletedByIdRequest(
         namespace=NAMESPACE, workflow_id=s.workflow_id, activity_id="a", identity="i"
     )
@@ -110,10 +110,10 @@ def paused_past_a_deadline(s: Script) -> None:
         fields: dict[str, Any] = {field: seconds(1)}
         s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1), **fields))
         task = s.poll_activity()
-        _pause(s)
+        pause_activity(s)
         s.another_run_waits()
         s.heartbeat(task)
-        _unpause(s)
+        unpause_activity(s)
         s.another_run_waits()
         s.history()
 
@@ -122,12 +122,12 @@ def paused_by_type_in_part(s: Script) -> None:
     """One of them is paused by another request: nothing happens; by the same: the others are paused."""
     other = s.activity("c", activity_type=ActivityType(name="Other"))
     s.complete(s.begin_quietly(), s.activity("a"), s.activity("b"), other)
-    _pause(s, id="b", request_id="one")
-    _pause(s, type="Act", request_id="two")
+    pause_activity(s, id="b", request_id="one")
+    pause_activity(s, type="Act", request_id="two")
     s.describe()
-    _pause(s, type="Act", request_id="one")
-    _unpause(s, type="Act")
-    _unpause(s, unpause_all=True)
+    pause_activity(s, type="Act", request_id="one")
+    unpause_activity(s, type="Act")
+    unpause_activity(s, unpause_all=True)
     s.poll_activities(3)
 
 
@@ -141,7 +141,7 @@ def options_of_a_running_attempt(s: Script) -> None:
         s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1, 1, 1, 1)))
         s.heartbeat(s.poll_activity())
         fields: dict[str, Any] = {field: seconds(1)}
-        _update(s, field, activity_options=ActivityOptions(**fields))
+        tune_activity(s, field, activity_options=ActivityOptions(**fields))
         s.poll()
         s.history()
 
@@ -149,14 +149,18 @@ def options_of_a_running_attempt(s: Script) -> None:
 def schedule_to_close_moved(s: Script) -> None:
     """Retries still end when they would have ended before; a deadline that came nearer ends the activity."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.5, 1), schedule_to_close_timeout=seconds(1)))
-    _update(s, "schedule_to_close_timeout", activity_options=ActivityOptions(schedule_to_close_timeout=seconds(60)))
+    tune_activity(
+        s, "schedule_to_close_timeout", activity_options=ActivityOptions(schedule_to_close_timeout=seconds(60))
+    )
     s.another_run_waits()
     s.describe()
     s.fail_activity(s.poll_activity())
     s.history()
     s.another("nearer")
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(5, 1), schedule_to_close_timeout=seconds(100)))
-    _update(s, "schedule_to_close_timeout", activity_options=ActivityOptions(schedule_to_close_timeout=seconds(1.5)))
+    tune_activity(
+        s, "schedule_to_close_timeout", activity_options=ActivityOptions(schedule_to_close_timeout=seconds(1.5))
+    )
     s.fail_activity(s.poll_activity())
     s.describe()
     s.poll()
@@ -168,7 +172,9 @@ def fewer_attempts(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
     s.fail_activity(s.poll_activity())
     s.fail_activity(s.poll_activity())
-    _update(s, "retry_policy.maximum_attempts", activity_options=ActivityOptions(retry_policy=retry_policy(1, 1, 1, 2)))
+    tune_activity(
+        s, "retry_policy.maximum_attempts", activity_options=ActivityOptions(retry_policy=retry_policy(1, 1, 1, 2))
+    )
     s.describe()
     s.fail_activity(s.poll_activity())
     s.history()
@@ -178,7 +184,7 @@ def moved_from_its_queue(s: Script) -> None:
     """The old queue has it no more."""
     s.complete(s.begin_quietly(), s.activity())
     elsewhere = TaskQueue(name="other-" + s.queue)
-    _update(s, "task_queue.name", activity_options=ActivityOptions(task_queue=elsewhere))
+    tune_activity(s, "task_queue.name", activity_options=ActivityOptions(task_queue=elsewhere))
     request = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=s.queue))
     s.call(request, rpc.PollActivityTaskQueueResponse, 2.5)
     s.poll_activity(task_queue=elsewhere)
@@ -192,7 +198,7 @@ def reset_then_timeout(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1), start_to_close_timeout=seconds(1)))
     s.fail_activity(s.poll_activity())
     s.heartbeat(s.poll_activity())
-    _reset(s, reset_heartbeat=True)
+    reset_activity(s, reset_heartbeat=True)
     s.poll_activity()
     s.describe()
 
@@ -202,8 +208,8 @@ def reset_of_the_run(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
     s.fail_activity(s.poll_activity())
     old = s.poll_activity()
-    _pause(s)
-    _update(s, "heartbeat_timeout", activity_options=ActivityOptions(heartbeat_timeout=seconds(1)))
+    pause_activity(s)
+    tune_activity(s, "heartbeat_timeout", activity_options=ActivityOptions(heartbeat_timeout=seconds(1)))
     s.signal()
     s.complete(s.poll())
     request = rpc.ResetWorkflowExecutionRequest(

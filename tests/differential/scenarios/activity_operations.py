@@ -10,44 +10,18 @@ from temporalio.api.common.v1 import ActivityType, Priority
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
+from ..operations import pause_activity, reset_activity, tune_activity, unpause_activity
 from ..script import NAMESPACE, Script
 from ..values import complete_workflow, failure, retry_policy, seconds
-
-
-def _pause(s: Script, **fields: Any) -> None:
-    values: dict[str, Any] = {"id": "a"} if "type" not in fields else {}
-    values |= {"identity": "operator", "reason": "why", "request_id": s.new_request_id()} | fields
-    request = rpc.PauseActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values)
-    s.call(request, rpc.PauseActivityResponse)
-
-
-def _unpause(s: Script, **fields: Any) -> None:
-    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "unpause_all"} & fields.keys() else {}
-    request = rpc.UnpauseActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
-    s.call(request, rpc.UnpauseActivityResponse)
-
-
-def _reset(s: Script, **fields: Any) -> None:
-    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
-    request = rpc.ResetActivityRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
-    s.call(request, rpc.ResetActivityResponse)
-
-
-def _update(s: Script, *paths: str, **fields: Any) -> rpc.UpdateActivityOptionsResponse:
-    values: dict[str, Any] = {"id": "a"} if not {"id", "type", "match_all"} & fields.keys() else {}
-    if paths:
-        values["update_mask"] = FieldMask(paths=paths)
-    request = rpc.UpdateActivityOptionsRequest(namespace=NAMESPACE, execution=s.execution(), **values, **fields)
-    return s.call(request, rpc.UpdateActivityOptionsResponse)
 
 
 def pause_before_start(s: Script) -> None:
     """An activity that waits for a worker is held back, shown as paused, and goes on when unpaused."""
     s.complete(s.begin_quietly(), s.activity(), s.activity("b", activity_type=ActivityType(name="Other")))
-    _pause(s)
+    pause_activity(s)
     s.describe()
     other = s.poll_activity()
-    _unpause(s)
+    unpause_activity(s)
     s.describe()
     s.complete_activity(s.poll_activity())
     s.complete_activity(other)
@@ -59,12 +33,12 @@ def pause_while_running(s: Script) -> None:
     """A running attempt is told by its heartbeats; its failure waits for the unpausing; the attempt has gone up."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1), heartbeat_timeout=seconds(30)))
     task = s.poll_activity()
-    _pause(s)
+    pause_activity(s)
     s.heartbeat(task, '"one"')
     s.describe()
     s.fail_activity(task)
     s.describe()
-    _unpause(s)
+    unpause_activity(s)
     task = s.poll_activity()
     s.complete_activity(task)
     s.complete(s.poll_quietly(), complete_workflow())
@@ -75,7 +49,7 @@ def complete_while_paused(s: Script) -> None:
     """The result of a paused attempt counts."""
     s.complete(s.begin_quietly(), s.activity())
     task = s.poll_activity()
-    _pause(s)
+    pause_activity(s)
     s.complete_activity(task)
     s.complete(s.poll_quietly(), complete_workflow())
     s.closed_history()
@@ -86,7 +60,7 @@ def non_retryable_while_paused(s: Script) -> None:
     """A failure that no policy retries ends a paused activity."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
     task = s.poll_activity()
-    _pause(s)
+    pause_activity(s)
     s.fail_activity(task, failure("no", non_retryable=True))
     s.complete(s.poll_quietly(), complete_workflow())
     s.closed_history()
@@ -96,10 +70,10 @@ def maximum_attempts_while_paused(s: Script) -> None:
     """A paused activity does not run out of attempts."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1, 1, 0, 1)))
     task = s.poll_activity()
-    _pause(s)
+    pause_activity(s)
     s.fail_activity(task, failure("first"))
     s.describe()
-    _unpause(s)
+    unpause_activity(s)
     s.fail_activity(s.poll_activity(), failure("second"))
     s.complete(s.poll_quietly(), complete_workflow())
     s.closed_history()
@@ -108,11 +82,11 @@ def maximum_attempts_while_paused(s: Script) -> None:
 def pause_twice(s: Script) -> None:
     """Pausing again is a success with the same request id only."""
     s.complete(s.begin_quietly(), s.activity())
-    _pause(s, request_id="one")
-    _pause(s, request_id="one")
-    _pause(s, request_id="two")
-    _unpause(s)
-    _unpause(s)
+    pause_activity(s, request_id="one")
+    pause_activity(s, request_id="one")
+    pause_activity(s, request_id="two")
+    unpause_activity(s)
+    unpause_activity(s)
     s.describe()
 
 
@@ -121,10 +95,10 @@ def pause_by_type(s: Script) -> None:
     s.complete(
         s.begin_quietly(), s.activity("a"), s.activity("b"), s.activity("c", activity_type=ActivityType(name="Other"))
     )
-    _pause(s, type="Act")
+    pause_activity(s, type="Act")
     s.describe()
-    _pause(s, type="Act", request_id="other")
-    _unpause(s, unpause_all=True)
+    pause_activity(s, type="Act", request_id="other")
+    unpause_activity(s, unpause_all=True)
     s.describe()
     s.poll_activities(3)
 
@@ -135,9 +109,9 @@ def pause_in_backoff(s: Script) -> None:
     task = s.poll_activity()
     s.heartbeat(task, '"beat"')
     s.fail_activity(task)
-    _pause(s)
+    pause_activity(s)
     s.describe()
-    _unpause(s, reset_attempts=True, reset_heartbeat=True)
+    unpause_activity(s, reset_attempts=True, reset_heartbeat=True)
     s.describe()
     s.poll_activity()
 
@@ -145,7 +119,7 @@ def pause_in_backoff(s: Script) -> None:
 def paused_does_not_time_out(s: Script) -> None:
     """The deadlines of a paused activity strike when it is unpaused."""
     s.complete(s.begin_quietly(), s.activity(schedule_to_close_timeout=seconds(1)))
-    _pause(s)
+    pause_activity(s)
     s.another_run_waits()
     s.history()
     s.describe()
@@ -154,32 +128,32 @@ def paused_does_not_time_out(s: Script) -> None:
 def unknown_activities(s: Script) -> None:
     """Nothing selected, a run that is closed, a workflow that is not there."""
     s.complete(s.begin_quietly(), s.activity())
-    for verb in (_pause, _unpause, _reset):
+    for verb in (pause_activity, unpause_activity, reset_activity):
         verb(s, id="nobody")
         verb(s, type="Nobody")
         verb(s, id="")
         verb(s, type="")
-    _update(s, "heartbeat_timeout", id="nobody", activity_options=ActivityOptions())
-    _update(s, id="a", restore_original=True)
+    tune_activity(s, "heartbeat_timeout", id="nobody", activity_options=ActivityOptions())
+    tune_activity(s, id="a", restore_original=True)
     s.terminate()
-    for verb in (_pause, _unpause, _reset):
+    for verb in (pause_activity, unpause_activity, reset_activity):
         verb(s)
         verb(s, id="nobody")
         verb(s, type="Nobody")
         verb(s, type="Act")
-    _update(s, "heartbeat_timeout", activity_options=ActivityOptions())
+    tune_activity(s, "heartbeat_timeout", activity_options=ActivityOptions())
     s.workflow_id = "nobody-" + s.nonce
     s.run_id = ""
-    for verb in (_pause, _unpause, _reset):
+    for verb in (pause_activity, unpause_activity, reset_activity):
         verb(s)
-    _update(s, "heartbeat_timeout", activity_options=ActivityOptions())
+    tune_activity(s, "heartbeat_timeout", activity_options=ActivityOptions())
     s.run_id = "not-a-uuid"
-    for verb in (_pause, _unpause, _reset):
+    for verb in (pause_activity, unpause_activity, reset_activity):
         verb(s)
     s.workflow_id = ""
-    for verb in (_pause, _unpause, _reset):
+    for verb in (pause_activity, unpause_activity, reset_activity):
         verb(s)
-    _update(s)
+    tune_activity(s)
 
 
 def bad_requests(s: Script) -> None:
@@ -193,19 +167,23 @@ def bad_requests(s: Script) -> None:
     ):
         s.call(request_type(namespace=NAMESPACE), reply_type)
         s.call(request_type(namespace=NAMESPACE, execution=s.execution()), reply_type)
-    _update(s, "heartbeat_timeout")
-    _update(s, activity_options=ActivityOptions())
-    _update(s, "heartbeat_timeout", activity_options=ActivityOptions(), restore_original=True)
-    _update(s, "priority", activity_options=ActivityOptions(priority=Priority(priority_key=-1)))
-    _update(s, "task_queue.name", activity_options=ActivityOptions())
-    _update(s, "task_queue.name", activity_options=ActivityOptions(task_queue=TaskQueue()))
-    _update(s, "retry_policy", activity_options=ActivityOptions())
-    _update(s, "retry_policy.maximum_attempts", activity_options=ActivityOptions())
-    _update(s, "priority.priority_key", activity_options=ActivityOptions())
-    _update(s, "retry_policy", activity_options=ActivityOptions(retry_policy=retry_policy(1, 0.5)))
-    _update(s, "retry_policy.maximum_interval", activity_options=ActivityOptions(retry_policy=retry_policy(1, 1, 0.1)))
-    _update(s, "start_to_close_timeout", activity_options=ActivityOptions(start_to_close_timeout=seconds(-1)))
-    _update(s, "start_to_close_timeout", "schedule_to_close_timeout", "nonsense", activity_options=ActivityOptions())
+    tune_activity(s, "heartbeat_timeout")
+    tune_activity(s, activity_options=ActivityOptions())
+    tune_activity(s, "heartbeat_timeout", activity_options=ActivityOptions(), restore_original=True)
+    tune_activity(s, "priority", activity_options=ActivityOptions(priority=Priority(priority_key=-1)))
+    tune_activity(s, "task_queue.name", activity_options=ActivityOptions())
+    tune_activity(s, "task_queue.name", activity_options=ActivityOptions(task_queue=TaskQueue()))
+    tune_activity(s, "retry_policy", activity_options=ActivityOptions())
+    tune_activity(s, "retry_policy.maximum_attempts", activity_options=ActivityOptions())
+    tune_activity(s, "priority.priority_key", activity_options=ActivityOptions())
+    tune_activity(s, "retry_policy", activity_options=ActivityOptions(retry_policy=retry_policy(1, 0.5)))
+    tune_activity(
+        s, "retry_policy.maximum_interval", activity_options=ActivityOptions(retry_policy=retry_policy(1, 1, 0.1))
+    )
+    tune_activity(s, "start_to_close_timeout", activity_options=ActivityOptions(start_to_close_timeout=seconds(-1)))
+    tune_activity(
+        s, "start_to_close_timeout", "schedule_to_close_timeout", "nonsense", activity_options=ActivityOptions()
+    )
     s.describe()
 
 
@@ -216,7 +194,7 @@ def reset_in_backoff(s: Script) -> None:
     s.heartbeat(task, '"beat"')
     s.fail_activity(task)
     s.describe()
-    _reset(s, reset_heartbeat=True)
+    reset_activity(s, reset_heartbeat=True)
     s.describe()
     s.complete_activity(s.poll_activity())
     s.complete(s.poll_quietly(), complete_workflow())
@@ -228,7 +206,7 @@ def reset_while_running(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
     task = s.poll_activity()
     s.heartbeat(task, '"one"')
-    _reset(s, reset_heartbeat=True)
+    reset_activity(s, reset_heartbeat=True)
     s.heartbeat(task, '"two"')
     s.describe()
     s.fail_activity(task)
@@ -241,7 +219,7 @@ def reset_of_a_later_attempt(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(0.1)))
     s.fail_activity(s.poll_activity())
     task = s.poll_activity()
-    _reset(s)
+    reset_activity(s)
     s.heartbeat(task, '"late"')
     s.complete_activity(task)
     s.describe()
@@ -251,10 +229,10 @@ def reset_of_paused(s: Script) -> None:
     """A reset unpauses, or not if asked."""
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
     s.fail_activity(s.poll_activity())
-    _pause(s)
-    _reset(s, keep_paused=True)
+    pause_activity(s)
+    reset_activity(s, keep_paused=True)
     s.describe()
-    _reset(s, match_all=True)
+    reset_activity(s, match_all=True)
     s.describe()
     s.poll_activity()
 
@@ -270,16 +248,16 @@ def update_options(s: Script) -> None:
         retry_policy=retry_policy(3, 4, 12, 6, "Other"),
         priority=Priority(priority_key=2, fairness_key="f", fairness_weight=2),
     )
-    _update(s, "heartbeatTimeout", "start_to_close_timeout", activity_options=options)
-    _update(s, "schedule_to_start_timeout", "scheduleToCloseTimeout", activity_options=options)
-    _update(s, "retry_policy.maximum_attempts", "priority.priority_key", activity_options=options)
+    tune_activity(s, "heartbeatTimeout", "start_to_close_timeout", activity_options=options)
+    tune_activity(s, "schedule_to_start_timeout", "scheduleToCloseTimeout", activity_options=options)
+    tune_activity(s, "retry_policy.maximum_attempts", "priority.priority_key", activity_options=options)
     s.describe()
-    _update(s, "retryPolicy", "priority", activity_options=options)
+    tune_activity(s, "retryPolicy", "priority", activity_options=options)
     s.describe()
-    _update(s, "priority", activity_options=ActivityOptions())
+    tune_activity(s, "priority", activity_options=ActivityOptions())
     s.poll_activity()
     s.describe()
-    _update(s, restore_original=True)
+    tune_activity(s, restore_original=True)
     s.describe()
 
 
@@ -287,10 +265,10 @@ def update_queue(s: Script) -> None:
     """An activity that waits moves to another queue, and back with its original options."""
     s.complete(s.begin_quietly(), s.activity())
     elsewhere = TaskQueue(name="other-" + s.queue)
-    _update(s, "task_queue.name", type="Act", activity_options=ActivityOptions(task_queue=elsewhere))
+    tune_activity(s, "task_queue.name", type="Act", activity_options=ActivityOptions(task_queue=elsewhere))
     task = s.poll_activity(task_queue=elsewhere)
     s.fail_activity(task)
-    _reset(s, restore_original_options=True)
+    reset_activity(s, restore_original_options=True)
     s.describe()
     s.poll_activity()
 
@@ -300,7 +278,7 @@ def update_in_backoff(s: Script) -> None:
     s.complete(s.begin_quietly(), s.activity(retry_policy=retry_policy(3600)))
     s.fail_activity(s.poll_activity())
     shorter = ActivityOptions(retry_policy=retry_policy(0.1))
-    _update(s, "retry_policy.initial_interval", match_all=True, activity_options=shorter)
+    tune_activity(s, "retry_policy.initial_interval", match_all=True, activity_options=shorter)
     s.poll_activity()
 
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 from temporalio.api.workflowservice import v1 as rpc
 
+from .. import operations
 from ..script import NAMESPACE, Script
-from ..values import complete_workflow, execution
+from ..values import complete_workflow
 from ..wire import RpcFailed
 
 GONE_SECONDS = 60.0
 """How long a server may take to remove a run."""
-
-
-def _delete(s: Script, **fields: Any) -> None:
-    target = execution(s.workflow_id, fields.pop("run_id", s.run_id))
-    request = rpc.DeleteWorkflowExecutionRequest(namespace=NAMESPACE, workflow_execution=target, **fields)
-    s.call(request, rpc.DeleteWorkflowExecutionResponse)
 
 
 def _await_gone(s: Script, run_id: str | None = None) -> None:
@@ -40,7 +34,7 @@ def closed_run(s: Script) -> None:
     """A closed run goes, with its history; its id is free again."""
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
-    _delete(s)
+    operations.delete(s)
     _await_gone(s)
     s.history()
     s.signal()
@@ -52,20 +46,20 @@ def closed_run(s: Script) -> None:
 def open_run(s: Script) -> None:
     """An open run is terminated and goes."""
     s.begin_quietly()
-    _delete(s, run_id="")
+    operations.delete(s, workflow_execution=s.execution(""))
     _await_gone(s)
-    _delete(s)
+    operations.delete(s)
 
 
 def bad_requests(s: Script) -> None:
     """No workflow, a bad run id, nobody."""
     request = rpc.DeleteWorkflowExecutionRequest(namespace=NAMESPACE)
     s.call(request, rpc.DeleteWorkflowExecutionResponse)
-    _delete(s)
-    _delete(s, run_id="x")
-    _delete(s, run_id="b4b4a2f6-0f0e-4b3a-9d80-3a8d4e2f5c6d")
+    operations.delete(s)
+    operations.delete(s, workflow_execution=s.execution("x"))
+    operations.delete(s, workflow_execution=s.execution("b4b4a2f6-0f0e-4b3a-9d80-3a8d4e2f5c6d"))
     s.workflow_id = ""
-    _delete(s)
+    operations.delete(s)
 
 
 def current_run_of_several(s: Script) -> None:
@@ -74,7 +68,7 @@ def current_run_of_several(s: Script) -> None:
     older = s.run_id
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
-    _delete(s)
+    operations.delete(s)
     _await_gone(s)
     s.describe(execution=s.execution(""))
     s.describe(execution=s.execution(older))

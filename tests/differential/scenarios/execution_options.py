@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import Priority
-from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 from temporalio.api.workflowservice import v1 as rpc
 
+from .. import operations
 from ..script import NAMESPACE, Script
 from ..values import complete_workflow
 
 
 def _update(s: Script, *paths: str, priority: Priority | None = None, **fields: Any) -> None:
-    values: dict[str, Any] = {
-        "update_mask": FieldMask(paths=paths),
-        "workflow_execution_options": WorkflowExecutionOptions(priority=priority),
-        "identity": "operator",
-    }
-    values |= fields
-    request = rpc.UpdateWorkflowExecutionOptionsRequest(namespace=NAMESPACE, workflow_execution=s.execution(), **values)
-    s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    operations.change_options(s, *paths, options={"priority": priority}, **fields)
 
 
 def priority(s: Script) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import Priority
 from temporalio.api.deployment.v1 import Deployment, WorkerDeploymentVersion
 from temporalio.api.enums.v1 import VersioningBehavior
-from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
-from temporalio.api.workflowservice import v1 as rpc
+from temporalio.api.workflow.v1 import VersioningOverride
 
-from ..script import NAMESPACE, Script
+from .. import operations
+from ..script import Script
 from ..values import complete_workflow, continue_as_new
 
 PINNED = VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
@@ -24,14 +23,8 @@ VERSION = WorkerDeploymentVersion(deployment_name="d", build_id="b")
 
 
 def _update(s: Script, override: VersioningOverride | None, *paths: str, **fields: Any) -> None:
-    request = rpc.UpdateWorkflowExecutionOptionsRequest(
-        namespace=NAMESPACE,
-        workflow_execution=s.execution(),
-        update_mask=FieldMask(paths=paths or ("versioning_override",)),
-        workflow_execution_options=WorkflowExecutionOptions(versioning_override=override, **fields),
-        identity="operator",
-    )
-    s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+    options = {"versioning_override": override} | fields
+    operations.change_options(s, *(paths or ("versioning_override",)), options=options)
 
 
 def auto_upgrade(s: Script) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import Priority
-from temporalio.api.workflow.v1 import WorkflowExecutionOptions
-from temporalio.api.workflowservice import v1 as rpc
 
+from .. import operations
 from ..family import kid_id, kid_queue, start_kid
-from ..script import NAMESPACE, Script
+from ..script import Script
 from ..values import complete_workflow, continue_as_new, execution, fail_workflow, retry_policy
 
 WHOLE = Priority(priority_key=3, fairness_key="tenant", fairness_weight=2)
@@ -121,7 +119,7 @@ def refused(s: Script) -> None:
 
 def later_runs_after_a_change(s: Script) -> None:
     """A retry and the next run by a schedule begin as their predecessor did; a continued run keeps what was changed."""
-    changed = WorkflowExecutionOptions(priority=Priority(priority_key=1, fairness_key="other"))
+    changed = {"priority": Priority(priority_key=1, fairness_key="other")}
     for label, fields, end in (
         ("retried", {"retry_policy": retry_policy()}, fail_workflow()),
         ("by schedule", {"cron_schedule": "@every 1s"}, complete_workflow()),
@@ -129,13 +127,7 @@ def later_runs_after_a_change(s: Script) -> None:
     ):
         s.another(label)
         task = s.begin_quietly(priority=WHOLE, **fields)
-        request = rpc.UpdateWorkflowExecutionOptionsRequest(
-            namespace=NAMESPACE,
-            workflow_execution=s.execution(),
-            workflow_execution_options=changed,
-            update_mask=FieldMask(paths=["priority"]),
-        )
-        s.call(request, rpc.UpdateWorkflowExecutionOptionsResponse)
+        operations.change_options(s, "priority", options=changed)
         s.complete(task)
         s.complete(s.poll_quietly(), end)
         s.await_close()

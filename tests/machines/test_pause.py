@@ -28,7 +28,7 @@ from tests.machines.builders import (
     target_of,
 )
 from tests.machines.chronicles import Chronicle, busy, idle
-from tests.machines.update_messages import accept, respond
+from tests.machines.update_messages import accept, reject, respond
 
 
 def pause(story: Chronicle, request_id: str = "p") -> Chronicle:
@@ -135,6 +135,29 @@ def test_a_start_delay_that_is_not_over_is_waited_for_after_the_unpausing() -> N
     assert story.execution.task is None
     story.wait(6)
     assert story.execution.task is not None
+
+
+def test_unpausing_does_not_start_a_scheduled_run_before_its_time() -> None:
+    """Nor when an update has interrupted the delay in vain. The dev server runs the job at once, and it lets no delayed
+    run be paused that no update has interrupted (decision 011).
+    """
+    story = Chronicle()
+    story.begin(delay=3600, cron_schedule="0 * * * *")
+    story.update("u")
+    story.take()
+    story.complete(messages=[reject("u")])
+    unpause(pause(story).wait(60))
+    story.signal()
+    assert story.history(after=1) == [
+        "2 WorkflowExecutionPaused(why)",
+        "3 WorkflowExecutionUnpaused(on)",
+        "4 WorkflowExecutionSignaled(go)",
+    ]
+    assert alarm.durable_alarm(story.execution) == story.execution.info.execution_time
+    story.wait(3539)
+    assert story.execution.task is None
+    story.wait(1)
+    assert story.history(after=4) == ["5 WorkflowTaskScheduled"]
 
 
 def test_an_update_whose_task_nobody_has_taken_goes_with_the_next_one() -> None:

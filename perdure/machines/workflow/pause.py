@@ -59,7 +59,10 @@ def _drop_waiting_task(draft: RunDraft) -> None:
 
 
 def unpaused(step: Step, verb: UnpauseWorkflow) -> None:
-    """UnpauseWorkflowExecution: waiting attempts are owed again, and the worker gets a task."""
+    """UnpauseWorkflowExecution: waiting attempts are owed again, and the worker gets a task.
+
+    A delay before the first task that is not over is waited for (docs/decisions/011).
+    """
     execution = find_running(step, verb.run_id)
     if not execution.paused:
         raise FailedPrecondition("workflow is not paused.")

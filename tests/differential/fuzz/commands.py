@@ -124,6 +124,8 @@ def _child(story: Story, draw: random.Random) -> Command:
             ParentClosePolicy.PARENT_CLOSE_POLICY_UNSPECIFIED,
         )
     )
+    if story.kin:
+        policy = ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
     reuse = draw.choice(
         (
             WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_UNSPECIFIED,
@@ -163,7 +165,8 @@ def _signal_external(story: Story, draw: random.Random) -> Command:
     fields: dict[str, Anything] = {"execution": _target(story, draw), "signal_name": "from afar"}
     if draw.random() < 0.3:
         fields |= {"input": values.payloads("1"), "control": "c", "header": values.header(x="1")}
-    if draw.random() < 0.3:
+    if draw.random() < 0.3 and not story.was_reset:
+        # A run that a reset made reaches children from before the point, unlike in the reference (decision 011).
         fields["child_workflow_only"] = True
     return values.command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", **fields)
 
@@ -172,7 +175,8 @@ def _cancel_external(story: Story, draw: random.Random) -> Command:
     story.calm()
     target = _target(story, draw)
     fields: dict[str, Anything] = {"workflow_id": target.workflow_id, "reason": "enough"}
-    if draw.random() < 0.3:
+    if draw.random() < 0.3 and not story.was_reset:
+        # A run that a reset made reaches children from before the point, unlike in the reference (decision 011).
         fields["child_workflow_only"] = True
     return values.command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", **fields)
 
@@ -216,6 +220,9 @@ ALONE: tuple[tuple[Maker, float], ...] = (
 )
 """Commands that set something going; one a batch."""
 
+KIN: tuple[tuple[Maker, float], ...] = ((_child, 4), (_signal_external, 1), (_cancel_external, 0.5))
+"""The same in stories about children."""
+
 TOGETHER: tuple[tuple[Maker, float], ...] = (
     (_start_timer, 3),
     (_cancel_timer, 2),
@@ -229,6 +236,7 @@ TOGETHER: tuple[tuple[Maker, float], ...] = (
 
 CLOSE_SHARE = 0.08
 ALONE_SHARE = 0.3
+KIN_SHARE = 0.8
 
 
 def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> list[Command]:
@@ -241,8 +249,8 @@ def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> lis
     for _ in range(draw.choice((0, 1, 1, 2, 2, 3, 4))):
         made.append(_pick(draw, TOGETHER)(story, draw))
     closes = draw.random() < CLOSE_SHARE
-    if not inline and not closes and draw.random() < ALONE_SHARE:
-        made.insert(draw.randint(0, len(made)), _pick(draw, ALONE)(story, draw))
+    if not inline and not closes and draw.random() < (KIN_SHARE if story.kin else ALONE_SHARE):
+        made.insert(draw.randint(0, len(made)), _pick(draw, KIN if story.kin else ALONE)(story, draw))
     made = [_spoil(one, draw) if draw.random() < WRONG_SHARE else one for one in made]
     if closes:
         made.append(_close(story, draw))

@@ -106,14 +106,15 @@ def tune_activity(story: Story, draw: random.Random) -> bool:
 def reset_run(story: Story, draw: random.Random) -> bool:
     """Go back to the end of some workflow task, or to a point that is none.
 
-    Not with children: the close policy of the run that a reset makes reaches them, unlike in the reference (decision
-    011). Not to within a batch of events either, which the reference refuses. A reset ends a task, see `pause_run`.
+    Not to where children were pending that a close would reach: in the reference the close policy of the run that a
+    reset makes does not (decision 011). Not to within a batch of events either, which the reference refuses. A reset
+    ends a task, see `pause_run`.
     """
-    if story.problems >= PROBLEMS_MAX:
+    if story.problems >= PROBLEMS_MAX or (not story.view.finishes and draw.random() < 0.8):
         return False
-    if (not story.view.finishes and draw.random() < 0.8) or story.view.children:
-        return False
-    points = story.view.finishes or [1]
+    points = story.reset_points() or [1]
+    if story.kin:
+        points = points[-2:]
     point = draw.choice(points) if draw.random() < 0.85 else draw.choice((0, 1, story.view.last_id + 1))
     fields: dict[str, Anything] = {}
     if draw.random() < 0.3:
@@ -123,7 +124,7 @@ def reset_run(story: Story, draw: random.Random) -> bool:
     before = story.s.run_id
     story.s.reset(point, **fields)
     if story.s.run_id != before:
-        story.held = None
+        story.held, story.was_reset = None, True
         story.problems += 1
     return True
 
@@ -146,9 +147,10 @@ def pause_run(story: Story, draw: random.Random) -> bool:
     """Hold the run, or let it go; often enough while it is what is asked for already.
 
     No updates afterwards: as after new options, an old offer makes the reference forget them. Not after failed tasks:
-    the reference counts a task that the pause ends among them.
+    the reference counts a task that the pause ends among them. Not before a first task that is still to come: there the
+    reference does not pause, or forgets the delay (decision 011).
     """
-    if story.problems >= PROBLEMS_MAX:
+    if story.problems >= PROBLEMS_MAX or story.awaits_first_task:
         return False
     story.was_paused = True
     if story.is_paused == (draw.random() < 0.85):

@@ -47,9 +47,12 @@ BRIEF_POLL_SECONDS = 2.2
 """Deadline of a poll that should bring nothing. A shorter one is refused."""
 WAIT_SECONDS = 15.0
 """Deadline of updates and queries, which others must answer."""
+STICKY_REST_SECONDS = 4.0
+"""How long a sticky queue may be without a poll. After ten both servers give it up, each by its own clock (3.9)."""
 FIRST_BACKOFF_MAX = 3.0
 """A longer backoff of a run's first task is not waited for."""
 
+ABANDON = ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
 TERMINATE = ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
 REQUEST_CANCEL = ParentClosePolicy.PARENT_CLOSE_POLICY_REQUEST_CANCEL
 RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
@@ -74,14 +77,19 @@ class Ask:
 
 @dataclass
 class Story:
-    """One seed on one server."""
+    """One seed on one server.
+
+    `kin`: the story is about children that outlive their parent, of whom a reset may remind it.
+    """
 
     s: Script
     plan: Plan
     draw: random.Random
     sticky: bool = False
     tasks_expire: bool = False
+    kin: bool = False
     was_paused: bool = False
+    was_reset: bool = False
     touched_in_pause: bool = False
     held: Task | None = None
     old_tasks: list[Task] = field(default_factory=list)
@@ -94,6 +102,7 @@ class Story:
     problems: int = 0
     described: Described = field(default_factory=Described)
     view: View = field(default_factory=View)
+    sticky_polled_at: float = 0.0
     _seen: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     _watched: str = ""
     _calm_at: float = 0.0
@@ -138,6 +147,11 @@ class Story:
         waits = any(not ask.is_accepted for ask in self.asks)
         return waits or bool(self.view.offered or self.view.passed_over)
 
+    @property
+    def awaits_first_task(self) -> bool:
+        """Whether the run has a backoff before its first workflow task, and has none yet."""
+        return self.view.backoff > 0 and not self.view.tasks
+
     def waiting_activities(self) -> list[PendingActivityInfo]:
         """Activities that a poll of their queue should bring."""
         scheduled = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
@@ -154,6 +168,12 @@ class Story:
     def queue_of(self, workflow_id: str) -> TaskQueue:
         """Children and strangers poll queues of their own."""
         return TaskQueue(name=f"q-{workflow_id}")
+
+    def reset_points(self) -> list[int]:
+        """Ends of workflow tasks of the current run, before which no child was pending that a close would reach."""
+        events = self._events(self.s.run_id)
+        pasts = {point: view_of(events[: point - 1]) for point in self.view.finishes}
+        return [point for point, past in pasts.items() if all(c.policy == ABANDON for c in past.children.values())]
 
     def calm(self, seconds: float = 0.25) -> None:
         """Something that no answer shows happens within `seconds`: let it."""

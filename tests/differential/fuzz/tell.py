@@ -7,6 +7,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any as Anything
@@ -22,7 +23,7 @@ from ..script import Script, Stopped
 from ..wire import Connection, RpcFailed
 from . import clients, operators, workers
 from .plan import Plan
-from .story import BRIEF_POLL_SECONDS, Story
+from .story import BRIEF_POLL_SECONDS, STICKY_REST_SECONDS, Story
 
 Verb = Callable[[Story, random.Random], bool]
 
@@ -61,6 +62,9 @@ VERBS: dict[str, tuple[Verb, float]] = {
 }
 """What can happen, and how often relative to the rest. A verb returns False when it has nothing to do."""
 
+
+KIN_SHARE = 0.3
+"""Share of the stories that have many children."""
 
 STURDY = frozenset({"poll", "complete", "fail task", "hold on", "signal", "cancel", "update", "query", "terminate"})
 """Verbs that do not fail, for moments when a failure elsewhere has effects (:attr:`Story.fragile`)."""
@@ -153,23 +157,30 @@ def _begin(story: Story) -> None:
     if draw.random() < 0.08:
         story.tasks_expire = True
         fields["workflow_task_timeout"] = values.seconds(4)
+    story.kin = draw.random() < KIN_SHARE
     reply = story.s.start(**fields)
     if reply.eager_workflow_task.task_token:
         story.held = reply.eager_workflow_task
-    if story.sticky:
-        _meet_sticky_worker(story)
+    _meet_sticky_worker(story)
     story.look()
 
 
 def _meet_sticky_worker(story: Story) -> None:
-    """Let the server see a poller of the sticky queue, or it gives the queue up (3.9). The poll ends empty."""
+    """Let the server see a poller of the sticky queue, or it gives the queue up (3.9). The poll ends empty.
+
+    A task that waits has its place already, and is left to :func:`.workers.poll`.
+    """
+    if not story.sticky or story.task_waits or time.monotonic() - story.sticky_polled_at < STICKY_REST_SECONDS:
+        return
     request = story.s.poll_request(story.s.sticky_task_queue())
     story.s.send(request, rpc.PollWorkflowTaskQueueResponse, BRIEF_POLL_SECONDS)
     threading.Event().wait(0.1)
+    story.sticky_polled_at = time.monotonic()
 
 
 def _step(story: Story, step: int) -> None:
     """The first verb in this step's order that has something to do."""
+    _meet_sticky_worker(story)
     for name in story.plan.order(step, [(name, weight) for name, (_, weight) in VERBS.items()]):
         if story.fragile and name not in STURDY:
             continue

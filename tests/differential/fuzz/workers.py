@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import Any as Anything
 
 from temporalio.api.command.v1 import Command
@@ -36,6 +37,8 @@ def poll(story: Story, draw: random.Random) -> bool:
     queue = story.s.sticky_task_queue() if story.view.sticky else None
     request = story.s.poll_request(queue)
     task = story.s.call(request, Task, POLL_SECONDS)
+    if queue is not None:
+        story.sticky_polled_at = time.monotonic()
     if not task.task_token and queue is not None:
         task = story.s.call(story.s.poll_request(), Task, POLL_SECONDS)
     if task.task_token:

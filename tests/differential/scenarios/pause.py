@@ -7,7 +7,7 @@ from temporalio.api.workflowservice import v1 as rpc
 
 from .. import operations, update_values
 from ..script import NAMESPACE, Script
-from ..values import complete_workflow, retry_policy, start_timer
+from ..values import complete_workflow, retry_policy, seconds, start_timer
 
 
 def before_the_first_task(s: Script) -> None:
@@ -35,6 +35,23 @@ def running_task(s: Script) -> None:
     s.poll()
     s.complete_activity(s.poll_activity())
     s.history()
+
+
+def in_a_delay(s: Script) -> None:
+    """A run whose delay an update has interrupted in vain is held, and records what comes. What the unpausing does is
+    not compared (docs/decisions/011).
+    """
+    s.start(workflow_start_delay=seconds(3600))
+    pending = update_values.update(s)
+    task = s.poll()
+    update_values.complete_with(s, task, [update_values.reject(task.messages[0])])
+    pending.join()
+    s.history()
+    operations.pause(s)
+    s.signal()
+    s.describe()
+    s.history()
+    s.terminate()
 
 
 def forced_task(s: Script) -> None:

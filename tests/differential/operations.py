@@ -6,6 +6,8 @@ script, nothing here judges an answer.
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any as Anything
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -13,8 +15,11 @@ from temporalio.api.workflow.v1 import WorkflowExecutionOptions
 from temporalio.api.workflowservice import v1 as rpc
 
 from .script import NAMESPACE, Script, filled
+from .wire import RpcFailed
 
 OPERATOR = "operator"
+GONE_SECONDS = 60.0
+"""How long a server may take to remove a run."""
 
 # Runs
 
@@ -57,6 +62,20 @@ def change_options(s: Script, *paths: str, options: Anything = None, **fields: A
 def delete(s: Script, **fields: Anything) -> None:
     request = filled(rpc.DeleteWorkflowExecutionRequest, fields, namespace=NAMESPACE, workflow_execution=s.execution())
     s.call(request, rpc.DeleteWorkflowExecutionResponse)
+
+
+def await_gone(s: Script, run_id: str | None = None) -> None:
+    """Ask, unrecorded, until the run cannot be described; record the last answer."""
+    request = rpc.DescribeWorkflowExecutionRequest(namespace=NAMESPACE, execution=s.execution(run_id))
+    end = time.monotonic() + GONE_SECONDS
+    pause = threading.Event()
+    while time.monotonic() < end:
+        outcome = s.send(request, rpc.DescribeWorkflowExecutionResponse)
+        if isinstance(outcome, RpcFailed):
+            s.record(request, rpc.DescribeWorkflowExecutionResponse, outcome)
+            return
+        pause.wait(0.1)
+    raise s.stop("the run did not go")
 
 
 # Activities: the fields say which, by `id`, `type`, or all; without any it is "a".

@@ -7,11 +7,22 @@ from typing import Any as Anything
 
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Priority
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion
 from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import VersioningOverride
 
 from .. import operations, values
 from .story import PROBLEMS_MAX, Story
+
+AUTO_UPGRADE = VersioningOverride(auto_upgrade=True)
+UNKNOWN = VersioningOverride(
+    pinned=VersioningOverride.PinnedOverride(
+        behavior=VersioningOverride.PINNED_OVERRIDE_BEHAVIOR_PINNED,
+        version=WorkerDeploymentVersion(deployment_name="nowhere", build_id="none"),
+    )
+)
+"""A version that no worker has: refused."""
 
 
 def _target(story: Story, draw: random.Random, everything: str) -> dict[str, Anything]:
@@ -130,16 +141,34 @@ def reset_run(story: Story, draw: random.Random) -> bool:
 
 
 def change_options(story: Story, draw: random.Random) -> bool:
-    """A priority for the run.
+    """A priority for the run, a versioning override, or none of it any more.
 
     Not while a task waits: the reference offers it anew, and throws away what is only in memory when the old offer
     comes to a worker.
     """
     if story.task_waits:
         return False
-    options = {"priority": Priority(priority_key=draw.choice((1, 4)))}
-    operations.change_options(story.s, draw.choice(("priority", "priority.priority_key")), options=options)
+    options: dict[str, Anything] = {"priority": Priority(priority_key=draw.choice((1, 4)))}
+    paths = [draw.choice(("priority", "priority.priority_key"))]
+    if draw.random() < 0.5:
+        paths = ["versioning_override", *paths[: draw.randint(0, 1)]]
+        options["versioning_override"] = draw.choice((AUTO_UPGRADE, AUTO_UPGRADE, AUTO_UPGRADE, None, None, UNKNOWN))
+    operations.change_options(story.s, *paths, options=options)
     story.touched_in_pause = story.touched_in_pause or story.is_paused
+    return True
+
+
+def delete_run(story: Story, draw: random.Random) -> bool:
+    """Remove an older run of the chain; those that share its history, or came after it, keep theirs.
+
+    The reference takes up to minutes, so nothing asks for the run afterwards. Not where a child's way to its parent
+    may lead over the run (decision 011).
+    """
+    if not story.older_runs or (story.was_reset and story.kids):
+        return False
+    run_id = draw.choice(story.older_runs)
+    operations.delete(story.s, workflow_execution=story.s.execution(run_id))
+    story.forget(run_id)
     return True
 
 

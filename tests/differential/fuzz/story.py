@@ -104,6 +104,7 @@ class Story:
     view: View = field(default_factory=View)
     sticky_polled_at: float = 0.0
     _seen: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    _deleted: list[str] = field(default_factory=list)
     _watched: str = ""
     _calm_at: float = 0.0
 
@@ -121,6 +122,18 @@ class Story:
         reset; the reference forgets them. Both are meant (docs/decisions/010).
         """
         return len(self._seen) <= 1
+
+    @property
+    def older_runs(self) -> list[str]:
+        """Runs that came before the current one, and are still there."""
+        return [run_id for run_id in self._seen if run_id not in (self.s.run_id, *self._deleted)]
+
+    def forget(self, run_id: str) -> None:
+        """A run was deleted: nothing of it is used any more."""
+        self._deleted.append(run_id)
+        self.old_tasks = [task for task in self.old_tasks if task.workflow_execution.run_id != run_id]
+        for tasks in (self.activities, self.old_activities):
+            tasks[:] = [task for task in tasks if task.workflow_execution.run_id != run_id]
 
     @property
     def is_paused(self) -> bool:

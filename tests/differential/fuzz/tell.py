@@ -57,7 +57,8 @@ VERBS: dict[str, tuple[Verb, float]] = {
     "reset activity": (operators.reset_activity, 1.5),
     "tune activity": (operators.tune_activity, 2),
     "reset run": (operators.reset_run, 2),
-    "change options": (operators.change_options, 1),
+    "change options": (operators.change_options, 2),
+    "delete run": (operators.delete_run, 1),
     "pause run": (operators.pause_run, 1.5),
 }
 """What can happen, and how often relative to the rest. A verb returns False when it has nothing to do."""
@@ -157,6 +158,8 @@ def _begin(story: Story) -> None:
     if draw.random() < 0.08:
         story.tasks_expire = True
         fields["workflow_task_timeout"] = values.seconds(4)
+    if draw.random() < 0.1:
+        fields["versioning_override"] = operators.AUTO_UPGRADE
     story.kin = draw.random() < KIN_SHARE
     reply = story.s.start(**fields)
     if reply.eager_workflow_task.task_token:

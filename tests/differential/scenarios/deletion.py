@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from temporalio.api.workflowservice import v1 as rpc
 
 from .. import operations
 from ..script import NAMESPACE, Script
 from ..values import complete_workflow
-from ..wire import RpcFailed
-
-GONE_SECONDS = 60.0
-"""How long a server may take to remove a run."""
-
-
-def _await_gone(s: Script, run_id: str | None = None) -> None:
-    """Ask, unrecorded, until the run cannot be described; record the last answer."""
-    request = rpc.DescribeWorkflowExecutionRequest(namespace=NAMESPACE, execution=s.execution(run_id))
-    end = time.monotonic() + GONE_SECONDS
-    pause = threading.Event()
-    while time.monotonic() < end:
-        outcome = s.send(request, rpc.DescribeWorkflowExecutionResponse)
-        if isinstance(outcome, RpcFailed):
-            s.record(request, rpc.DescribeWorkflowExecutionResponse, outcome)
-            return
-        pause.wait(0.1)
-    raise s.stop("the run did not go")
 
 
 def closed_run(s: Script) -> None:
@@ -35,10 +14,10 @@ def closed_run(s: Script) -> None:
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
     operations.delete(s)
-    _await_gone(s)
+    operations.await_gone(s)
     s.history()
     s.signal()
-    _await_gone(s, "")
+    operations.await_gone(s, "")
     s.begin_quietly()
     s.history()
 
@@ -47,7 +26,7 @@ def open_run(s: Script) -> None:
     """An open run is terminated and goes."""
     s.begin_quietly()
     operations.delete(s, workflow_execution=s.execution(""))
-    _await_gone(s)
+    operations.await_gone(s)
     operations.delete(s)
 
 
@@ -69,7 +48,7 @@ def current_run_of_several(s: Script) -> None:
     s.complete(s.begin_quietly(), complete_workflow())
     s.await_close()
     operations.delete(s)
-    _await_gone(s)
+    operations.await_gone(s)
     s.describe(execution=s.execution(""))
     s.describe(execution=s.execution(older))
     s.signal(workflow_execution=s.execution(""))

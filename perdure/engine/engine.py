@@ -490,10 +490,10 @@ class Engine:
     def _drop_run(self, entity: Entity, run_id: str) -> None:
         state = entity.state
         runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
-        chain = state.chain
+        chain, requests = state.chain, state.start_requests
         if chain is not None and not chain.run_count:
-            chain = None
-        entity.state = ChainState(chain, runs, state.start_requests, Map())
+            chain, requests = None, Map()
+        entity.state = ChainState(chain, runs, requests, Map())
         entity.missing.add(run_id)
 
     def _set_alarm(self, entity: Entity, execution: Execution) -> None:

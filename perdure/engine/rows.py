@@ -9,7 +9,7 @@ from immutables import Map
 from perdure.api import common
 from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
 from perdure.machines.entity import Listing
-from perdure.machines.workflow import codec, request_ids
+from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.machine import Transition
 from perdure.machines.workflow.parts import PART_START_REQUEST
@@ -44,8 +44,6 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
         run_id = run_bytes(execution.info.run_id)
         if delta.reclaim:
             reclaim.append(Reclaim(run_id, delta.reclaimed_branches))
-            for request_id in request_ids.of_chain(execution):
-                parts.append(PartPut(key.digest, PART_START_REQUEST, request_id.encode(), None))
             continue
         if delta.reclaimed_branches:
             reclaim.append(Reclaim(run_id, delta.reclaimed_branches, whole=False))

@@ -21,6 +21,7 @@ from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.draft import RunDraft
 from perdure.machines.workflow.execution import Activity, ChainState, Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
+from perdure.machines.workflow.operator_inputs import ResetActivity, UpdateActivityOptions
 from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
 
 NEVER = 1 << 70
@@ -87,8 +88,9 @@ def stored_view(execution: Execution, leave_out: tuple[str, ...] = ()) -> object
     return frozen(shown, (*_VOLATILE, *_KEYED, *leave_out)), updates
 
 
-def recorded_view(execution: Execution) -> dict[str, object]:
-    """What history alone determines; of a closed run, what still matters."""
+def recorded_view(execution: Execution, tuned: set[tuple[str, int]]) -> dict[str, object]:
+    """What history alone determines; of a closed run, what still matters. `tuned` as in :class:`Shelf`."""
+    run_id = execution.info.run_id
     view: dict[str, object] = {
         "status": execution.status,
         "close_time": execution.close_time,
@@ -112,8 +114,9 @@ def recorded_view(execution: Execution) -> dict[str, object]:
         view["children"] = {c.initiated_event_id: _recorded_child(c) for c in execution.children.values()}
         view["externals"] = (set(execution.external_signals), set(execution.external_cancels))
         view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
-        anew = execution.info.original_run_id != execution.info.run_id
-        view["activities"] = {a.scheduled_event_id: _recorded_activity(a, anew) for a in execution.activities.values()}
+        anew = execution.info.original_run_id != run_id
+        pending = execution.activities.items()
+        view["activities"] = {i: _recorded_activity(a, anew, (run_id, i) in tuned) for i, a in pending}
         view["activity ids"] = dict(execution.activity_ids.items())
     return view
 
@@ -127,19 +130,22 @@ def _recorded_child(c: Child) -> tuple[object, ...]:
     )
 
 
-def _recorded_activity(a: Activity, anew: bool) -> tuple[object, ...]:
+def _recorded_activity(a: Activity, anew: bool, tuned: bool) -> tuple[object, ...]:
     """`anew`: in a run that a reset made, activities from before the point begin when it was made."""
     return (
         a.activity_id,
         a.activity_type,
-        a.task_queue,
         0 if anew else a.first_scheduled_time,
-        (a.schedule_to_close, a.schedule_to_start, a.start_to_close, a.heartbeat_timeout),
-        frozen(a.retry),
-        a.priority,
+        None if tuned else _options(a),
         a.cancel_requested,
         a.cancel_request_event_id,
     )
+
+
+def _options(a: Activity) -> tuple[object, ...]:
+    """What UpdateActivityOptions may change."""
+    timeouts = (a.schedule_to_close, a.schedule_to_start, a.start_to_close, a.heartbeat_timeout)
+    return a.task_queue, timeouts, frozen(a.retry), a.priority
 
 
 def replay(info_of: Execution, env: Env, events: list[history.HistoryEvent]) -> Execution:
@@ -243,6 +249,8 @@ class Shelf:
         """Every completed update of a run and the id of its event, taken from history."""
         self.lagging: set[str] = set()
         """Runs whose stickiness has changed since they were last stored."""
+        self.tuned: set[tuple[str, int]] = set()
+        """Activities, by run and event, whose options an operator has changed: history does not show that."""
         self.rows_written = 0
         """Part rows of the last transition."""
 
@@ -255,8 +263,14 @@ class Shelf:
         self.requests.update(transition.start_requests)
         self.rows_written = 0
         for delta in transition.deltas:
-            if delta.stored and not delta.reclaim:
+            if delta.reclaim:
+                self._remove_run(delta)
+            elif delta.stored:
                 self._commit_run(delta)
+        if self.chain is not None:
+            assert codec.decode_chain(*self.chain).run_count == len(self.cores), "the chain counts its runs"
+            if not self.cores:
+                self.chain = None
 
     def _commit_run(self, delta: machine.RunDelta) -> None:
         execution = delta.execution
@@ -292,6 +306,17 @@ class Shelf:
         self.lagging.discard(run_id)
         assert [event.event_id for event in events] == list(range(1, execution.next_event_id)), "event ids are dense"
         assert execution.history_size == sum(_fragment_size(event) for event in events)
+
+    def _remove_run(self, delta: machine.RunDelta) -> None:
+        """A deleted run goes with what only it had: a branch of history that another run names stays."""
+        execution = delta.execution
+        run_id = execution.info.run_id
+        del self.cores[run_id], self.parts[run_id]
+        named = {branch for left in self.cores for branch, _ in self.load(left).branches}
+        gone = {branch for branch, _ in execution.branches} - named
+        assert set(delta.reclaimed_branches) == gone, "the branches that nobody names any more go, and no others"
+        for branch in gone:
+            del self.histories[uuid_text(branch)]
 
     def _shared(self, execution: Execution) -> list[history.HistoryEvent]:
         """The past that a run which a reset made has from others."""
@@ -352,11 +377,33 @@ def audited_step(
     for delta in transition.deltas:
         execution = delta.execution
         check_delta(shelf, state, delta)
+        note_tuned(shelf, state, fact, execution)
         if not delta.reclaim:
             check_run(shelf, execution, env)
         if isinstance(fact, AlarmRang) and not delta.reclaim:
             assert alarm.volatile_alarm(execution) > env.now, "the alarm would ring again at once"
     return transition
+
+
+def note_tuned(shelf: Shelf, state: ChainState, fact: Input, after: Execution) -> None:
+    """Keep `Shelf.tuned`: options that an operator has restored are those of history again."""
+    before = state.runs.get(after.info.run_id)
+    if before is None or not isinstance(fact, UpdateActivityOptions | ResetActivity):
+        return
+    chosen = fact.selection
+    for event_id, activity in after.activities.items():
+        mark = (after.info.run_id, event_id)
+        if not (
+            chosen.everything
+            or activity.activity_id == chosen.activity_id
+            or activity.activity_type == chosen.activity_type
+        ):
+            assert _options(activity) == _options(before.activities[event_id]), "another activity has new options"
+        elif fact.restore_original:
+            shelf.tuned.discard(mark)
+        elif _options(activity) != _options(before.activities[event_id]):
+            assert isinstance(fact, UpdateActivityOptions), "a reset changes no options"
+            shelf.tuned.add(mark)
 
 
 def check_delta(shelf: Shelf, state: ChainState, delta: machine.RunDelta) -> None:
@@ -410,7 +457,7 @@ def check_run(shelf: Shelf, execution: Execution, env: Env) -> None:
     check_task_events(execution, shelf.histories[run_id])
     waiting = [history.HistoryEvent.FromString(entry.body) for entry in execution.buffered]
     folded = replay(execution, env, shelf.histories[run_id] + waiting)
-    assert recorded_view(folded) == recorded_view(execution)
+    assert recorded_view(folded, shelf.tuned) == recorded_view(execution, shelf.tuned)
     for each in (execution, loaded):
         owed = owed_at(each, True)
         assert alarm.durable_alarm(each) <= owed

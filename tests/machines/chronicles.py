@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from immutables import Map
+
 from perdure.api import command as commands
 from perdure.api import common, enums, failure, failures, query, taskqueue, update, workflowservice
 from perdure.api import history as api_history
@@ -15,7 +17,7 @@ from perdure.machines.workflow import machine
 from perdure.machines.workflow.calls import Call, InvokeCallback
 from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.effects import Answer, Invoke, OfferTask, Send
-from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
     Input,
@@ -31,6 +33,7 @@ from perdure.machines.workflow.inputs import (
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
+from perdure.machines.workflow.operator_inputs import Delete
 from perdure.machines.workflow.query_inputs import Query
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
@@ -74,6 +77,9 @@ class Chronicle(Story):
             self.shelf, self.key, self.state, fact, env_at(self.now, self.limits, self.ids), self.ids
         )
         self.state = transition.state
+        for delta in transition.deltas:
+            if delta.reclaim:
+                self._drop(delta.execution.info.run_id)
         self.stored = transition.stored
         self.last = transition
         for effect in transition.effects:
@@ -88,6 +94,25 @@ class Chronicle(Story):
         if self.state.current is not None:
             self.events = self.shelf.histories[self.run_id]
         return transition.outcome
+
+    def _drop(self, run_id: str) -> None:
+        """A run is gone, and with the last one the chain."""
+        state = self.state
+        if self.shelf.chain is None:
+            self.state = ChainState(None, Map(), Map(), Map())
+        else:
+            self.state = ChainState(state.chain, state.runs.delete(run_id), state.start_requests, state.start_events)
+
+    def delete(self, run_id: str = "") -> Chronicle:
+        """DeleteWorkflowExecution, and what it owes."""
+        chosen = run_id or self.run_id
+        if chosen not in self.state.runs:
+            state = self.state
+            runs = state.runs.set(chosen, self.shelf.load(chosen))
+            self.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
+        self.apply(Delete(run_id))
+        self.apply(AlarmRang(chosen))
+        return self
 
     def crash(self) -> Chronicle:
         """The owner dies; the next one loads what was stored and looks at it once."""

@@ -51,9 +51,8 @@ def test_the_report_follows_any_number_of_resets_and_needs_no_old_run() -> None:
     for _ in range(3):
         reset(parent, 9)
         family.settle()
-    state = parent.state
-    parent.state = type(state)(state.chain, state.runs.delete(first), state.start_requests, state.start_events)
-    del parent.shelf.cores[first]
+    parent.delete(first)
+    assert first not in parent.shelf.cores
     kid.turn(complete_workflow())
     family.settle()
     assert parent.kinds()[-1] == "CHILD_COMPLETED"

@@ -11,7 +11,7 @@ from itertools import combinations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.api import failures
+from perdure.api import failures, workflow
 from perdure.api import history as api
 from perdure.errors import ServiceError
 from perdure.machines import task_queue
@@ -26,10 +26,17 @@ from perdure.machines.workflow.inputs import (
     Input,
     Signal,
 )
-from perdure.machines.workflow.operator_inputs import ActivitySelection, PauseActivity, ResetActivity
+from perdure.machines.workflow.operator_inputs import (
+    ActivitySelection,
+    PauseActivity,
+    ResetActivity,
+    UnpauseActivity,
+    UpdateActivityOptions,
+    UpdateOptions,
+)
 from tests.machines.audit import frozen
 from tests.machines.builders import env_at, payloads
-from tests.machines.test_workflow_properties import CALLS, PHASES, Call, Tale
+from tests.machines.test_workflow_properties import CALLS, PHASES, TUNABLE, Call, Tale, tuned
 
 PAIRS_MAX = 60
 
@@ -44,10 +51,14 @@ def silent_inputs(tale: Tale) -> dict[str, Input]:
         chosen = ActivitySelection(activity_id=pending.activity_id)
         if pending.started_time:
             found[name] = ActivityHeartbeat(run_id, target, payloads('"beat"'), "worker")
-        elif pending.scheduled_event_id % 2:
-            found[name] = PauseActivity("", chosen, "operator", "why", "pause")
-        else:
-            found[name] = ResetActivity("", chosen, True, False, False, 0)
+            continue
+        operations: tuple[Input, ...] = (
+            PauseActivity("", chosen, "operator", "why", "pause"),
+            UnpauseActivity("", chosen, True, True, 0),
+            ResetActivity("", chosen, True, False, False, 0),
+            UpdateActivityOptions("", chosen, tuned(pending.scheduled_event_id), TUNABLE[1:4], False),
+        )
+        found[name] = operations[pending.scheduled_event_id % len(operations)]
     for task in tale.offers:
         if task.queue.type != task_queue.WORKFLOW:
             fact = ActivityTaskStarted(run_id, task.scheduled_event_id, task.attempt, task.stamp, "poll", "worker")
@@ -61,6 +72,7 @@ def telling_inputs(tale: Tale) -> dict[str, Input]:
     found: dict[str, Input] = {
         "signal one": Signal(run_id, api.WorkflowExecutionSignaledEventAttributes(signal_name="one"), "new one"),
         "signal two": Signal(run_id, api.WorkflowExecutionSignaledEventAttributes(signal_name="two"), "new two"),
+        "options": UpdateOptions(run_id, workflow.WorkflowExecutionOptions(), ("priority",), "operator"),
     }
     for pending in tale.execution.activities.values():
         target = ActivityTarget("", pending.scheduled_event_id, pending.attempt)

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from perdure.api import activity as activities
 from perdure.api import command as commands
-from perdure.api import enums, failures, protocol, workflow
+from perdure.api import enums, failures, protocol, taskqueue, workflow
 from perdure.api import history as api_history
+from perdure.api.times import duration_of
 from perdure.errors import (
     InvalidArgument,
     NotFound,
@@ -50,6 +52,7 @@ from perdure.machines.workflow.operator_inputs import (
     ResetActivity,
     UnpauseActivity,
     UnpauseWorkflow,
+    UpdateActivityOptions,
     UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import ACCEPTED
@@ -102,6 +105,33 @@ def small_limits() -> Limits:
     limits.updates_in_flight = 4
     limits.updates_total = 25
     return limits
+
+
+TUNABLE = (
+    "heartbeat_timeout",
+    "start_to_close_timeout",
+    "schedule_to_close_timeout",
+    "schedule_to_start_timeout",
+    "retry_policy",
+    "retry_policy.maximum_attempts",
+    "retry_policy.initial_interval",
+    "priority",
+    "task_queue.name",
+)
+"""Paths of activity options, in the order in which a tale takes some that follow each other."""
+
+
+def tuned(number: int) -> activities.ActivityOptions:
+    """New options of an activity; 0 takes a timeout away."""
+    options = activities.ActivityOptions(
+        task_queue=taskqueue.TaskQueue(name="elsewhere"), retry_policy=retry_policy(1 + number % 3, 2, 0, number % 4)
+    )
+    options.heartbeat_timeout.CopyFrom(duration_of(number % 3 * 4 * SECOND))
+    options.start_to_close_timeout.CopyFrom(duration_of((1 + number % 3) * 6 * SECOND))
+    options.schedule_to_close_timeout.CopyFrom(duration_of(number % 3 * 25 * SECOND))
+    options.schedule_to_start_timeout.CopyFrom(duration_of(number % 4 * 9 * SECOND))
+    options.priority.priority_key = 1 + number % 5
+    return options
 
 
 class Tale(Chronicle):
@@ -212,14 +242,38 @@ class Tale(Chronicle):
             case 1:
                 self.apply(UnpauseActivity("", chosen, b % 2 == 0, b % 3 == 0, (b % 5) * SECOND))
             case _:
-                self.apply(ResetActivity("", chosen, b % 2 == 0, b % 3 == 0, False, 0))
+                self.apply(ResetActivity("", chosen, b % 2 == 0, b % 3 == 0, b % 5 == 0, (b % 7) * SECOND))
+
+    def operator_tunes_activities(self, a: int, b: int) -> None:
+        pending = sorted(self.execution.activities.values(), key=lambda each: each.scheduled_event_id)
+        if not pending:
+            return
+        chosen = ActivitySelection(activity_id=pending[a % len(pending)].activity_id)
+        if b % 4 == 0:
+            chosen = ActivitySelection(activity_type="Act")
+        if b % 5 == 0:
+            self.apply(UpdateActivityOptions("", chosen, None, None, True))
+            return
+        self.apply(UpdateActivityOptions("", chosen, tuned(a), (TUNABLE * 2)[b % 9 : b % 9 + 1 + a % 3], False))
+
+    def operator_deletes(self, a: int, b: int) -> None:
+        """A run of the chain goes; when it was the newest, another starts."""
+        left = sorted(self.shelf.cores)
+        chosen = left[b % len(left)] if a % 2 else self.run_id
+        if a % 5 == 0 or len(left) > 6:
+            self.delete(chosen)
+        if self.state.current is None:
+            self.token = None
+            self.begin(request_id=f"after deletion {self.request_ids}")
 
     def operator_changes_options(self, a: int, b: int) -> None:
         options = workflow.WorkflowExecutionOptions()
         options.priority.priority_key = a % 4
+        options.priority.fairness_key = f"tenant{b % 3}"
         if b % 2:
             options.versioning_override.auto_upgrade = True
-        self.apply(UpdateOptions("", options, ("priority", "versioning_override"), "operator"))
+        paths = ("versioning_override", "priority", "priority.fairness_key")[a % 3 : 2 + b % 2]
+        self.apply(UpdateOptions("", options, paths, "operator"))
 
     def operator_resets(self, a: int, b: int) -> None:
         events = self.shelf.histories[self.run_id]
@@ -487,6 +541,8 @@ _VERBS = (
     Tale.operator_pauses,
     Tale.operator_pauses,
     Tale.operator_holds_activities,
+    Tale.operator_tunes_activities,
+    Tale.operator_deletes,
     Tale.operator_changes_options,
     Tale.operator_resets,
     Tale.owner_dies,

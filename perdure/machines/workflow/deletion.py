@@ -7,7 +7,7 @@ branch that another run names stays (DESIGN 1.11).
 
 from __future__ import annotations
 
-from perdure.machines.workflow import archive, close
+from perdure.machines.workflow import archive, close, request_ids
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Chain, Execution
 from perdure.machines.workflow.operator_inputs import Delete
@@ -67,10 +67,16 @@ def _own_branches(step: Step, execution: Execution) -> tuple[bytes, ...]:
 
 
 def _leave_chain(step: Step, execution: Execution) -> None:
-    """The chain forgets the run: who is current, how many there are, who shares whose history."""
+    """The chain forgets the run: who is current, how many there are, who shares whose history, which starts made it or
+    were attached to it.
+    """
     chain = step.chain
     assert chain is not None, "a run has a chain"
     run_id = execution.info.run_id
+    known = step.state.start_requests
+    for name in dict.fromkeys(request_ids.of_chain(execution)):
+        if known.get(name, run_id) == run_id:
+            step.start_requests.append((name, ""))
     shared = chain.shared_branches
     for branch, _ in execution.branches:
         count = shared.get(branch, 0)

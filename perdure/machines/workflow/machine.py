@@ -449,18 +449,14 @@ def _settle_events(current: Step, draft: RunDraft) -> None:
         limits = draft.env.limits
         count = len(execution.buffered) + len(draft.pending)
         size = sum(len(entry.body) for entry in execution.buffered) + sum(e.ByteSize() for e in draft.pending)
-        # The reference lets one event more than its limit wait.
-        if count <= limits.buffered_events + 1 and size <= limits.buffered_events_size:
+        if count <= limits.buffered_events and size <= limits.buffered_events_size:
             draft.store_buffer()
             return
         workflow_task.fail(
             draft, enums.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, None, workflow_task.SERVER_IDENTITY
         )
-        # The next attempt is scheduled behind what waited, and what did not fit in comes after it.
-        newest, draft.pending = draft.pending, []
         draft.flush()
         workflow_task.schedule_if_needed(current, draft)
-        draft.pending = newest
     if not (execution.running and execution.task is not None and execution.task.started_event_id):
         draft.flush()
 

@@ -155,12 +155,15 @@ def signals(s: Script) -> None:
 
 def buffered_events(s: Script) -> None:
     """More events in the buffer than fit: the running task is failed and the events are flushed."""
-    task = s.begin_quietly()
-    for number in range(7):
-        s.signal(f"{number}")
-    s.complete(task)
-    s.history()
-    s.describe()
+    for count in (4, 5, 7):
+        s.another(f"{count} events")
+        task = s.begin_quietly()
+        for number in range(count):
+            s.signal(f"{number}")
+        s.history()
+        s.complete(task)
+        s.history()
+        s.describe()
 
 
 def updates(s: Script) -> None:

@@ -10,7 +10,7 @@ from perdure.api import history as api_history
 from perdure.errors import InvalidArgument, ResourceExhausted
 from perdure.machines.env import Limits
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
-from perdure.machines.workflow.inputs import ActivityTaskCompleted, Signal
+from perdure.machines.workflow.inputs import ActivityTaskCompleted, Signal, Stale
 from tests.machines.builders import (
     cancel_timer,
     complete_workflow,
@@ -380,6 +380,16 @@ def test_a_history_of_too_many_events_ends_the_run() -> None:
         "4 WorkflowTaskFailed(scheduled 2, started 3, ForceCloseCommand)",
         f"5 WorkflowExecutionTerminated({text})",
     ]
+
+
+def test_who_polls_does_not_hear_of_it() -> None:
+    """A worker that is told INVALID_ARGUMENT by a poll gives up: there is no task for it, and that is all."""
+    limits = Limits()
+    limits.history_count = 6
+    story = idle(limits=limits)
+    story.signal()
+    assert isinstance(story.apply(story.started_fact()), Stale)
+    assert story.history()[-1] == "7 WorkflowExecutionTerminated(Workflow history count exceeds limit.)"
 
 
 def test_a_history_that_has_grown_too_large_ends_the_run_with_the_next_step() -> None:

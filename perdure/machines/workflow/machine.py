@@ -61,6 +61,7 @@ from perdure.machines.workflow.exchange import (
 )
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.inputs import (
+    ActivityDelivery,
     ActivityHeartbeat,
     ActivityTaskCanceled,
     ActivityTaskCompleted,
@@ -72,9 +73,11 @@ from perdure.machines.workflow.inputs import (
     ResetSticky,
     Signal,
     Snapshot,
+    Stale,
     Start,
     Terminate,
     WorkflowTaskCompleted,
+    WorkflowTaskDelivery,
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
@@ -382,7 +385,10 @@ def _finish(current: Step, outcome: object) -> Transition:
     for draft in list(current.drafts.values()):
         problem = _over_limit(draft)
         if problem:
-            outcome = _terminate_over_limit(current, draft, problem)
+            refused = _terminate_over_limit(current, draft, problem)
+            # Who polled did nothing wrong: there is no task for him, and he goes on polling.
+            polled = isinstance(outcome, WorkflowTaskDelivery | ActivityDelivery)
+            outcome = Stale() if polled else refused
             break
     deltas: list[RunDelta] = []
     for draft in current.drafts.values():

@@ -88,6 +88,20 @@ def too_many_events(s: Script) -> None:
     s.describe()
 
 
+def too_many_by_a_poll(s: Script) -> None:
+    """The start of a task is the event too many: its run is terminated, and who polled gets no task, not an error."""
+    for first in (False, True):
+        s.another("who waits already" if first else "who comes later")
+        s.complete(s.begin_quietly(), *[record_marker()] * 34)
+        polled = s.background(s.poll_request(), rpc.PollWorkflowTaskQueueResponse, 2.5) if first else None
+        if first:
+            s.another_run_waits()
+        s.signal()
+        polled = polled or s.background(s.poll_request(), rpc.PollWorkflowTaskQueueResponse, 2.5)
+        polled.join()
+        s.history()
+
+
 def too_many_commands(s: Script) -> None:
     """One batch beyond the limit of events."""
     s.complete(s.begin_quietly(), *[record_marker()] * 50)

@@ -1,1 +1,1 @@
-"""What operators see: logs, metrics, traces. Nothing here decides anything, and machines never import it."""
+"""What operators see: logs. Nothing here decides anything, and machines never import it."""

@@ -1,7 +1,7 @@
-"""Logs: one line per event, a message and named fields, as text (logfmt) or JSON.
+"""Logs: one line per event (time, level, message, and which part of the server says it), as text (logfmt) or JSON.
 
 The standard library's logging carries them, so a program that embeds the server keeps its own handlers; only
-`configure` touches handlers, and only a command calls it. Payloads, headers and tokens must never be fields.
+`configure` touches handlers, and only a command calls it. Payloads, headers and tokens must never be logged.
 """
 
 from __future__ import annotations
@@ -33,46 +33,10 @@ _NAMES: Final = {
     logging.ERROR: "ERROR",
     logging.CRITICAL: "FATAL",
 }
-_FIELDS: Final = "perdure_fields"
-
-
-class Log:
-    """A named logger whose calls take fields: `log.warn("lease lost", range=3, epoch=7)`."""
-
-    __slots__ = ("_logger",)
-
-    def __init__(self, name: str) -> None:
-        """`name` is the layer's ("engine", "store"); it shows as the field `component`."""
-        self._logger = logging.getLogger(f"{ROOT_NAME}.{name}")
-
-    def debug(self, message: str, /, **fields: object) -> None:
-        self._log(logging.DEBUG, message, fields)
-
-    def info(self, message: str, /, **fields: object) -> None:
-        self._log(logging.INFO, message, fields)
-
-    def warn(self, message: str, /, **fields: object) -> None:
-        self._log(logging.WARNING, message, fields)
-
-    def error(self, message: str, /, **fields: object) -> None:
-        self._log(logging.ERROR, message, fields)
-
-    def exception(self, message: str, error: BaseException, /, **fields: object) -> None:
-        """An error of ours, with its traceback."""
-        if self._logger.isEnabledFor(logging.ERROR):
-            self._logger.error(message, exc_info=error, extra={_FIELDS: fields})
-
-    def is_enabled_for(self, level: str) -> bool:
-        """Whether a level of `LEVELS` is printed: ask before building something costly."""
-        return self._logger.isEnabledFor(LEVELS[level])
-
-    def _log(self, level: int, message: str, fields: dict[str, object]) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", message, extra={_FIELDS: fields})
 
 
 class TextFormatter(logging.Formatter):
-    """`time=... level=WARN msg="..." component=engine key=value`."""
+    """`time=... level=WARN msg="..." component=engine.committer`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = " ".join(f"{key}={_quoted(value)}" for key, value in _items(record))
@@ -86,7 +50,7 @@ class JsonFormatter(logging.Formatter):
         fields = dict(_items(record))
         if record.exc_info:
             fields["stack"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def configure(level: str, log_format: str, stream: TextIO | None = None) -> None:
@@ -104,8 +68,8 @@ def configure(level: str, log_format: str, stream: TextIO | None = None) -> None
     root.setLevel(LEVELS[level])
 
 
-def _items(record: logging.LogRecord) -> list[tuple[str, object]]:
-    items: list[tuple[str, object]] = [
+def _items(record: logging.LogRecord) -> list[tuple[str, str]]:
+    items = [
         ("time", datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")),
         ("level", _NAMES.get(record.levelno, record.levelname)),
         ("msg", record.getMessage()),
@@ -113,13 +77,9 @@ def _items(record: logging.LogRecord) -> list[tuple[str, object]]:
     component = record.name.removeprefix(ROOT_NAME).lstrip(".")
     if component:
         items.append(("component", component))
-    fields = getattr(record, _FIELDS, None)
-    if fields:
-        items.extend(fields.items())
     return items
 
 
-def _quoted(value: object) -> str:
-    text = str(value)
+def _quoted(text: str) -> str:
     plain = text and text.isprintable() and not any(mark in text for mark in ' "=')
     return text if plain else json.dumps(text, ensure_ascii=False)

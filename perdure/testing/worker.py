@@ -85,8 +85,6 @@ class Worker:
         self.client = client
         self.namespace = namespace
         self.name = name
-        self.completions = 0
-        """Workflow tasks whose completion was acknowledged."""
         self._programs = programs
         self._activities = activities
         self._sticky = f"{name}-sticky" if sticky else ""
@@ -168,8 +166,7 @@ class Worker:
             request.sticky_attributes.worker_task_queue.name = self._sticky
             request.sticky_attributes.worker_task_queue.kind = enums.TASK_QUEUE_KIND_STICKY
             request.sticky_attributes.schedule_to_start_timeout.CopyFrom(duration_of(round(STICKY_S * SECOND)))
-        if await self.report("RespondWorkflowTaskCompleted", request) is not None:
-            self.completions += 1
+        await self.report("RespondWorkflowTaskCompleted", request)
 
     async def _history(self, task: workflowservice.PollWorkflowTaskQueueResponse) -> list[history.HistoryEvent]:
         """All events up to the task's start: as sent, joined to what is known, or asked for."""

@@ -263,11 +263,6 @@ def busy_execution(*wanted: commands.Command, limits: Limits | None = None) -> S
     return story
 
 
-def complete_workflow_task(story: Story, wanted: list[commands.Command]) -> WorkflowTaskCompletion:
-    """Complete the workflow task that the worker has."""
-    return story.complete(*wanted)
-
-
 def started_activity(
     *, retry: common.RetryPolicy | None = None, heartbeat: float | None = None
 ) -> tuple[Story, ActivityTarget]:

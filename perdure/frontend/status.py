@@ -19,8 +19,9 @@ from perdure.api.names import short_name
 
 _log = logging.getLogger("perdure.frontend")
 
-MESSAGE_CHARS_MAX: Final = 4000
-"""Longer messages are cut (`system.maxServiceErrorMessageLength`)."""
+MESSAGE_BYTES_MAX: Final = 4000
+"""Longer messages are cut (`system.maxServiceErrorMessageLength`): a client takes no more than 8 KB of headers."""
+_CUT: Final = "... <truncated>"
 
 MASKED: Final = "something went wrong, please retry"
 _TYPE_URL: Final = "type.googleapis.com/"
@@ -49,13 +50,20 @@ def wire_error(error: errors.ServiceError) -> WireError:
 
     `Internal` and `ServiceError` itself are masked by whoever caught them, not here.
     """
-    message = error.message[:MESSAGE_CHARS_MAX]
+    message = _short(error.message)
     detail = detail_of(error)
     if detail is None:
         return WireError(int(error.code), message)
     status = Status(code=int(error.code), message=message)
     status.details.append(_packed(detail))
     return WireError(int(error.code), message, status.SerializeToString(), _trailing(error))
+
+
+def _short(message: str) -> str:
+    body = message.encode("utf-8", "replace")
+    if len(body) <= MESSAGE_BYTES_MAX:
+        return message
+    return body[: MESSAGE_BYTES_MAX - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
 def masked(error: BaseException, operation: str) -> WireError:
@@ -175,7 +183,7 @@ def _multi_operation(error: errors.ServiceError) -> Message:
         status = detail.statuses.add()
         if one is not None:
             status.code = int(one.code)
-            status.message = one.message[:MESSAGE_CHARS_MAX]
+            status.message = _short(one.message)
             inner = detail_of(one)
             if inner is not None:
                 status.details.append(_packed(inner))

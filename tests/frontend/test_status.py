@@ -10,7 +10,7 @@ from perdure import errors
 from perdure.api import Status
 from perdure.api.errordetails import MultiOperationExecutionFailure
 from perdure.api.failure import Failure
-from perdure.frontend.status import MESSAGE_CHARS_MAX, detail_of, masked, wire_error
+from perdure.frontend.status import MESSAGE_BYTES_MAX, detail_of, masked, wire_error
 
 CASES: list[tuple[errors.ServiceError, str]] = [
     (errors.InvalidArgument("x"), ""),
@@ -66,10 +66,12 @@ def test_subclass_travels_as_its_parent() -> None:
     assert type(detail_of(Special("x"))).__name__ == "NotFoundFailure"
 
 
-def test_long_messages_are_cut() -> None:
-    """4,000 characters at most, in the message and in the status."""
-    wire = wire_error(errors.NotFound("m" * 5000))
-    assert len(wire.message) == MESSAGE_CHARS_MAX
+@pytest.mark.parametrize("letter", ["x", "é", "語"])
+def test_long_messages_are_cut(letter: str) -> None:
+    """To so many bytes: they are headers, of which a client takes 8 KB."""
+    wire = wire_error(errors.NotFound(letter * 5000))
+    assert MESSAGE_BYTES_MAX - 4 < len(wire.message.encode()) <= MESSAGE_BYTES_MAX
+    assert wire.message.endswith(letter + "... <truncated>")
     assert Status.FromString(wire.details).message == wire.message
 
 

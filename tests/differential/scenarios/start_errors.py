@@ -200,3 +200,9 @@ def signal_with_start(s: Script) -> None:
     for label, fields in cases.items():
         s.another(label)
         s.signal_with_start(**fields)
+
+
+def long_message(s: Script) -> None:
+    """A text of more than 4,000 bytes is cut, and says so (Appendix C)."""
+    s.start(search_attributes=attributes(**{"X" * 6000: "1"}))
+    s.signal_with_start(search_attributes=attributes(**{"X" * 6000: "1"}))

@@ -38,7 +38,9 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.workflow import ChildWorkflowCancellationType
 
+from . import sdk_families as families
 from . import sdk_programs as programs
 from .normalise import Normaliser
 from .runner import Run, differences
@@ -283,6 +285,30 @@ async def cancels_child(s: Story) -> None:
     await s.result(await s.start(programs.CancelsChild.run))
 
 
+async def lets_go(s: Story) -> None:
+    """A child that is cancelled in each of the ways that SDKs have; it tidies up first."""
+    for way in ChildWorkflowCancellationType:
+        main = f"{s.id}-{way.name.lower()}" if way else s.id
+        handle = await s.start(families.LetsGo.run, int(way), id=main)
+        await s.result(handle)
+        child = s.client.get_workflow_handle(f"{main}-a")
+        if way == ChildWorkflowCancellationType.ABANDON:
+            await child.terminate("enough")
+        await s.result(child)
+        s.others += [main, child.id] if way else [child.id]
+
+
+async def ends(s: Story) -> None:
+    s.others = [f"{s.id}-{letter}" for letter in "abcd"]
+    await s.result(await s.start(families.Ends.run))
+
+
+async def heir(s: Story) -> None:
+    s.others = [f"{s.id}-a"]
+    await s.result(await s.start(families.Heir.run))
+    await s.result(s.client.get_workflow_handle(s.others[0]))
+
+
 async def eager(s: Story) -> None:
     """The worker of the same client gets the first task with the answer to the start."""
     await s.result(await s.start(programs.Again.run, 0, request_eager_start=True))
@@ -336,10 +362,13 @@ PROGRAMS: Final[tuple[Callable[[Story], Awaitable[None]], ...]] = (
     cron,
     delayed,
     eager,
+    ends,
     existing,
     external,
     fails,
     harder,
+    heir,
+    lets_go,
     local,
     retries,
     stumbles,
@@ -364,7 +393,7 @@ async def _one(client: Client, program: Callable[[Story], Awaitable[None]]) -> R
         client,
         task_queue=story.queue,
         identity=WORKER,
-        workflows=programs.WORKFLOWS,
+        workflows=[*programs.WORKFLOWS, *families.WORKFLOWS],
         activities=programs.ACTIVITIES,
         workflow_runner=UnsandboxedWorkflowRunner(),
     )

@@ -1,9 +1,9 @@
 """The store in one SQLite file: what `start-dev` and a single server run on.
 
-Division of labour (DESIGN 5, measured): a commit's statements run on the loop in one burst, only COMMIT (the sync) runs
-in a thread; reads by key run on the loop on a second connection, which under WAL sees every commit that returned and
-nothing else; reads that may touch many rows run in a reader thread and come back as one row. While idle, nothing here
-touches the file.
+Division of labour (DESIGN 5, measured): a commit's statements run on the loop in one burst, only COMMIT (the sync) may
+run in a thread (decision 004); reads by key run on the loop between two transactions, and during a COMMIT in the thread
+on a second connection, which under WAL sees every commit that returned and nothing else; reads that may touch many rows
+run in a reader thread and come back as one row. While idle, nothing here touches the file.
 
 Ownership is a lock on `<path>.lock`, held for the life of the process and let go by the operating system however it
 ends (DESIGN 1.8).
@@ -389,11 +389,16 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """The loop's reading connection; the body must not await."""
-        if self._read is None:
+        """The loop's connection for reads; the body must not await.
+
+        Between two transactions it is the writing one, which knows the pages that it wrote: any other drops its cache when
+        the log has grown, and reads again from the file what it asks for.
+        """
+        connection = self._read if self._write_lock.locked() else self._write
+        if connection is None:
             raise StoreError("the store is not open")
         try:
-            yield self._read
+            yield connection
         except sqlite3.Error as error:
             raise StoreError(f"{error}{advice(error)}") from error
 

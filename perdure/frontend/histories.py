@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from perdure.api import common, enums, history, workflowservice
+from perdure.api import enums, history, workflowservice
 from perdure.api.splice import first_event_id, length_delimited, slice_events, split_entries, with_field
-from perdure.api.times import timestamp_of
+from perdure.api.times import set_timestamp
 from perdure.errors import Internal
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import HistoryToken
-from perdure.machines.retry import RetryPolicy, policy_message
+from perdure.machines.retry import RetryPolicy, show_policy
 from perdure.machines.workflow.inputs import ActivityDelivery, WorkflowTaskDelivery
 
 if TYPE_CHECKING:
@@ -94,17 +94,17 @@ async def workflow_task_response(
     task come last.
     """
     token = delivery.token
-    response = workflowservice.PollWorkflowTaskQueueResponse(
-        task_token=services.tokens.workflow_task(token),
-        workflow_execution=common.WorkflowExecution(workflow_id=token.workflow_id, run_id=token.run_id),
-        workflow_type=common.WorkflowType(name=delivery.workflow_type),
-        previous_started_event_id=delivery.previous_started_event_id,
-        started_event_id=delivery.started_event_id,
-        attempt=delivery.attempt,
-        backlog_count_hint=backlog_count_hint,
-        scheduled_time=timestamp_of(delivery.scheduled_time),
-        started_time=timestamp_of(delivery.started_time),
-    )
+    response = workflowservice.PollWorkflowTaskQueueResponse()
+    response.task_token = services.tokens.workflow_task(token)
+    response.workflow_execution.workflow_id = token.workflow_id
+    response.workflow_execution.run_id = token.run_id
+    response.workflow_type.name = delivery.workflow_type
+    response.previous_started_event_id = delivery.previous_started_event_id
+    response.started_event_id = delivery.started_event_id
+    response.attempt = delivery.attempt
+    response.backlog_count_hint = backlog_count_hint
+    set_timestamp(response.scheduled_time, delivery.scheduled_time)
+    set_timestamp(response.started_time, delivery.started_time)
     response.workflow_execution_task_queue.name = delivery.task_queue
     response.workflow_execution_task_queue.kind = _NORMAL
     if scaling:
@@ -145,18 +145,18 @@ async def activity_task_response(
     token = delivery.token
     event = await read_event(services, delivery.branches, token.scheduled_event_id)
     scheduled = event.activity_task_scheduled_event_attributes
-    response = workflowservice.PollActivityTaskQueueResponse(
-        task_token=services.tokens.activity_task(token),
-        workflow_namespace=namespace,
-        workflow_type=common.WorkflowType(name=delivery.workflow_type),
-        workflow_execution=common.WorkflowExecution(workflow_id=token.workflow_id, run_id=token.run_id),
-        activity_type=scheduled.activity_type,
-        activity_id=token.activity_id,
-        scheduled_time=timestamp_of(delivery.first_scheduled_time),
-        current_attempt_scheduled_time=timestamp_of(delivery.current_attempt_scheduled_time),
-        started_time=timestamp_of(delivery.started_time),
-        attempt=delivery.attempt,
-    )
+    response = workflowservice.PollActivityTaskQueueResponse()
+    response.task_token = services.tokens.activity_task(token)
+    response.workflow_namespace = namespace
+    response.workflow_type.name = delivery.workflow_type
+    response.workflow_execution.workflow_id = token.workflow_id
+    response.workflow_execution.run_id = token.run_id
+    response.activity_type.CopyFrom(scheduled.activity_type)
+    response.activity_id = token.activity_id
+    set_timestamp(response.scheduled_time, delivery.first_scheduled_time)
+    set_timestamp(response.current_attempt_scheduled_time, delivery.current_attempt_scheduled_time)
+    set_timestamp(response.started_time, delivery.started_time)
+    response.attempt = delivery.attempt
     if scheduled.HasField("header"):
         response.header.CopyFrom(scheduled.header)
     if scheduled.HasField("input"):
@@ -169,7 +169,7 @@ async def activity_task_response(
     if delivery.priority:
         response.priority.MergeFromString(delivery.priority)
     if isinstance(delivery.retry, RetryPolicy):
-        response.retry_policy.CopyFrom(policy_message(delivery.retry))
+        show_policy(response.retry_policy, delivery.retry)
     return response
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.api import common, enums, failure
-from perdure.api.times import DURATION_MAX_NS, BadDuration, checked_duration_ns, duration_ns, duration_of
+from perdure.api.times import DURATION_MAX_NS, BadDuration, checked_duration_ns, duration_ns, set_duration
 
 INITIAL_INTERVAL = 1_000_000_000
 BACKOFF_COEFFICIENT = 2.0
@@ -108,13 +108,20 @@ def policy_of(message: common.RetryPolicy) -> RetryPolicy:
 
 def policy_message(policy: RetryPolicy) -> common.RetryPolicy:
     """The policy as the API shows it."""
-    return common.RetryPolicy(
-        initial_interval=duration_of(policy.initial_interval) if policy.initial_interval else None,
-        backoff_coefficient=policy.backoff_coefficient,
-        maximum_interval=duration_of(policy.maximum_interval) if policy.maximum_interval else None,
-        maximum_attempts=policy.maximum_attempts,
-        non_retryable_error_types=policy.non_retryable_error_types,
-    )
+    shown = common.RetryPolicy()
+    show_policy(shown, policy)
+    return shown
+
+
+def show_policy(field: common.RetryPolicy, policy: RetryPolicy) -> None:
+    """Write the policy as the API shows it into a field of a message."""
+    if policy.initial_interval:
+        set_duration(field.initial_interval, policy.initial_interval)
+    field.backoff_coefficient = policy.backoff_coefficient
+    if policy.maximum_interval:
+        set_duration(field.maximum_interval, policy.maximum_interval)
+    field.maximum_attempts = policy.maximum_attempts
+    field.non_retryable_error_types.extend(policy.non_retryable_error_types)
 
 
 def next_interval(

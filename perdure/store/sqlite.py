@@ -391,8 +391,8 @@ class SqliteStore:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """The loop's connection for reads; the body must not await.
 
-        Between two transactions it is the writing one, which knows the pages that it wrote: any other drops its cache when
-        the log has grown, and reads again from the file what it asks for.
+        Between two transactions it is the writing one, which knows the pages that it wrote: any other drops its cache
+        when the log has grown, and reads again from the file what it asks for.
         """
         connection = self._read if self._write_lock.locked() else self._write
         if connection is None:

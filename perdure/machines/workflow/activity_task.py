@@ -512,12 +512,11 @@ def _record_started(
     """
     if not pending.started_time:
         return
-    attributes = history.ActivityTaskStartedEventAttributes(
-        scheduled_event_id=pending.scheduled_event_id,
-        identity=pending.identity,
-        request_id=pending.request_id,
-        attempt=pending.attempt,
-    )
+    attributes = history.ActivityTaskStartedEventAttributes()
+    attributes.scheduled_event_id = pending.scheduled_event_id
+    attributes.identity = pending.identity
+    attributes.request_id = pending.request_id
+    attributes.attempt = pending.attempt
     if pending.last_failure:
         attributes.last_failure.MergeFromString(pending.last_failure)
     if worker_version is not None:

@@ -217,13 +217,12 @@ def _stamp(request: Request) -> bytes | None:
 
 def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request) -> None:
     execution = draft.execution
-    completed_attributes = history.WorkflowTaskCompletedEventAttributes(
-        scheduled_event_id=written.scheduled_event_id,
-        started_event_id=written.started_event_id,
-        identity=request.identity,
-        binary_checksum=request.binary_checksum,
-        versioning_behavior=request.versioning_behavior,
-    )
+    completed_attributes = history.WorkflowTaskCompletedEventAttributes()
+    completed_attributes.scheduled_event_id = written.scheduled_event_id
+    completed_attributes.started_event_id = written.started_event_id
+    completed_attributes.identity = request.identity
+    completed_attributes.binary_checksum = request.binary_checksum
+    completed_attributes.versioning_behavior = request.versioning_behavior
     execution.worker_stamp = None
     if request.HasField("worker_version_stamp"):
         completed_attributes.worker_version.CopyFrom(request.worker_version_stamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perdure.api import common, enums, failure, history, sdk
-from perdure.api.times import duration_of, duration_or_none, timestamp_of
+from perdure.api.times import set_duration, timestamp_of
 from perdure.machines import priorities
 from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
@@ -82,19 +82,20 @@ def _supersede(step: Step) -> None:
 
 def started_attributes(info: RunInfo) -> Started:
     """The fields of the Started event that follow from the run's info."""
-    attributes = Started(
-        workflow_type=common.WorkflowType(name=info.workflow_type),
-        workflow_execution_timeout=duration_or_none(info.execution_timeout),
-        workflow_run_timeout=duration_or_none(info.run_timeout),
-        workflow_task_timeout=duration_of(info.task_timeout),
-        original_execution_run_id=info.original_run_id,
-        first_execution_run_id=info.first_run_id,
-        continued_execution_run_id=info.continued_run_id,
-        attempt=info.attempt,
-        cron_schedule=info.cron_schedule,
-        first_workflow_task_backoff=duration_of(info.execution_time - info.start_time),
-        workflow_id=info.workflow_id,
-    )
+    attributes = Started()
+    attributes.workflow_type.name = info.workflow_type
+    if info.execution_timeout is not None:
+        set_duration(attributes.workflow_execution_timeout, info.execution_timeout)
+    if info.run_timeout is not None:
+        set_duration(attributes.workflow_run_timeout, info.run_timeout)
+    set_duration(attributes.workflow_task_timeout, info.task_timeout)
+    attributes.original_execution_run_id = info.original_run_id
+    attributes.first_execution_run_id = info.first_run_id
+    attributes.continued_execution_run_id = info.continued_run_id
+    attributes.attempt = info.attempt
+    attributes.cron_schedule = info.cron_schedule
+    set_duration(attributes.first_workflow_task_backoff, info.execution_time - info.start_time)
+    attributes.workflow_id = info.workflow_id
     attributes.task_queue.name = info.task_queue
     attributes.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
     if info.execution_expiration:

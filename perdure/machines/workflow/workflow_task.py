@@ -11,7 +11,7 @@ from perdure.api import common, enums, history, taskqueue
 from perdure.api import failure as failures
 from perdure.api.names import short_name
 from perdure.api.splice import event_fragment
-from perdure.api.times import duration_of, timestamp_of
+from perdure.api.times import set_duration, timestamp_of
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
 from perdure.machines.json_payloads import keyword_list
@@ -73,12 +73,7 @@ def schedule(draft: RunDraft, original_scheduled_time: int = 0) -> WorkflowTask:
     timeout = task_timeout(execution.info.task_timeout, attempt, draft.env.limits)
     event_id = execution.next_event_id
     if attempt == 1:
-        attributes = history.WorkflowTaskScheduledEventAttributes(
-            task_queue=queue_message(execution),
-            start_to_close_timeout=duration_of(timeout),
-            attempt=attempt,
-        )
-        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, attributes)
+        draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, _scheduled(execution, timeout, attempt))
     draft.stored = True
     execution.task = WorkflowTask(
         event_id,
@@ -123,13 +118,15 @@ def make_normal(draft: RunDraft) -> None:
     execution.task = _write(draft, task, "")
 
 
-def queue_message(execution: Execution) -> taskqueue.TaskQueue:
+def _name_queue(field: taskqueue.TaskQueue, execution: Execution) -> None:
     """Where the next workflow task goes."""
-    if not execution.sticky_queue:
-        return taskqueue.TaskQueue(name=execution.info.task_queue, kind=enums.TASK_QUEUE_KIND_NORMAL)
-    return taskqueue.TaskQueue(
-        name=execution.sticky_queue, kind=enums.TASK_QUEUE_KIND_STICKY, normal_name=execution.info.task_queue
-    )
+    if execution.sticky_queue:
+        field.name = execution.sticky_queue
+        field.kind = enums.TASK_QUEUE_KIND_STICKY
+        field.normal_name = execution.info.task_queue
+    else:
+        field.name = execution.info.task_queue
+        field.kind = enums.TASK_QUEUE_KIND_NORMAL
 
 
 def task_timeout(default: int, attempt: int, limits: Limits) -> int:
@@ -229,14 +226,14 @@ def started_attributes(
     task: WorkflowTask, identity: str, worker_version: bytes | None = None
 ) -> history.WorkflowTaskStartedEventAttributes:
     """The Started event of a task."""
-    attributes = history.WorkflowTaskStartedEventAttributes(
-        scheduled_event_id=task.scheduled_event_id,
-        identity=identity,
-        request_id=task.request_id,
-        suggest_continue_as_new=task.suggest_continue_as_new,
-        suggest_continue_as_new_reasons=task.suggest_reasons,  # type: ignore[arg-type]  # plain numbers
-        history_size_bytes=task.history_size,
-    )
+    attributes = history.WorkflowTaskStartedEventAttributes()
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.identity = identity
+    attributes.request_id = task.request_id
+    attributes.history_size_bytes = task.history_size
+    if task.suggest_continue_as_new:
+        attributes.suggest_continue_as_new = True
+        attributes.suggest_continue_as_new_reasons.extend(task.suggest_reasons)  # type: ignore[arg-type]
     if worker_version is not None:
         attributes.worker_version.SetInParent()
         attributes.worker_version.MergeFromString(worker_version)
@@ -250,11 +247,15 @@ def version_shown(named: common.WorkerVersionStamp) -> bytes | None:
 
 def scheduled_attributes(execution: Execution, task: WorkflowTask) -> history.WorkflowTaskScheduledEventAttributes:
     """The Scheduled event of a task that got none when it was scheduled; a transient one is never sticky."""
-    return history.WorkflowTaskScheduledEventAttributes(
-        task_queue=queue_message(execution),
-        start_to_close_timeout=duration_of(task.timeout),
-        attempt=task.attempt,
-    )
+    return _scheduled(execution, task.timeout, task.attempt)
+
+
+def _scheduled(execution: Execution, timeout: int, attempt: int) -> history.WorkflowTaskScheduledEventAttributes:
+    attributes = history.WorkflowTaskScheduledEventAttributes()
+    _name_queue(attributes.task_queue, execution)
+    set_duration(attributes.start_to_close_timeout, timeout)
+    attributes.attempt = attempt
+    return attributes
 
 
 def transient_events(execution: Execution, for_worker: bool = False) -> bytes:

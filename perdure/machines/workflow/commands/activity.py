@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perdure.api import Duration, common, enums, history
 from perdure.api import command as commands
-from perdure.api.times import BadDuration, checked_duration_ns, duration_of
+from perdure.api.times import BadDuration, checked_duration_ns, set_duration
 from perdure.machines import json_payloads, priorities, queue_names, retry
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.apply import link_of
@@ -127,23 +127,25 @@ def _timeout(name: str, duration: Duration) -> int:
 def _scheduled_attributes(
     wanted: ScheduleActivity, timeouts: tuple[int, int, int, int], completed_event_id: int
 ) -> history.ActivityTaskScheduledEventAttributes:
-    attributes = history.ActivityTaskScheduledEventAttributes(
-        activity_id=wanted.activity_id,
-        activity_type=wanted.activity_type,
-        task_queue=wanted.task_queue,
-        header=wanted.header if wanted.HasField("header") else None,
-        input=wanted.input if wanted.HasField("input") else None,
-        schedule_to_close_timeout=duration_of(timeouts[0]),
-        schedule_to_start_timeout=duration_of(timeouts[1]),
-        start_to_close_timeout=duration_of(timeouts[2]),
-        heartbeat_timeout=duration_of(timeouts[3]),
-        workflow_task_completed_event_id=completed_event_id,
-        retry_policy=retry.policy_message(retry.policy_of(wanted.retry_policy)),
-        use_workflow_build_id=wanted.use_workflow_build_id,
-        priority=wanted.priority if wanted.HasField("priority") else None,
-    )
+    attributes = history.ActivityTaskScheduledEventAttributes()
+    attributes.activity_id = wanted.activity_id
+    attributes.activity_type.CopyFrom(wanted.activity_type)
+    attributes.task_queue.CopyFrom(wanted.task_queue)
     if attributes.task_queue.kind == enums.TASK_QUEUE_KIND_UNSPECIFIED:
         attributes.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
+    if wanted.HasField("header"):
+        attributes.header.CopyFrom(wanted.header)
+    if wanted.HasField("input"):
+        attributes.input.CopyFrom(wanted.input)
+    if wanted.HasField("priority"):
+        attributes.priority.CopyFrom(wanted.priority)
+    set_duration(attributes.schedule_to_close_timeout, timeouts[0])
+    set_duration(attributes.schedule_to_start_timeout, timeouts[1])
+    set_duration(attributes.start_to_close_timeout, timeouts[2])
+    set_duration(attributes.heartbeat_timeout, timeouts[3])
+    attributes.workflow_task_completed_event_id = completed_event_id
+    retry.show_policy(attributes.retry_policy, retry.policy_of(wanted.retry_policy))
+    attributes.use_workflow_build_id = wanted.use_workflow_build_id
     return attributes
 
 

@@ -155,7 +155,13 @@ class _Reading:
         return history.History(events=[shown]).SerializeToString()
 
     async def events(self, fragments_max: int) -> Message | bytes:
-        """The next page of events. The last one of several goes on to where the run has come meanwhile."""
+        """The next page of events. The last one of several goes on to where the run has come meanwhile.
+
+        A wait without news answers nothing at all: what a pending task shows was on the page before.
+        """
+        waits = self._request.wait_new_event
+        if self._token.first_event_id >= self._token.next_event_id:
+            return self._answer(b"", self._token if self._token.running and waits else None)
         body = await self._page(fragments_max)
         if self._execution is None and self._token.running and self._token.first_event_id >= self._token.next_event_id:
             with contextlib.suppress(NotFound):
@@ -165,7 +171,7 @@ class _Reading:
         if token.first_event_id < token.next_event_id:
             return self._answer(body, token)
         body += token.transient or self._pending_events()
-        return self._answer(body, token if token.running and self._request.wait_new_event else None)
+        return self._answer(body, token if token.running and waits else None)
 
     async def _page(self, fragments_max: int) -> bytes:
         """The events that come next; the token moves behind them."""

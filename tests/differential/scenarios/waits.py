@@ -66,6 +66,31 @@ def history_without_news(s: Script) -> None:
     s.history(wait_new_event=True, history_event_filter_type=CLOSE)
 
 
+def history_of_a_pending_task(s: Script) -> None:
+    """Events that a task does not have yet are shown once, with the page before the wait; then as they are (3.10)."""
+    for label in ("a second attempt", "a speculative task"):
+        s.another(label)
+        if label == "a second attempt":
+            s.fail_task(s.begin_quietly())
+        else:
+            idle(s)
+            admitted(s)
+        request = s.history_request(wait_new_event=True)
+        ids: list[list[int]] = []
+        for step in ("scheduled", "without news", "started"):
+            if step == "started":
+                s.poll()
+            reply = s.send(request, rpc.GetWorkflowExecutionHistoryResponse, POLL_SECONDS)
+            assert isinstance(reply, rpc.GetWorkflowExecutionHistoryResponse)
+            ids.append([event.event_id for event in reply.history.events])
+            request.next_page_token = reply.next_page_token
+        s.terminate()
+        reply = s.send(request, rpc.GetWorkflowExecutionHistoryResponse, POLL_SECONDS)
+        assert isinstance(reply, rpc.GetWorkflowExecutionHistoryResponse)
+        ids.append([event.event_id for event in reply.history.events])
+        s.fact("ids by page", ids)
+
+
 def heartbeats(s: Script) -> None:
     """A task that did nothing but heartbeat for too long has timed out; a command makes time start anew (3.5.2)."""
     task = s.begin_quietly()

@@ -275,6 +275,7 @@ class NamespaceRegistry:
                 self._archive(namespace.history_archival, settings.SYSTEM_HISTORY_ARCHIVAL_STATE),
                 self._archive(namespace.visibility_archival, settings.SYSTEM_VISIBILITY_ARCHIVAL_STATE),
                 _PAUSED in (self.history_archival_state(), self.visibility_archival_state()),
+                frozenset(namespace.bad_binaries),
             )
             self._views[namespace_id] = found
         return found

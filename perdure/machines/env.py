@@ -113,12 +113,14 @@ class Limits:
 @final
 class NamespaceView:
     """What a machine may know of its namespace. `search_attributes` maps custom names to `enums.IndexedValueType`
-    numbers; `rules` are its workflow rules, compiled; the archives are URIs, "" for none.
+    numbers; `rules` are its workflow rules, compiled; the archives are URIs, "" for none; `bad_binaries` are the
+    checksums of workers whose answers do not count.
     """
 
     __slots__ = (
         "archive_paused",
         "archives",
+        "bad_binaries",
         "history_archive",
         "id",
         "limits",
@@ -140,6 +142,7 @@ class NamespaceView:
         history_archive: str = "",
         record_archive: str = "",
         archive_paused: bool = False,
+        bad_binaries: frozenset[str] = frozenset(),
     ) -> None:
         self.id = id
         self.name = name
@@ -150,6 +153,7 @@ class NamespaceView:
         self.history_archive = history_archive
         self.record_archive = record_archive
         self.archive_paused = archive_paused
+        self.bad_binaries = bad_binaries
         self.archives = (ARCHIVES_HISTORY if history_archive else 0) | (ARCHIVES_RECORD if record_archive else 0)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from perdure.api import Duration, workflowservice
+from perdure.api import Duration, common, taskqueue, workflowservice
 from perdure.cluster.identity import load_identity
 from perdure.cluster.namespaces import SYSTEM_NAMESPACE, BadBinary, Namespace, NamespaceRegistry
 from perdure.config.dynamic import DynamicConfig
@@ -161,3 +161,34 @@ async def test_bad_binaries_are_merged_and_removed() -> None:
         gone = workflowservice.UpdateNamespaceRequest(namespace="mine", delete_bad_binary="one")
         error = await server.refused("UpdateNamespace", gone)
         assert error.message == "Bad binary checksum one doesn't exists."
+
+
+async def test_a_bad_binary_gets_no_task_and_its_answer_does_not_count() -> None:
+    """A worker that has a task already when its binary is found to be bad fails that task (semantics 3.5.5)."""
+    async with served({}, ("default", "mine")) as server:
+        queue = taskqueue.TaskQueue(name="q")
+        start = workflowservice.StartWorkflowExecutionRequest(
+            namespace="mine",
+            workflow_id="w",
+            workflow_type=common.WorkflowType(name="Wf"),
+            task_queue=queue,
+            request_id="r",
+        )
+        await server.call("StartWorkflowExecution", start, workflowservice.StartWorkflowExecutionResponse)
+        poll = workflowservice.PollWorkflowTaskQueueRequest(namespace="mine", task_queue=queue, binary_checksum="sum")
+        task = await server.call("PollWorkflowTaskQueue", poll, workflowservice.PollWorkflowTaskQueueResponse)
+        update = workflowservice.UpdateNamespaceRequest()
+        update.config.bad_binaries.binaries["sum"].reason = "bad"
+        await _update(server, update)
+        answer = workflowservice.RespondWorkflowTaskCompletedRequest(
+            namespace="mine", task_token=task.task_token, binary_checksum="sum"
+        )
+        error = await server.refused("RespondWorkflowTaskCompleted", answer)
+        assert error.message == "BadBinary: binary sum is marked as bad deployment"
+        error = await server.refused("PollWorkflowTaskQueue", poll)
+        assert error.message == "Binary sum already marked as bad deployment."
+        answer.binary_checksum = poll.binary_checksum = "good"
+        answer.task_token = (
+            await server.call("PollWorkflowTaskQueue", poll, workflowservice.PollWorkflowTaskQueueResponse)
+        ).task_token
+        await server.call("RespondWorkflowTaskCompleted", answer, workflowservice.RespondWorkflowTaskCompletedResponse)

@@ -93,6 +93,9 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     completed_event_id = 0 if dropped else draft.execution.next_event_id - 1
     batch = Batch(step, draft, completed_event_id, request, report.search_attributes, report.namespace_ids)
     try:
+        if request.binary_checksum in step.env.namespace.bad_binaries:
+            text = f"binary {request.binary_checksum} is marked as bad deployment"
+            raise CommandRejected(enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_BINARY, text)
         for index, command in enumerate(request.commands):
             batch.index = index
             HANDLERS[command.command_type](batch, command)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, TypeVar, final
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -35,10 +35,14 @@ from perdure.transport.http_headers import BadHeader, Fields, header, metadata_o
 from perdure.transport.http_routes import BadPath, Match, Routes
 from perdure.transport.inline import Dispatch, InlineCall, start_call
 
+T = TypeVar("T")
+
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 """One request body, as on the gRPC port."""
 BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bodies of all requests that are arriving at once; the request that passes it gets RESOURCE_EXHAUSTED."""
+ON_LOOP_BYTES_MAX: Final = 64 * 1024
+"""JSON is read and written on the loop up to this size of a body or of an answer's message."""
 QUERY_FIELDS_MAX: Final = 1_000
 """Parameters of one query."""
 BODY_S: Final = 30.0
@@ -186,7 +190,8 @@ class JsonGateway:
         body = await self._arriving.body(receive, headers)
         request = method.request()
         try:
-            self._fill(request, match, body, scope["query_string"] + b"&" + body * is_form, inbound)
+            query = scope["query_string"] + b"&" + body * is_form
+            await _aside(len(body), partial(self._fill, request, match, body, query, inbound))
             client = scope.get("client")
             metadata = metadata_of(headers, client[0] if client else "", self._server_version)
             timeout_s = timeout_of(headers)
@@ -240,7 +245,13 @@ class JsonGateway:
         finally:
             self._waiting.discard(call)
             call.cancel()
-        return Answer(200, form.content_type, _json(method.response.FromString(message), form))
+        text = await _aside(len(message), lambda: _json(method.response.FromString(message), form))
+        return Answer(200, form.content_type, text)
+
+
+async def _aside(size: int, work: Callable[[], T]) -> T:
+    """Reading or writing JSON: what is large goes into a thread, for it takes microseconds for every few bytes."""
+    return work() if size <= ON_LOOP_BYTES_MAX else await asyncio.to_thread(work)
 
 
 def raw_path(scope: Scope) -> str:

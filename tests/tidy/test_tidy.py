@@ -38,6 +38,7 @@ ADAPTERS = (
     "perdure/transport/tls.py",
     "perdure/system/outgoing.py",
     "perdure/archival/files.py",
+    "perdure/transport/http_json.py",  # large JSON is read and written in a thread
 )
 """The places where the outside world comes in (or is simulated); nothing else reads clocks, draws randomness or starts
 threads."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
 
 from immutables import Map
 
@@ -16,6 +18,9 @@ from perdure.machines.workflow.parts import PART_START_REQUEST
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow
 from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
+
+REMEMBERED_BYTES_MAX: Final = 256
+"""The longest search attribute that is kept in memory as visibility has it, for the next run that has the same."""
 
 
 def run_bytes(run_id: str) -> bytes:
@@ -56,7 +61,7 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
             branch, _ = execution.branches[-1]
             fragments.append(Fragment(branch, delta.first_event_id, execution.next_event_id, b"".join(delta.events)))
         if delta.visibility:
-            visibility.append(visibility_record(execution, types))
+            visibility.append(visibility_record(execution, types, run_id))
     put: ChainPut | None = None
     if chain is not None and not dropped:
         current = run_bytes(chain.current_run_id) if chain.current_run_id else b""
@@ -73,8 +78,8 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
     )
 
 
-def visibility_record(execution: Execution, types: Mapping[str, int]) -> VisibilityRecord:
-    """What visibility knows of a run (semantics 15.1)."""
+def visibility_record(execution: Execution, types: Mapping[str, int], key: bytes | None = None) -> VisibilityRecord:
+    """What visibility knows of a run (semantics 15.1); `key` is the stored form of its run id."""
     info = execution.info
     closed = not execution.running
     return VisibilityRecord(
@@ -99,6 +104,7 @@ def visibility_record(execution: Execution, types: Mapping[str, int]) -> Visibil
         search_attributes=_search_attributes(execution, types),
         version=execution.version,
         kind=Kind.WORKFLOW,
+        key=key,
     )
 
 
@@ -132,21 +138,32 @@ def _memo(execution: Execution) -> bytes:
 
 
 def _search_attributes(execution: Execution, types: Mapping[str, int]) -> bytes:
-    count, size = execution.external_payload_count, execution.external_payload_bytes
-    if not execution.search_attributes and not count:
-        return b""
-    found = common.SearchAttributes()
+    """Serialized `SearchAttributes`: those of one attribute each, set end to end, are one of all."""
+    found = []
     for name, body in execution.search_attributes.items():
-        payload = found.indexed_fields[name]
-        payload.MergeFromString(body)
         # A run keeps the type that its worker claimed; an index goes by the one that is registered.
-        attributes.set_type(payload, name, types)
+        typed = _typed if len(body) > REMEMBERED_BYTES_MAX else _remembered
+        found.append(typed(name, body, attributes.type_of(name, types)))
+    count, size = execution.external_payload_count, execution.external_payload_bytes
     if count and not execution.running:
         for name, number in (("TemporalExternalPayloadCount", count), ("TemporalExternalPayloadSizeBytes", size)):
-            payload = found.indexed_fields[name]
-            payload.metadata["encoding"], payload.metadata["type"] = b"json/plain", b"Int"
-            payload.data = str(number).encode()
+            payload = attributes.encode(number, attributes.INT)
+            found.append(common.SearchAttributes(indexed_fields={name: payload}).SerializeToString())
+    return b"".join(found)
+
+
+def _typed(name: str, body: bytes, kind: int | None) -> bytes:
+    """One attribute as serialized `SearchAttributes`, with the type that is registered, if there is one."""
+    found = common.SearchAttributes()
+    payload = found.indexed_fields[name]
+    payload.MergeFromString(body)
+    if kind is not None:
+        attributes.write_type(payload, kind)
     return found.SerializeToString()
+
+
+_remembered = lru_cache(4096)(_typed)
+"""The build of a worker, which each run of it has, is put into bytes once."""
 
 
 def chain_of(row: ChainRow) -> Chain:

@@ -16,7 +16,7 @@ from typing import final
 
 from perdure.ids import ChainKey
 from perdure.store.api import BATCH_WRITES_MAX, ChainWrite, CommitFailed, Fence, Fragment, RunPut
-from perdure.visibility.record import VisibilityRecord, run_key
+from perdure.visibility.record import VisibilityRecord
 
 
 @final
@@ -50,7 +50,7 @@ class CollapsedRun:
 
     def fold(self, key: ChainKey, put: RunPut) -> None:
         """Takes a later put of the same run in."""
-        if key != self.key:
+        if key is not self.key and key != self.key:
             raise CommitFailed(f"run {put.run_id.hex()} belongs to another chain")
         if put.expected_version != self.expected_version + self.steps:
             raise CommitFailed(f"run {put.run_id.hex()}: versions of one batch do not follow each other")
@@ -72,7 +72,6 @@ class Segment:
         "fragments",
         "part_runs",
         "parts",
-        "put_branches",
         "reclaimed",
         "runs",
         "trimmed",
@@ -85,7 +84,6 @@ class Segment:
         self.parts: dict[tuple[bytes, int, bytes], bytes | None] = {}
         self.part_runs: set[bytes] = set()
         self.fragments: list[Fragment] = []
-        self.put_branches: set[bytes] = set()
         self.visibility: dict[bytes, VisibilityRecord] = {}
         self.reclaimed: dict[bytes, None] = {}
         self.branches: dict[bytes, None] = {}
@@ -104,7 +102,7 @@ class Segment:
             (write.chain is not None and write.key.digest in self.dropped)
             or any(run.run_id in reclaimed for run in write.runs)
             or any(part.run_id in reclaimed for part in write.parts)
-            or any(run_key(record.run_id) in reclaimed for record in write.visibility)
+            or any(record.key in reclaimed for record in write.visibility)
             or any(fragment.branch_id in self.branches for fragment in write.fragments)
         )
 
@@ -116,7 +114,7 @@ class Segment:
             run_id = reclaim.run_id
             if reclaim.whole and (run_id in self.runs or run_id in self.visibility or run_id in self.part_runs):
                 return True
-            if any(branch_id in self.put_branches for branch_id in reclaim.branch_ids):
+            if any(fragment.branch_id in reclaim.branch_ids for fragment in self.fragments):
                 return True
         return False
 
@@ -134,23 +132,22 @@ class Segment:
                 collapsed.steps += 1
                 collapsed.current_run_id = chain.current_run_id
                 collapsed.core = chain.core
+        runs = self.runs
         for run in write.runs:
-            folded = self.runs.get(run.run_id)
+            folded = runs.get(run.run_id)
             if folded is None:
-                self.runs[run.run_id] = CollapsedRun(key, run)
+                runs[run.run_id] = CollapsedRun(key, run)
             else:
                 folded.fold(key, run)
         for part in write.parts:
             self.parts[part.run_id, part.kind, part.key] = part.body
             self.part_runs.add(part.run_id)
-        for fragment in write.fragments:
-            self.fragments.append(fragment)
-            self.put_branches.add(fragment.branch_id)
+        self.fragments += write.fragments
         for record in write.visibility:
-            run_id = run_key(record.run_id)
-            earlier = self.visibility.get(run_id)
+            run_key = record.key
+            earlier = self.visibility.get(run_key)
             if earlier is None or earlier.version <= record.version:
-                self.visibility[run_id] = record
+                self.visibility[run_key] = record
 
     def delete(self, write: ChainWrite) -> None:
         """Adds the deletions of `write`."""

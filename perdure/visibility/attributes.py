@@ -322,7 +322,12 @@ def set_type(payload: common.Payload, name: str, custom: Mapping[str, int]) -> N
     """Write the type of the attribute into the payload's metadata, whatever stands there; an unknown name stays."""
     kind = type_of(name, custom)
     if kind is not None:
-        payload.metadata[_TYPE] = TYPE_NAMES[kind].encode()
+        write_type(payload, kind)
+
+
+def write_type(payload: common.Payload, kind: int) -> None:
+    """Write a type into the payload's metadata, whatever stands there."""
+    payload.metadata[_TYPE] = TYPE_NAMES[kind].encode()
 
 
 def is_registered(name: str, payload: common.Payload, custom: Mapping[str, int]) -> bool:

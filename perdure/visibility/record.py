@@ -30,6 +30,7 @@ class VisibilityRecord:
     """
 
     __slots__ = (
+        "_key",
         "_values",
         "close_time",
         "execution_duration",
@@ -77,6 +78,7 @@ class VisibilityRecord:
         search_attributes: bytes = b"",
         version: int = 0,
         kind: int = Kind.WORKFLOW,
+        key: bytes | None = None,
     ) -> None:
         assert (close_time is None) == (status in _OPEN), f"{workflow_id!r}: status {status}, close time {close_time}"
         self.namespace_id: Final = namespace_id
@@ -100,7 +102,15 @@ class VisibilityRecord:
         self.search_attributes: Final = search_attributes
         self.version: Final = version
         self.kind: Final = int(kind)
+        self._key = key
         self._values: dict[str, Value] | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The key of its row, `run_key` of its run id: given by who has the bytes of the id already, else made once."""
+        if self._key is None:
+            self._key = run_key(self.run_id)
+        return self._key
 
     def values(self) -> dict[str, Value]:
         """The search attributes that filters see, by `attributes.index_key`; decoded once."""
@@ -148,4 +158,4 @@ def close_key(record: VisibilityRecord) -> int:
 
 def order_key(record: VisibilityRecord) -> tuple[int, int, bytes]:
     """The place of a record in lists, ascending (semantics 15.4): close time falling, start time falling, run id."""
-    return close_key(record), -record.start_time, run_key(record.run_id)
+    return close_key(record), -record.start_time, record.key

@@ -92,7 +92,7 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
         else list_key(record.namespace_id, record.kind, division)
     )
     return _UPSERT[dialect], (
-        run_key(record.run_id),
+        record.key,
         record.namespace_id,
         close_key(record),
         -record.start_time,

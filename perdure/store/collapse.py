@@ -12,11 +12,14 @@ Pure: no I/O, no SQL text. It must not decode any body.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 from perdure.ids import ChainKey
 from perdure.store.api import BATCH_WRITES_MAX, ChainWrite, CommitFailed, Fence, Fragment, RunPut
 from perdure.visibility.record import VisibilityRecord
+
+NOTHING: Final[dict[bytes, None]] = {}
+"""What most segments delete. It is shared, and stays empty."""
 
 
 @final
@@ -70,7 +73,6 @@ class Segment:
         "chains",
         "dropped",
         "fragments",
-        "part_runs",
         "parts",
         "reclaimed",
         "runs",
@@ -82,14 +84,11 @@ class Segment:
         self.chains: dict[bytes, CollapsedChain] = {}
         self.runs: dict[bytes, CollapsedRun] = {}
         self.parts: dict[tuple[bytes, int, bytes], bytes | None] = {}
-        self.part_runs: set[bytes] = set()
         self.fragments: list[Fragment] = []
         self.visibility: dict[bytes, VisibilityRecord] = {}
-        self.reclaimed: dict[bytes, None] = {}
-        self.branches: dict[bytes, None] = {}
+        self.reclaimed = self.branches = self.dropped = NOTHING
         self.trimmed = 0
         """How many reclaims there are: each may remove `FRAGMENTS_RECLAIMED_MAX` fragments."""
-        self.dropped: dict[bytes, None] = {}
 
     def deletes(self) -> bool:
         """Whether any deletion is in here already."""
@@ -108,11 +107,12 @@ class Segment:
 
     def delete_clashes(self, write: ChainWrite) -> bool:
         """Whether `write` deletes something that this segment puts."""
-        if write.drop_chain and (write.key.digest in self.chains or write.key.digest in self.part_runs):
+        part_runs = {place[0] for place in self.parts}
+        if write.drop_chain and (write.key.digest in self.chains or write.key.digest in part_runs):
             return True
         for reclaim in write.reclaim:
             run_id = reclaim.run_id
-            if reclaim.whole and (run_id in self.runs or run_id in self.visibility or run_id in self.part_runs):
+            if reclaim.whole and (run_id in self.runs or run_id in self.visibility or run_id in part_runs):
                 return True
             if any(fragment.branch_id in reclaim.branch_ids for fragment in self.fragments):
                 return True
@@ -141,7 +141,6 @@ class Segment:
                 folded.fold(key, run)
         for part in write.parts:
             self.parts[part.run_id, part.kind, part.key] = part.body
-            self.part_runs.add(part.run_id)
         self.fragments += write.fragments
         for record in write.visibility:
             run_key = record.key
@@ -151,6 +150,8 @@ class Segment:
 
     def delete(self, write: ChainWrite) -> None:
         """Adds the deletions of `write`."""
+        if not self.deletes():
+            self.reclaimed, self.branches, self.dropped = {}, {}, {}
         for reclaim in write.reclaim:
             self.trimmed += 1
             if reclaim.whole:
@@ -181,7 +182,7 @@ def collapse(writes: Sequence[ChainWrite]) -> list[Segment]:
     segment = Segment()
     segments = [segment]
     for write in writes:
-        if segment.deletes() and segment.put_clashes(write):
+        if (segment.trimmed or segment.dropped) and segment.put_clashes(write):
             segment = Segment()
             segments.append(segment)
         segment.put(write)

@@ -271,30 +271,19 @@ class SqliteStore:
             except BaseException:
                 _roll_back(connection)
                 raise
-            await self._end(connection)
+            try:
+                if self._commit_thread is None:
+                    connection.commit()
+                elif self._place.on_loop:
+                    began = time.perf_counter_ns()
+                    connection.commit()
+                    self._place.synced_on_loop(time.perf_counter_ns() - began)
+                else:
+                    await self._commit_thread.run(connection.commit)
+                    self._place.synced_in_thread()
+            except sqlite3.Error as error:
+                raise _not_committed(connection, error) from error
             return result
-
-    async def _end(self, connection: sqlite3.Connection) -> None:
-        """COMMIT. An error of the sync is ambiguous.
-
-        The log may hold the batch whole, and a crash would bring it back.
-        """
-        try:
-            if self._commit_thread is None:
-                connection.commit()
-            elif self._place.on_loop:
-                began = time.perf_counter_ns()
-                connection.commit()
-                self._place.synced_on_loop(time.perf_counter_ns() - began)
-            else:
-                await self._commit_thread.run(connection.commit)
-                self._place.synced_in_thread()
-        except sqlite3.Error as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            _roll_back(connection)
-            if busy:
-                raise CommitFailed(f"{error}{advice(error)}") from error
-            raise CommitUnknown(f"{error}{advice(error)}") from error
 
     # Reads
 
@@ -417,6 +406,15 @@ class SqliteStore:
 def _is_wal(connection: sqlite3.Connection) -> bool:
     mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
     return mode == "wal"
+
+
+def _not_committed(connection: sqlite3.Connection, error: sqlite3.Error) -> StoreError:
+    """What an error of COMMIT means. One of the sync is ambiguous: the log may hold the batch whole, and a crash would
+    bring it back.
+    """
+    _roll_back(connection)
+    busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return (CommitFailed if busy else CommitUnknown)(f"{error}{advice(error)}")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

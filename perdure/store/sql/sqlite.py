@@ -103,13 +103,11 @@ def _put_chains(cursor: sqlite3.Cursor, segment: Segment) -> None:
 
 def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> Container[bytes]:
     """Returns the runs that had no row."""
-    born: set[bytes] = set()
     inserts = []
     updates = []
     with_alarm = []
     for run_id, run in segment.runs.items():
         if run.expected_version == 0:
-            born.add(run_id)
             inserts.append((run_id, run.key.digest, run.key.slot, WALL, run.steps, run.alarm_ns, run.core))
         elif run.alarm_changed:
             with_alarm.append((run.steps, run.core, run.alarm_ns, run_id, run.expected_version, run.key.digest))
@@ -121,7 +119,7 @@ def _put_runs(cursor: sqlite3.Cursor, segment: Segment) -> Container[bytes]:
         _update(cursor, UPDATE_RUN, updates, "run")
     if with_alarm:
         _update(cursor, UPDATE_RUN_ALARM, with_alarm, "run")
-    return born
+    return {row[0] for row in inserts} if inserts else ()
 
 
 def _update(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ...]], what: str) -> None:

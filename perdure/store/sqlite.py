@@ -84,6 +84,7 @@ class SqliteStore:
         "_commit_thread",
         "_cursor",
         "_file_lock",
+        "_known",
         "_path",
         "_place",
         "_pragmas",
@@ -107,6 +108,8 @@ class SqliteStore:
         self._cursor: sqlite3.Cursor | None = None
         self._read: sqlite3.Connection | None = None
         self._scan: sqlite3.Connection | None = None
+        self._known: dict[bytes, sqlite_visibility.Row] = {}
+        """Rows of visibility as they are stored, or will be if the transaction ends well: this process alone writes."""
         self._commit_thread: CallThread | None = None
         self._place = SyncPlace()
         self._read_thread: CallThread | None = None
@@ -128,6 +131,7 @@ class SqliteStore:
             raise
 
     def _open(self) -> None:
+        self._known.clear()
         self._check()
         self._write = self._connect(CACHE_KIB)
         self._migrate(self._write)
@@ -231,7 +235,7 @@ class SqliteStore:
             if held is None:
                 raise FenceLost(f"epoch {fence.epoch} was succeeded")
             for segment in segments:
-                sql.apply_segment(cursor, segment)
+                sql.apply_segment(cursor, segment, self._known)
 
         await self._transact(apply)
         if self._checkpointer is not None:
@@ -266,10 +270,10 @@ class SqliteStore:
                 self._cursor.execute("BEGIN IMMEDIATE")
                 result = apply(self._cursor)
             except sqlite3.Error as error:
-                _roll_back(connection)
+                self._roll_back(connection)
                 raise CommitFailed(f"{error}{advice(error)}") from error
             except BaseException:
-                _roll_back(connection)
+                self._roll_back(connection)
                 raise
             try:
                 if self._commit_thread is None:
@@ -282,8 +286,19 @@ class SqliteStore:
                     await self._commit_thread.run(connection.commit)
                     self._place.synced_in_thread()
             except sqlite3.Error as error:
-                raise _not_committed(connection, error) from error
+                self._roll_back(connection)
+                raise _not_committed(error) from error
+            except BaseException:  # cancelled while the thread went on to its end: it may have committed, or not
+                self._roll_back(connection)
+                raise
             return result
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """Ends the transaction, if SQLite has not done so itself, with nothing applied."""
+        self._known.clear()
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the first error tells more
+                connection.rollback()
 
     # Reads
 
@@ -408,17 +423,9 @@ def _is_wal(connection: sqlite3.Connection) -> bool:
     return mode == "wal"
 
 
-def _not_committed(connection: sqlite3.Connection, error: sqlite3.Error) -> StoreError:
+def _not_committed(error: sqlite3.Error) -> StoreError:
     """What an error of COMMIT means. One of the sync is ambiguous: the log may hold the batch whole, and a crash would
     bring it back.
     """
-    _roll_back(connection)
     busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return (CommitFailed if busy else CommitUnknown)(f"{error}{advice(error)}")
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    """Ends the transaction, if SQLite has not done so itself, with nothing applied."""
-    if connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):  # the first error tells more
-            connection.rollback()

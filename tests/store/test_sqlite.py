@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from perdure.ids import Kind
-from perdure.store.api import CommitFailed, CommitUnknown, Fence, StoreBusy, StoreError
+from perdure.store.api import ChainWrite, CommitFailed, CommitUnknown, Fence, Reclaim, StoreBusy, StoreError
 from perdure.store.sql.migrations import SQLITE
 from perdure.store.sqlite import SqliteStore
 from perdure.store.sync_place import SLOW_MAX, SLOW_NS
-from perdure.visibility import schema
+from perdure.visibility import attributes, schema
 from perdure.visibility import sql as visibility
 from perdure.visibility.predicates import Dialect
 from perdure.visibility.resolve import compile_list
-from tests.store.rows import event, key, loaded, missing, record, start, step
+from tests.store.rows import event, key, loaded, missing, record, run_id, start, step
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,6 +209,49 @@ async def test_an_error_of_the_sync_is_ambiguous_and_the_store_goes_on(tmp_path:
     store._write.execute("DROP TRIGGER orphan")
     fence = await store.acquire()
     await store.commit(fence, [step("a", 1, 1, b"y")])
+    await store.close()
+
+
+@pytest.mark.parametrize("failure", ["later segment", "commit", "cancelled"])
+async def test_what_was_not_committed_is_not_taken_for_what_is_stored(tmp_path: Path, failure: str) -> None:
+    """The store knows the rows of open runs without reading them: a transaction that ends badly leaves no trace there,
+    and the entries of the record that follows take the place of those that are stored.
+    """
+    store, fence = await opened(tmp_path / "p.db")
+    first = start("a", 1)
+    opening = record("a", 1, 1, keywords={"CK": "x"})
+    await store.commit(fence, [ChainWrite(first.key, first.chain, first.runs, (), first.fragments, (opening,))])
+    shown = ChainWrite(key("a"), visibility=(record("a", 1, 2, keywords={"CK": "y"}, workflow_type="Other"),))
+    if failure == "later segment":
+        again = step("a", 2, 7, b"a version that is not there, after its deletion")
+        batch = [shown, ChainWrite(key("a"), reclaim=(Reclaim(run_id(2), ()),)), again]
+        with pytest.raises(CommitFailed):
+            await store.commit(fence, batch)
+    else:
+        assert store._write is not None
+        store._write.execute("PRAGMA foreign_keys = ON")
+        store._write.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        store._write.execute("CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+        store._write.execute("CREATE TRIGGER orphan AFTER UPDATE ON visibility BEGIN INSERT INTO child VALUES (1); END")
+        if failure == "cancelled":
+            sync_in_thread(store)
+        writing = asyncio.create_task(store.commit(fence, [shown]))
+        await asyncio.sleep(0)
+        if failure == "cancelled":
+            writing.cancel()
+        with pytest.raises(CommitUnknown if failure == "commit" else asyncio.CancelledError):
+            await writing
+        store._write.execute("DROP TRIGGER orphan")
+        fence = await store.acquire()
+
+    await store.commit(fence, [ChainWrite(key("a"), visibility=(record("a", 1, 2, 2, 9_000, keywords={"CK": "x"}),))])
+
+    for text, n in (("CK = 'x'", 1), ("CK = 'y'", 0), ("WorkflowType = 'Order'", 1), ("WorkflowType = 'Other'", 0)):
+        where = compile_list(text, {"CK": attributes.KEYWORD})
+        assert len((await store.list_visibility("namespace", Kind.WORKFLOW, where, 5, b"")).records) == n, text
+    assert await store.count_visibility("namespace", Kind.WORKFLOW, None, "ExecutionStatus") == [(2, 1)]
+    assert store._write is not None
+    assert store._write.execute("SELECT count(*) FROM visibility_entry").fetchone() == (3,)
     await store.close()
 
 

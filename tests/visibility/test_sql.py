@@ -34,7 +34,7 @@ def store(records: list[VisibilityRecord]) -> sqlite3.Connection:
 
 def put(connection: sqlite3.Connection, records: list[VisibilityRecord]) -> None:
     for one in records:
-        sqlite_visibility.put(connection.cursor(), {run_key(one.run_id): one})
+        sqlite_visibility.put(connection.cursor(), {run_key(one.run_id): one}, {})
 
 
 def listed(
@@ -141,11 +141,11 @@ def test_remove_leaves_nothing_of_a_run() -> None:
     assert connection.execute("SELECT count(*) FROM visibility_entry").fetchone() == (8,)
     put(connection, [record(RUNS[1])])
     for _ in range(2):
-        sqlite_visibility.remove(connection.cursor(), [run_key(RUNS[0]), run_key(RUNS[3])])
+        sqlite_visibility.remove(connection.cursor(), [run_key(RUNS[0]), run_key(RUNS[3])], {})
 
     assert [one.run_id for one in listed(connection, None)[0]] == [RUNS[1]]
     assert connection.execute("SELECT count(*) FROM visibility_entry").fetchone() == (2,)
-    sqlite_visibility.remove(connection.cursor(), [run_key(RUNS[1])])
+    sqlite_visibility.remove(connection.cursor(), [run_key(RUNS[1])], {})
     for table in ("visibility", "visibility_entry", "visibility_count"):
         assert connection.execute(f"SELECT * FROM {table}").fetchall() == []
 

@@ -66,10 +66,10 @@ DELETE_RECORD = "DELETE FROM record WHERE tab = ? AND key = ?"
 LIST_RECORDS = "SELECT key, version, body FROM record WHERE tab = ? ORDER BY key"
 
 
-def apply_segment(cursor: sqlite3.Cursor, segment: Segment) -> None:
+def apply_segment(cursor: sqlite3.Cursor, segment: Segment, known: dict[bytes, sqlite_visibility.Row]) -> None:
     """Executes a segment's puts, then its deletions. Raises `CommitFailed` or `sqlite3.Error`.
 
-    The caller rolls back.
+    The caller rolls back, and empties `known` (`sqlite_visibility.put`).
     """
     if segment.chains:
         _put_chains(cursor, segment)
@@ -82,9 +82,9 @@ def apply_segment(cursor: sqlite3.Cursor, segment: Segment) -> None:
             [(item.branch_id, item.first_event_id, item.next_event_id, item.body) for item in segment.fragments],
         )
     if segment.visibility:
-        sqlite_visibility.put(cursor, segment.visibility, born)
+        sqlite_visibility.put(cursor, segment.visibility, known, born)
     if segment.deletes():
-        _delete(cursor, segment)
+        _delete(cursor, segment, known)
 
 
 def _put_chains(cursor: sqlite3.Cursor, segment: Segment) -> None:
@@ -142,12 +142,12 @@ def _put_parts(cursor: sqlite3.Cursor, segment: Segment) -> None:
         cursor.executemany(DELETE_PART, deletes)
 
 
-def _delete(cursor: sqlite3.Cursor, segment: Segment) -> None:
+def _delete(cursor: sqlite3.Cursor, segment: Segment, known: dict[bytes, sqlite_visibility.Row]) -> None:
     runs = [(run_id,) for run_id in segment.reclaimed]
     if runs:
         cursor.executemany(DELETE_RUN, runs)
         cursor.executemany(DELETE_PARTS, runs)
-        sqlite_visibility.remove(cursor, segment.reclaimed)
+        sqlite_visibility.remove(cursor, segment.reclaimed, known)
     budget = FRAGMENTS_RECLAIMED_MAX * segment.trimmed
     for branch_id in segment.branches:
         budget -= cursor.execute(DELETE_FRAGMENTS, (branch_id, budget)).rowcount

@@ -90,7 +90,11 @@ _DIVISIONS: Final = "SELECT DISTINCT division FROM visibility_count WHERE namesp
 _UNFILLED: Final = "SELECT run_key, {} FROM visibility WHERE run_key > ? ORDER BY run_key LIMIT 1000"
 _SET_LIST: Final = "UPDATE visibility SET list = ? WHERE run_key = ?"
 
+KNOWN_MAX: Final = 10_000
+"""Rows of open runs that are known without being read; less than half a KiB each."""
+
 Row = tuple[Any, ...]
+"""The values of `_KEPT`."""
 Entry = tuple[int, entries.EntryValue, int, int, int, bytes]
 Counts = dict[tuple[object, ...], int]
 
@@ -153,10 +157,17 @@ class _Changes:
         _count(cursor, self.counts)
 
 
-def put(cursor: sqlite3.Cursor, records: Mapping[bytes, VisibilityRecord], born: Container[bytes] = ()) -> None:
+def put(
+    cursor: sqlite3.Cursor,
+    records: Mapping[bytes, VisibilityRecord],
+    known: dict[bytes, Row],
+    born: Container[bytes] = (),
+) -> None:
     """Writes records by the keys of their runs; one older than what is stored changes nothing.
 
-    The rows of `born` runs were inserted in this transaction, so they hardly have a record yet, and none is looked for.
+    `known` are rows as they are stored, by run key, so that what is changed need not be read; it is kept up to date
+    here, for open runs, and must be emptied by whoever rolls back. The rows of `born` runs were inserted in this
+    transaction, so they hardly have a record yet, and none is looked for.
     """
     updated: list[Row] = []
     changes = _Changes()
@@ -165,27 +176,36 @@ def put(cursor: sqlite3.Cursor, records: Mapping[bytes, VisibilityRecord], born:
         row = _kept(parameters)
         if key in born and cursor.execute(_INSERT, parameters).rowcount:
             changes.new(key, row)
-            continue
-        before = cursor.execute(_STORED, (key,)).fetchone()
-        if before is None:
-            cursor.execute(_INSERT, parameters)
-            changes.new(key, row)
-        elif before[1] <= record.version:
-            same = before[_IDENTITY:] == row[_IDENTITY:]
-            changes.changed(key, before, row, same)
-            if same:
-                updated.append(_updated(parameters))
+        else:
+            before = known.get(key) or cursor.execute(_STORED, (key,)).fetchone()
+            if before is None:
+                cursor.execute(_INSERT, parameters)
+                changes.new(key, row)
+            elif before[1] > record.version:
+                continue
             else:
-                cursor.execute(_MOVE, _moved(parameters))
+                same = before[_IDENTITY:] == row[_IDENTITY:]
+                changes.changed(key, before, row, same)
+                if same:
+                    updated.append(_updated(parameters))
+                else:
+                    cursor.execute(_MOVE, _moved(parameters))
+        if record.close_time is None and (row[0] is None or len(row[0]) <= entries.REMEMBERED_CHARS_MAX):
+            known[key] = row
+        else:
+            known.pop(key, None)
+    while len(known) > KNOWN_MAX:
+        del known[next(iter(known))]
     if updated:
         cursor.executemany(_UPDATE, updated)
     changes.write(cursor)
 
 
-def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes]) -> None:
+def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes], known: dict[bytes, Row]) -> None:
     """Removes the records of runs; one that has none is passed over."""
     counts: Counts = {}
     for key in keys:
+        known.pop(key, None)
         before = cursor.execute(_STORED, (key,)).fetchone()
         if before is None:
             continue

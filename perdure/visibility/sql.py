@@ -79,19 +79,24 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
 
     The parameters are in the order of `schema.columns`.
     """
+    return _UPSERT[dialect], sqlite_row(record) if dialect is Dialect.SQLITE else postgresql_row(record)
+
+
+def sqlite_row(record: VisibilityRecord) -> tuple[object, ...]:
+    """A record as the values of `schema.columns`."""
+    division, values = _shown(record)
+    return _row(record, division, values, list_key(record.namespace_id, record.kind, division))
+
+
+def postgresql_row(record: VisibilityRecord) -> tuple[object, ...]:
+    """A record as the values of `schema.columns`."""
+    division, values = _shown(record)
+    return _row(record, division, values, workflow_hash(record.workflow_id))
+
+
+def _row(record: VisibilityRecord, division: str | None, values: str | None, own: int) -> tuple[object, ...]:
     closed = record.close_time is not None
-    attributes = record.search_attributes
-    division, values = (
-        (_shown(attributes) if len(attributes) > REMEMBERED_BYTES_MAX else _remembered(attributes))
-        if attributes
-        else (None, None)
-    )
-    own = (
-        workflow_hash(record.workflow_id)
-        if dialect is Dialect.POSTGRESQL
-        else list_key(record.namespace_id, record.kind, division)
-    )
-    return _UPSERT[dialect], (
+    return (
         record.key,
         record.namespace_id,
         close_key(record),
@@ -114,19 +119,26 @@ def upsert(dialect: Dialect, record: VisibilityRecord) -> Statement:
         record.version,
         values,
         record.memo,
-        attributes,
+        record.search_attributes,
         record.kind,
         own,
     )
 
 
-def _shown(search_attributes: bytes) -> tuple[str | None, str | None]:
-    """What the columns `division` and `attributes` hold for serialized `SearchAttributes`."""
+def _shown(record: VisibilityRecord) -> tuple[str | None, str | None]:
+    """What the columns `division` and `attributes` hold for a record."""
+    attributes = record.search_attributes
+    if not attributes:
+        return None, None
+    return _decoded(attributes) if len(attributes) > REMEMBERED_BYTES_MAX else _remembered(attributes)
+
+
+def _decoded(search_attributes: bytes) -> tuple[str | None, str | None]:
     values = indexed(search_attributes)
     return _division_in(values), stored_values(values)
 
 
-_remembered = lru_cache(4096)(_shown)
+_remembered = lru_cache(4096)(_decoded)
 """Many runs have the same attributes: the build of their worker, and nothing else."""
 
 

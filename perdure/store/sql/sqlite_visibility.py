@@ -66,7 +66,13 @@ _KEPT: Final = (
 _STATUS: Final = _KEPT.index("status")
 _IDENTITY: Final = _KEPT.index("start_key")
 _LIST: Final = _KEPT.index("list")
-_NAMESPACE: Final = _KEPT.index("namespace_id")
+_placed: Final = itemgetter(
+    *map(
+        _KEPT.index,
+        ("list", "workflow_type", "workflow_id", "parent_workflow_id", "root_workflow_id", "attributes"),
+    )
+)
+_counter: Final = itemgetter(*map(_KEPT.index, ("namespace_id", "kind", "division", "workflow_type", "status")))
 _STORED: Final = f"SELECT {', '.join(_KEPT)} FROM visibility WHERE run_key = ?"
 _kept: Final = itemgetter(*[list(columns(Dialect.SQLITE)).index(name) for name in _KEPT])
 _updated: Final = itemgetter(*_UPDATED)
@@ -80,10 +86,10 @@ _MOVE_ENTRY: Final = (
 )
 _DELETE_ENTRY: Final = f"DELETE FROM visibility_entry WHERE {_ENTRY} = (?, ?, ?, ?, ?, ?)"
 _COUNT: Final = """INSERT INTO visibility_count
-   (namespace_id, kind, division_key, workflow_type, status, division, piece, n) VALUES (?, ?, ?, ?, ?, ?, 0, ?)
-   ON CONFLICT DO UPDATE SET n = n + excluded.n"""
-_DROP_COUNT: Final = """DELETE FROM visibility_count
-   WHERE n = 0 AND (namespace_id, kind, division_key, workflow_type, status) = (?, ?, ?, ?, ?)"""
+   (namespace_id, kind, division_key, division, workflow_type, status, piece, n)
+   VALUES (?1, ?2, coalesce('=' || ?3, ''), ?3, ?4, ?5, 0, ?6) ON CONFLICT DO UPDATE SET n = n + excluded.n"""
+_DROP_COUNT: Final = """DELETE FROM visibility_count WHERE n = 0
+   AND (namespace_id, kind, division_key, workflow_type, status) = (?1, ?2, coalesce('=' || ?3, ''), ?4, ?5)"""
 _BLOBS: Final = ("memo", "search_attributes")
 _LISTED: Final = (*listing.NAMES, "close_key", "start_key")
 _DIVISIONS: Final = "SELECT DISTINCT division FROM visibility_count WHERE namespace_id = ? AND kind = ?"
@@ -100,20 +106,13 @@ Counts = dict[tuple[object, ...], int]
 
 
 def _places(row: Row) -> entries.Places:
-    """Where the entries of a row stand, given its values of `_KEPT`."""
-    records, workflow_type, workflow_id, parent, root = row[_LIST:_NAMESPACE]
-    return entries.places(records, workflow_type, workflow_id, parent, root, row[0])
+    """Where the entries of a row stand."""
+    return entries.places(*_placed(row))
 
 
 def _entries(places: entries.Places, row: Row, key: bytes) -> list[Entry]:
     order = (*row[_STATUS:_LIST], key)
     return [(attribute, value, *order) for attribute, value in places]
-
-
-def _add(counts: Counts, row: Row, n: int) -> None:
-    namespace_id, kind, division = row[_NAMESPACE : _NAMESPACE + 3]
-    counter = (namespace_id, kind, visibility.division_key(division), row[_LIST + 1], row[_STATUS], division)
-    counts[counter] = counts.get(counter, 0) + n
 
 
 @final
@@ -130,22 +129,31 @@ class _Changes:
 
     def new(self, key: bytes, row: Row) -> None:
         self.fresh += _entries(_places(row), row, key)
-        _add(self.counts, row, 1)
+        counter = _counter(row)
+        self.counts[counter] = self.counts.get(counter, 0) + 1
 
-    def changed(self, key: bytes, before: Row, row: Row, same: bool) -> None:
-        """Of the `same` identity or not."""
-        after = kept = _places(row)
-        if not same or before[0] != row[0]:
+    def gone(self, key: bytes, row: Row) -> None:
+        self.stale += _entries(_places(row), row, key)
+        counter = _counter(row)
+        self.counts[counter] = self.counts.get(counter, 0) - 1
+
+    def changed(self, key: bytes, before: Row, row: Row) -> None:
+        kept = _places(row)
+        if before[0] != row[0]:
+            after = kept
             places = _places(before)
             kept = places & after
             self.stale += _entries(places - kept, before, key)
             self.fresh += _entries(after - kept, row, key)
         if before[_STATUS:_LIST] != row[_STATUS:_LIST]:
-            order = row[_STATUS:_LIST]
-            self.moved += [(*order, *entry) for entry in _entries(kept, before, key)]
-        if not same or before[_STATUS] != row[_STATUS]:
-            _add(self.counts, before, -1)
-            _add(self.counts, row, 1)
+            to = row[_STATUS:_LIST]
+            at = (*before[_STATUS:_LIST], key)
+            self.moved += [(*to, attribute, value, *at) for attribute, value in kept]
+        if before[_STATUS] != row[_STATUS]:
+            counts = self.counts
+            less, more = _counter(before), _counter(row)
+            counts[less] = counts.get(less, 0) - 1
+            counts[more] = counts.get(more, 0) + 1
 
     def write(self, cursor: sqlite3.Cursor) -> None:
         if self.stale:
@@ -154,7 +162,9 @@ class _Changes:
             cursor.executemany(_MOVE_ENTRY, self.moved)
         if self.fresh:
             cursor.executemany(_PUT_ENTRY, self.fresh)
-        _count(cursor, self.counts)
+        changed = [(*counter, n) for counter, n in self.counts.items() if n]
+        if changed:
+            cursor.executemany(_COUNT, changed)
 
 
 def put(
@@ -172,7 +182,7 @@ def put(
     updated: list[Row] = []
     changes = _Changes()
     for key, record in records.items():
-        parameters = visibility.upsert(Dialect.SQLITE, record)[1]
+        parameters = visibility.sqlite_row(record)
         row = _kept(parameters)
         if key in born and cursor.execute(_INSERT, parameters).rowcount:
             changes.new(key, row)
@@ -184,11 +194,12 @@ def put(
             elif before[1] > record.version:
                 continue
             else:
-                same = before[_IDENTITY:] == row[_IDENTITY:]
-                changes.changed(key, before, row, same)
-                if same:
+                if before[_IDENTITY:] == row[_IDENTITY:]:
+                    changes.changed(key, before, row)
                     updated.append(_updated(parameters))
                 else:
+                    changes.gone(key, before)
+                    changes.new(key, row)
                     cursor.execute(_MOVE, _moved(parameters))
         if record.close_time is None and (row[0] is None or len(row[0]) <= entries.REMEMBERED_CHARS_MAX):
             known[key] = row
@@ -203,24 +214,16 @@ def put(
 
 def remove(cursor: sqlite3.Cursor, keys: Iterable[bytes], known: dict[bytes, Row]) -> None:
     """Removes the records of runs; one that has none is passed over."""
-    counts: Counts = {}
+    changes = _Changes()
     for key in keys:
         known.pop(key, None)
         before = cursor.execute(_STORED, (key,)).fetchone()
-        if before is None:
-            continue
-        cursor.executemany(_DELETE_ENTRY, _entries(_places(before), before, key))
-        cursor.execute(_DELETE, (key,))
-        _add(counts, before, -1)
-    _count(cursor, counts)
-    if counts:
-        cursor.executemany(_DROP_COUNT, [counter[:5] for counter in counts])
-
-
-def _count(cursor: sqlite3.Cursor, counts: Counts) -> None:
-    changed = [(*counter, n) for counter, n in counts.items() if n]
-    if changed:
-        cursor.executemany(_COUNT, changed)
+        if before is not None:
+            changes.gone(key, before)
+            cursor.execute(_DELETE, (key,))
+    changes.write(cursor)
+    if changes.counts:
+        cursor.executemany(_DROP_COUNT, list(changes.counts))
 
 
 def fill(connection: sqlite3.Connection) -> None:
@@ -229,7 +232,7 @@ def fill(connection: sqlite3.Connection) -> None:
     last = b""
     while rows := connection.execute(statement, (last,)).fetchall():
         for key, *values in rows:
-            values[_LIST] = entries.list_key(*values[_NAMESPACE : _NAMESPACE + 3])
+            values[_LIST] = entries.list_key(*_counter(values)[:3])
             connection.execute(_SET_LIST, (values[_LIST], key))
             connection.executemany(_PUT_ENTRY, _entries(_places(tuple(values)), tuple(values), key))
         last = rows[-1][0]

@@ -24,6 +24,8 @@ from perdure.machines.workflow.inputs import AlarmRang, Input
 from perdure.machines.workflow.operator_inputs import ResetActivity, UpdateActivityOptions
 from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
 
+Tuned = tuple[str, int, str]
+"""Run, scheduled event, and "options" or "priority" of an activity that an operator has changed; no event tells."""
 NEVER = 1 << 70
 KEYED_FROM = 128
 """Part kinds from here on are not loaded with the run."""
@@ -88,8 +90,8 @@ def stored_view(execution: Execution, leave_out: tuple[str, ...] = ()) -> object
     return frozen(shown, (*_VOLATILE, *_KEYED, *leave_out)), updates
 
 
-def recorded_view(execution: Execution, tuned: set[tuple[str, int]]) -> dict[str, object]:
-    """What history alone determines; of a closed run, what still matters. `tuned` as in :class:`Shelf`."""
+def recorded_view(execution: Execution, tuned: set[Tuned]) -> dict[str, object]:
+    """What history alone determines; of a closed run, what still matters. What is `tuned` is left out."""
     run_id = execution.info.run_id
     view: dict[str, object] = {
         "status": execution.status,
@@ -116,7 +118,9 @@ def recorded_view(execution: Execution, tuned: set[tuple[str, int]]) -> dict[str
         view["timers"] = {t.timer_id: (t.started_event_id, t.expiry) for t in execution.timers.values()}
         anew = execution.info.original_run_id != run_id
         pending = execution.activities.items()
-        view["activities"] = {i: _recorded_activity(a, anew, (run_id, i) in tuned) for i, a in pending}
+        view["activities"] = {i: _recorded_activity(a, anew) for i, a in pending}
+        view["options"] = {i: _options(a) for i, a in pending if (run_id, i, "options") not in tuned}
+        view["priorities"] = {i: _priority(a) for i, a in pending if (run_id, i, "priority") not in tuned}
         view["activity ids"] = dict(execution.activity_ids.items())
     return view
 
@@ -130,22 +134,25 @@ def _recorded_child(c: Child) -> tuple[object, ...]:
     )
 
 
-def _recorded_activity(a: Activity, anew: bool, tuned: bool) -> tuple[object, ...]:
+def _recorded_activity(a: Activity, anew: bool) -> tuple[object, ...]:
     """`anew`: in a run that a reset made, activities from before the point begin when it was made."""
     return (
         a.activity_id,
         a.activity_type,
         0 if anew else a.first_scheduled_time,
-        None if tuned else _options(a),
         a.cancel_requested,
         a.cancel_request_event_id,
     )
 
 
 def _options(a: Activity) -> tuple[object, ...]:
-    """What UpdateActivityOptions may change."""
+    """What UpdateActivityOptions may change, and a reset may restore."""
     timeouts = (a.schedule_to_close, a.schedule_to_start, a.start_to_close, a.heartbeat_timeout)
-    return a.task_queue, timeouts, frozen(a.retry), a.priority
+    return a.task_queue, timeouts, frozen(a.retry)
+
+
+def _priority(a: Activity) -> object:
+    return a.priority
 
 
 def replay(info_of: Execution, env: Env, events: list[history.HistoryEvent]) -> Execution:
@@ -249,8 +256,7 @@ class Shelf:
         """Every completed update of a run and the id of its event, taken from history."""
         self.lagging: set[str] = set()
         """Runs whose stickiness has changed since they were last stored."""
-        self.tuned: set[tuple[str, int]] = set()
-        """Activities, by run and event, whose options an operator has changed: history does not show that."""
+        self.tuned: set[Tuned] = set()
         self.rows_written = 0
         """Part rows of the last transition."""
 
@@ -386,24 +392,25 @@ def audited_step(
 
 
 def note_tuned(shelf: Shelf, state: ChainState, fact: Input, after: Execution) -> None:
-    """Keep `Shelf.tuned`: options that an operator has restored are those of history again."""
+    """Keep `Shelf.tuned`: options that an operator has restored are those of history again.
+
+    A reset restores all but the priority, as in the reference.
+    """
     before = state.runs.get(after.info.run_id)
     if before is None or not isinstance(fact, UpdateActivityOptions | ResetActivity):
         return
     chosen = fact.selection
     for event_id, activity in after.activities.items():
-        mark = (after.info.run_id, event_id)
-        if not (
-            chosen.everything
-            or activity.activity_id == chosen.activity_id
-            or activity.activity_type == chosen.activity_type
-        ):
-            assert _options(activity) == _options(before.activities[event_id]), "another activity has new options"
-        elif fact.restore_original:
-            shelf.tuned.discard(mark)
-        elif _options(activity) != _options(before.activities[event_id]):
-            assert isinstance(fact, UpdateActivityOptions), "a reset changes no options"
-            shelf.tuned.add(mark)
+        met = activity.activity_id == chosen.activity_id or activity.activity_type == chosen.activity_type
+        for aspect, seen in (("options", _options), ("priority", _priority)):
+            mark = (after.info.run_id, event_id, aspect)
+            if not (met or chosen.everything):
+                assert seen(activity) == seen(before.activities[event_id]), "another activity has new options"
+            elif fact.restore_original and (aspect == "options" or isinstance(fact, UpdateActivityOptions)):
+                shelf.tuned.discard(mark)
+            elif seen(activity) != seen(before.activities[event_id]):
+                assert isinstance(fact, UpdateActivityOptions), "a reset changes no options"
+                shelf.tuned.add(mark)
 
 
 def check_delta(shelf: Shelf, state: ChainState, delta: machine.RunDelta) -> None:

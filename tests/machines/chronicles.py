@@ -103,13 +103,17 @@ class Chronicle(Story):
         else:
             self.state = ChainState(state.chain, state.runs.delete(run_id), state.start_requests, state.start_events)
 
+    def meet(self, run_id: str) -> None:
+        """An input is about to name this run: have it in memory."""
+        state = self.state
+        if run_id not in state.runs:
+            runs = state.runs.set(run_id, self.shelf.load(run_id))
+            self.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
+
     def delete(self, run_id: str = "") -> Chronicle:
         """DeleteWorkflowExecution, and what it owes."""
         chosen = run_id or self.run_id
-        if chosen not in self.state.runs:
-            state = self.state
-            runs = state.runs.set(chosen, self.shelf.load(chosen))
-            self.state = ChainState(state.chain, runs, state.start_requests, state.start_events)
+        self.meet(chosen)
         self.apply(Delete(run_id))
         self.apply(AlarmRang(chosen))
         return self

@@ -107,6 +107,11 @@ def small_limits() -> Limits:
     return limits
 
 
+TASK_ENDS = (
+    enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    enums.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+)
 TUNABLE = (
     "heartbeat_timeout",
     "start_to_close_timeout",
@@ -150,6 +155,10 @@ class Tale(Chronicle):
         # An input that is refused changes nothing: `audited_step` sees to that.
         with contextlib.suppress(ServiceError):
             action(self, a, b)
+        if self.state.current is None:
+            # The newest run was deleted.
+            self.token = None
+            self.begin(request_id=f"after deletion {self.request_ids}")
         self.check_callers()
 
     def check_callers(self) -> None:
@@ -257,14 +266,11 @@ class Tale(Chronicle):
         self.apply(UpdateActivityOptions("", chosen, tuned(a), (TUNABLE * 2)[b % 9 : b % 9 + 1 + a % 3], False))
 
     def operator_deletes(self, a: int, b: int) -> None:
-        """A run of the chain goes; when it was the newest, another starts."""
+        """A run of the chain goes."""
         left = sorted(self.shelf.cores)
         chosen = left[b % len(left)] if a % 2 else self.run_id
         if a % 5 == 0 or len(left) > 6:
             self.delete(chosen)
-        if self.state.current is None:
-            self.token = None
-            self.begin(request_id=f"after deletion {self.request_ids}")
 
     def operator_changes_options(self, a: int, b: int) -> None:
         options = workflow.WorkflowExecutionOptions()
@@ -276,13 +282,23 @@ class Tale(Chronicle):
         self.apply(UpdateOptions("", options, paths, "operator"))
 
     def operator_resets(self, a: int, b: int) -> None:
-        events = self.shelf.histories[self.run_id]
-        points = [e.event_id for e in events if e.event_type == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
-        if points and b % 3 == 0:
-            finish = points[a % len(points)]
-            excluded = frozenset([1, 2][: b % 3])
-            self.apply(self.informed(Reset(self.run_id, finish, "why", f"reset{len(self.runs)}", excluded)))
-            self.token = None
+        """To the end of a workflow task, or to any event; of the newest run, or of an older one."""
+        if b % 3 or len(self.shelf.cores) > 6:
+            return
+        left = sorted(self.shelf.cores)
+        chosen = left[a % len(left)] if b % 2 else self.run_id
+        events = self.shelf.histories[chosen]
+        points = [e.event_id for e in events if e.event_type in TASK_ENDS]
+        finish = points[a % len(points)] if points and a % 4 else a
+        options = workflow.WorkflowExecutionOptions()
+        options.priority.priority_key = 1 + a % 4
+        operations = (UpdateOptions("", options, ("priority",), "operator"),)
+        self.meet(chosen)
+        self.asked += 1
+        excluded = frozenset(enums.ResetReapplyExcludeType.values()[: b % 4])
+        reset = Reset(chosen, finish, "why", f"reset{self.asked}", excluded, operations if b % 5 == 0 else ())
+        self.apply(self.informed(reset))
+        self.token = None
 
     def client_resets_stickiness(self, a: int, b: int) -> None:
         self.reset_sticky()
@@ -300,7 +316,10 @@ class Tale(Chronicle):
         if isinstance(call, StartChild):
             taken = WorkflowExecutionAlreadyStarted("taken", "r", CHILD_RUN, CHILD_RUN)
             outcomes = (StartOutcome(CHILD_RUN, CHILD_RUN, True, 1), StartOutcome(CHILD_RUN, CHILD_RUN, True, 1), taken)
-        events = self.shelf.histories[call.sender.run_id]
+        events = self.shelf.histories.get(call.sender.run_id)
+        if events is None:
+            # The sender was deleted: a call that was given twice came back to nobody.
+            return
         event = events[call.event_id - 1] if call.event_id else None
         told = outbound.answer(call, event, outcomes[b % len(outcomes)])
         self.apply(told or CallUndelivered(call.sender.run_id, call.sender.item))
@@ -329,7 +348,7 @@ class Tale(Chronicle):
                 break
             self.now = max(self.now, due)
             self.ring()
-            if not self.execution.running:
+            if self.state.current is None or not self.execution.running:
                 break
         else:
             raise AssertionError("the alarm never comes to rest")

@@ -52,3 +52,15 @@ def current_run_of_several(s: Script) -> None:
     s.describe(execution=s.execution(""))
     s.describe(execution=s.execution(older))
     s.signal(workflow_execution=s.execution(""))
+
+
+def start_of_a_deleted_run(s: Script) -> None:
+    """A start that made a run which was deleted since is a new one: here it meets the run that came after."""
+    s.complete(s.begin_quietly(request_id=f"first-{s.nonce}"), complete_workflow())
+    s.await_close()
+    older = s.run_id
+    s.begin_quietly()
+    operations.delete(s, workflow_execution=s.execution(older))
+    operations.await_gone(s, older)
+    s.start(request_id=f"first-{s.nonce}")
+    s.signal_with_start(request_id=f"first-{s.nonce}")

@@ -15,14 +15,11 @@ from perdure.errors import (
 )
 from perdure.machines.env import Limits
 from perdure.machines.workflow import alarm, codec, machine
-from perdure.machines.workflow.inputs import Stale, WorkflowTaskDelivery
-from perdure.machines.workflow.update_inputs import UpdateLost, UpdatePending, UpdateRefused, UpdateStatus
+from perdure.machines.workflow.inputs import Stale
+from perdure.machines.workflow.update_inputs import UpdateLost, UpdatePending, UpdateStatus
 from perdure.machines.workflow.updates import STAGE_ACCEPTED, STAGE_ADMITTED, STAGE_COMPLETED
 from tests.machines.builders import SECOND, complete_workflow, schedule_activity, start_timer
 from tests.machines.chronicles import (
-    FAIL,
-    TERMINATE_EXISTING,
-    USE_EXISTING,
     Chronicle,
     busy,
     cancel_workflow,
@@ -521,57 +518,6 @@ def test_many_completed_updates_cost_nothing_to_carry() -> None:
     assert isinstance(story.update("u60"), UpdatePending)
     story.take()
     assert "in state Completed" in story.rejected(messages=[respond("u3")])
-
-
-# -- update-with-start -------------------------------------------------------------------------------------------------
-
-
-def test_update_with_start_of_a_new_run() -> None:
-    """Semantics 8.3: one step; the first task is a normal one and carries the update."""
-    story = Chronicle()
-    answer = story.update_with_start()
-    assert answer.start.started
-    assert isinstance(answer.update, UpdatePending)
-    assert [m.event_id for m in requests(story.take())] == [2]
-
-
-def test_update_with_start_of_a_running_workflow() -> None:
-    """By policy, by request id, or because the update is known there."""
-    story = idle()
-    answer = story.update_with_start(workflow_id_conflict_policy=USE_EXISTING)
-    assert not answer.start.started
-    assert isinstance(answer.update, UpdatePending)
-    assert not story.stored
-    again = story.update_with_start(workflow_id_conflict_policy=FAIL)
-    assert isinstance(again.update, UpdatePending)
-    same = story.update_with_start("v", workflow_id_conflict_policy=FAIL, request_id="request-1")
-    assert not same.start.started
-    with pytest.raises(ServiceError, match="already running"):
-        story.update_with_start("w", workflow_id_conflict_policy=FAIL)
-    story.take()
-    done(story, "u", "v")
-    late = story.terminate().update_with_start(workflow_id_conflict_policy=FAIL)  # type: ignore[attr-defined]
-    assert stage(late.update) == STAGE_COMPLETED
-    assert not late.start.started
-
-
-def test_update_with_start_that_terminates() -> None:
-    story = idle()
-    answer = story.update_with_start(workflow_id_conflict_policy=TERMINATE_EXISTING)
-    assert answer.start.started
-    assert len(story.runs) == 2
-    assert isinstance(story.take(), WorkflowTaskDelivery)
-
-
-def test_a_refused_update_starts_nothing() -> None:
-    """The whole step is refused; the error says which half it was."""
-    story = busy()
-    story.fail_task()
-    story.take()
-    story.fail_task()
-    with pytest.raises(UpdateRefused) as caught:
-        story.update_with_start(workflow_id_conflict_policy=USE_EXISTING)
-    assert isinstance(caught.value.error, WorkflowNotReady)
 
 
 def test_an_update_in_a_delayed_start_makes_a_task_at_once() -> None:

@@ -303,6 +303,9 @@ def _first_effect(state: ChainState, fact: Start) -> Needs | None:
     run = state.runs.get(run_id)
     if run is None:
         return Needs(run_id, state=True)
+    update_id = _unknown_update(run, fact)
+    if update_id:
+        return Needs(run_id, update_id=update_id)
     signal = fact.signal
     if signal is not None and run.parts_unread & SIGNAL_IDS_SPILLED and signal.request_id not in run.signal_ids:
         return Needs(run_id, signal_id=signal.request_id)

@@ -31,6 +31,7 @@ from perdure.machines.workflow.update_inputs import (
 )
 
 Request = workflowservice.StartWorkflowExecutionRequest
+_RUNNING = "Workflow execution is already running. WorkflowId: {}, RunId: {}."
 _UNSUCCESSFUL = (FAILED, CANCELED, TERMINATED, TIMED_OUT)
 
 
@@ -45,6 +46,12 @@ def _with_update(step: Step, verb: Start, update: AdmitUpdate) -> UpdateWithStar
     """Update-with-start: the update goes to the current run if it may be used, else to a new one that carries it."""
     current = step.state.current
     if current is not None:
+        first = step.state.runs.get(step.state.start_requests.get(verb.request.request_id, ""))
+        if first is not None and first is not current:
+            known = updates.known_status(first, update.update_id)
+            if known is not None:
+                # The same call again: the run that it made had the update, and another has followed since.
+                return UpdateWithStartOutcome(_used(first), known)
         known = updates.known_status(current, update.update_id)
         if known is not None and known.completed_event_id:
             return UpdateWithStartOutcome(_used(current), known)
@@ -59,6 +66,8 @@ def _with_update(step: Step, verb: Start, update: AdmitUpdate) -> UpdateWithStar
     outcome = _start(step, verb)
     draft = step.drafts.get(outcome.run_id)
     if draft is None or draft.before is not None:
+        if current is not None and current.running:
+            raise _already_started(current, _RUNNING)
         # A start seen before, whose run the update cannot have: nothing of it may be answered as if it were new.
         raise Unavailable("Workflow was not started: StartDeduped")
     return UpdateWithStartOutcome(outcome, _admit(step, draft.execution, update))
@@ -142,7 +151,7 @@ def _meet_running(step: Step, current: Execution, verb: Start) -> StartOutcome |
         outcome = StartOutcome(current.info.run_id, current.info.first_run_id, False, RUNNING)
         outcome.attached = verb.signal is None and request.on_conflict_options.attach_request_id
         return outcome
-    raise _already_started(current, "Workflow execution is already running. WorkflowId: {}, RunId: {}.")
+    raise _already_started(current, _RUNNING)
 
 
 def _signal_existing(step: Step, current: Execution, verb: Start) -> None:

@@ -82,6 +82,11 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     if execution.paused and request.force_create_new_workflow_task:
         raise FailedPrecondition("Workflow is paused and force create new workflow task is not allowed.")
     _check_versioning(execution, request)
+    if request.intermediate_page or request.page_number > 0:
+        # A part is not the answer; none of it is kept for the rest to come.
+        raise FailedPrecondition(
+            f"workflow task completion pagination is disabled for this namespace {step.env.namespace.name}"
+        )
     check_sequence(request)
     draft = step.edit(execution)
     if _heartbeat_expired(draft, task, request):

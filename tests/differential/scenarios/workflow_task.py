@@ -265,6 +265,15 @@ def behaviour_without_version(s: Script) -> None:
     s.history()
 
 
+def answer_in_parts(s: Script) -> None:
+    """A first or a later page of an answer is refused, and nothing of it is done (3.5.1)."""
+    task = s.begin()
+    s.complete(task, start_timer("first"), intermediate_page=True)
+    s.complete(task, start_timer("last"), page_number=1)
+    s.complete(task)
+    s.history()
+
+
 def close_must_be_last(s: Script) -> None:
     """A command after a closing command makes the RPC fail; the task stays started (3.5.6)."""
     task = s.begin(workflow_task_timeout=seconds(1))

@@ -17,6 +17,7 @@ from tests.machines.builders import (
     running_execution,
     start_timer,
 )
+from tests.machines.chronicles import idle
 
 
 def test_a_timer_fires_at_its_time_and_wakes_the_workflow() -> None:
@@ -30,6 +31,21 @@ def test_a_timer_fires_at_its_time_and_wakes_the_workflow() -> None:
     assert (fired.timer_id, fired.started_event_id) == ("t", 5)
     assert story.event(6).event_time.seconds == (T0 + 10 * SECOND) // SECOND
     assert not story.execution.timers
+
+
+def test_a_timer_that_takes_the_id_of_one_cancelled_beside_it_outlives_its_owner() -> None:
+    """The dev server writes the new timer, deletes by the id, and has lost it when it loads the run again (decision
+    011).
+    """
+    story = idle(start_timer("t", 60)).signal()
+    story.turn(cancel_timer("t"), start_timer("t", 5)).crash()
+    story.wait(6)
+    assert story.history(after=9) == [
+        "10 TimerCanceled(t, started 5, completed 9)",
+        "11 TimerStarted(t, completed 9)",
+        "12 TimerFired(t, started 11)",
+        "13 WorkflowTaskScheduled",
+    ]
 
 
 def test_a_timer_of_zero_seconds_fires_after_the_task_that_started_it() -> None:

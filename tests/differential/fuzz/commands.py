@@ -256,10 +256,24 @@ def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> lis
         made.append(_close(story, draw))
     if draw.random() < 0.02 and not story.fragile:
         draw.shuffle(made)
+    made = _without_replaced_timers(made)
     for one in made:
         if draw.random() < 0.05:
             one.user_metadata.CopyFrom(UserMetadata(summary=values.payload('"summary"')))
     return made
+
+
+def _without_replaced_timers(made: list[Command]) -> list[Command]:
+    """The reference loses a timer that takes the id of one which the same batch cancels (decision 011)."""
+    kept: list[Command] = []
+    cancelled: set[str] = set()
+    for one in made:
+        if one.start_timer_command_attributes.timer_id in cancelled:
+            continue
+        if one.HasField("cancel_timer_command_attributes"):
+            cancelled.add(one.cancel_timer_command_attributes.timer_id)
+        kept.append(one)
+    return kept
 
 
 def _pick(draw: random.Random, makers: tuple[tuple[Maker, float], ...]) -> Maker:

@@ -157,7 +157,7 @@ def _begin(story: Story) -> None:
         fields["request_eager_execution"] = True
     if draw.random() < 0.08:
         story.tasks_expire = True
-        fields["workflow_task_timeout"] = values.seconds(4)
+        fields["workflow_task_timeout"] = values.seconds(6)
     if draw.random() < 0.1:
         fields["versioning_override"] = operators.AUTO_UPGRADE
     story.kin = draw.random() < KIN_SHARE

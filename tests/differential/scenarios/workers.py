@@ -83,7 +83,7 @@ def queries(s: Script) -> None:
         "HostName = 'host' AND SdkName = 'temporal-python' AND SdkVersion = '1.35.0'",
         "DeploymentName IS NULL",
         "DeploymentName IS NOT NULL",
-        "BuildId = 'b-a' OR BuildId = 'b-c'",
+        f"BuildId = 'b-a' OR WorkerInstanceKey = '{s.nonce}-c'",
         "(BuildId = 'b-a' OR BuildId = 'b-c') AND WorkerStatus = 'Running'",
         "Status = 'ShuttingDown'",
         "`Status` = 'Running'",

@@ -19,6 +19,7 @@ from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut,
 from perdure.visibility import attributes
 from perdure.visibility.record import VisibilityRecord
 
+_WORKFLOW: Final = int(Kind.WORKFLOW)
 REMEMBERED_BYTES_MAX: Final = 256
 """The longest search attribute that is kept in memory as visibility has it, for the next run that has the same."""
 
@@ -66,45 +67,36 @@ def chain_write(key: ChainKey, transition: Transition, types: Mapping[str, int])
     if chain is not None and not dropped:
         current = run_bytes(chain.current_run_id) if chain.current_run_id else b""
         put = ChainPut(chain.version - 1, current, codec.encode_chain(chain))
-    return ChainWrite(
-        key,
-        chain=put,
-        runs=tuple(runs),
-        parts=tuple(parts),
-        fragments=tuple(fragments),
-        visibility=tuple(visibility),
-        reclaim=tuple(reclaim),
-        drop_chain=dropped,
-    )
+    return ChainWrite(key, put, tuple(runs), tuple(parts), tuple(fragments), tuple(visibility), tuple(reclaim), dropped)
 
 
 def visibility_record(execution: Execution, types: Mapping[str, int], key: bytes | None = None) -> VisibilityRecord:
     """What visibility knows of a run (semantics 15.1); `key` is the stored form of its run id."""
     info = execution.info
     closed = not execution.running
-    return VisibilityRecord(
-        namespace_id=info.namespace_id,
-        run_id=info.run_id,
-        workflow_id=info.workflow_id,
-        workflow_type=info.workflow_type,
-        status=execution.status,
-        start_time=info.start_time,
-        execution_time=info.execution_time,
-        close_time=execution.close_time if closed else None,
-        task_queue=info.task_queue,
-        history_length=execution.next_event_id - 1 if closed else 0,
-        history_size_bytes=execution.history_size if closed else 0,
-        execution_duration=max(0, execution.close_time - info.execution_time) if closed else 0,
-        state_transition_count=execution.transition_count if closed else 0,
-        parent_workflow_id=info.parent.workflow_id if info.parent is not None else "",
-        parent_run_id=info.parent.run_id if info.parent is not None else "",
-        root_workflow_id=info.root_workflow_id,
-        root_run_id=info.root_run_id,
-        memo=_memo(execution),
-        search_attributes=_search_attributes(execution, types),
-        version=execution.version,
-        kind=Kind.WORKFLOW,
-        key=key,
+    return VisibilityRecord(  # in order: to find 22 names among 22 takes twice as long as all the rest of it
+        info.namespace_id,
+        info.run_id,
+        info.workflow_id,
+        info.workflow_type,
+        execution.status,
+        info.start_time,
+        info.execution_time,
+        execution.close_time if closed else None,
+        info.task_queue,
+        execution.next_event_id - 1 if closed else 0,
+        execution.history_size if closed else 0,
+        max(0, execution.close_time - info.execution_time) if closed else 0,
+        execution.transition_count if closed else 0,
+        info.parent.workflow_id if info.parent is not None else "",
+        info.parent.run_id if info.parent is not None else "",
+        info.root_workflow_id,
+        info.root_run_id,
+        _memo(execution),
+        _search_attributes(execution, types),
+        execution.version,
+        _WORKFLOW,
+        key,
     )
 
 

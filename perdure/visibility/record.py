@@ -101,7 +101,7 @@ class VisibilityRecord:
         self.memo: Final = memo
         self.search_attributes: Final = search_attributes
         self.version: Final = version
-        self.kind: Final = int(kind)
+        self.kind: Final[int] = kind if type(kind) is int else int(kind)
         self._key = key
         self._values: dict[str, Value] | None = None
 

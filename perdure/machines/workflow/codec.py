@@ -138,7 +138,7 @@ def _child(execution: Execution, key: int) -> bytes | None:
     return None if child is None else _encode(child_tuple(child))
 
 
-COLLECTIONS: Final = (
+_COLLECTIONS: Final = (
     _Collection(parts.PART_ACTIVITY, ACTIVITIES_SPILLED, _measure_activities, lambda e: list(e.activities), _activity),
     _Collection(parts.PART_TIMER, TIMERS_SPILLED, lambda e: (len(e.timers), 0), lambda e: list(e.timers), _timer),
     _Collection(
@@ -208,6 +208,7 @@ COLLECTIONS: Final = (
         lambda e, key: e.signal_events[key].to_bytes(8, "big"),
     ),
 )
+_COLLECTION_OF: Final = {collection.kind: collection for collection in _COLLECTIONS}
 _BY_KEY: Final = (parts.PART_SIGNAL_ID, parts.PART_COMPLETED_UPDATE)
 """Collections that, once spilled, are fetched by key: what is in memory says nothing of how many there are."""
 
@@ -223,11 +224,9 @@ def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool
     """
     if not touched:
         return []
-    kinds = {kind for kind, _ in touched}
     spilled: dict[int, _Collection] = {}
-    for collection in COLLECTIONS:
-        if collection.kind not in kinds:
-            continue
+    for kind in {kind for kind, _ in touched}:
+        collection = _COLLECTION_OF[kind]
         if execution.parts_spilled & collection.bit:
             spilled[collection.kind] = collection
             if collection.kind not in _BY_KEY and collection.measure(execution)[0] == 0:
@@ -256,6 +255,8 @@ def encode_run(execution: Execution) -> bytes:
         info.encoded = _encode(info_tuple(info))
     spilled = execution.parts_spilled
     task = execution.task
+    activities, timers, buffered = execution.activities, execution.timers, execution.buffered
+    memo, attributes, ids = execution.memo, execution.search_attributes, execution.signal_ids
     return _encode(
         (
             FORMAT,
@@ -284,12 +285,13 @@ def encode_run(execution: Execution) -> bytes:
             execution.timer_count,
             execution.close_attempted,
             spilled,
-            () if spilled & ACTIVITIES_SPILLED else [activity_tuple(a) for a in execution.activities.values()],
-            () if spilled & TIMERS_SPILLED else [_timer_tuple(t) for t in execution.timers.values()],
-            () if spilled & BUFFERED_SPILLED else [(e.type, e.link, e.body) for e in execution.buffered],
-            () if spilled & MEMO_SPILLED else dict(execution.memo.items()),
-            () if spilled & SEARCH_ATTRIBUTES_SPILLED else dict(execution.search_attributes.items()),
-            () if spilled & SIGNAL_IDS_SPILLED else [name for name, known in execution.signal_ids.items() if known],
+            # Most are empty at most steps.
+            [activity_tuple(a) for a in activities.values()] if activities and not spilled & ACTIVITIES_SPILLED else (),
+            [_timer_tuple(t) for t in timers.values()] if timers and not spilled & TIMERS_SPILLED else (),
+            [(e.type, e.link, e.body) for e in buffered] if buffered and not spilled & BUFFERED_SPILLED else (),
+            dict(memo.items()) if memo and not spilled & MEMO_SPILLED else (),
+            dict(attributes.items()) if attributes and not spilled & SEARCH_ATTRIBUTES_SPILLED else (),
+            [key for key, known in ids.items() if known] if ids and not spilled & SIGNAL_IDS_SPILLED else (),
             encode_sections(execution),
         )
     )

@@ -20,25 +20,23 @@ def check(services: Services, call: Call, found: Sequence[common.Link]) -> None:
         )
 
 
-def started(namespace: str, workflow_id: str, run_id: str) -> common.Link:
-    """A link to the first event of a run."""
-    link = common.Link()
+def to_started(link: common.Link, namespace: str, workflow_id: str, run_id: str) -> None:
+    """Lead a link to the first event of a run."""
     event = link.workflow_event
     event.namespace = namespace
     event.workflow_id = workflow_id
     event.run_id = run_id
     event.event_ref.event_id = 1
     event.event_ref.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
-    return link
 
 
-def by_request_id(namespace: str, workflow_id: str, run_id: str, request_id: str, event_type: int) -> common.Link:
-    """A link to the event that a request made, by its request id."""
-    link = common.Link()
+def to_request(
+    link: common.Link, namespace: str, workflow_id: str, run_id: str, request_id: str, event_type: int
+) -> None:
+    """Lead a link to the event that a request made, by its request id."""
     event = link.workflow_event
     event.namespace = namespace
     event.workflow_id = workflow_id
     event.run_id = run_id
     event.request_id_ref.request_id = request_id
     event.request_id_ref.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
-    return link

@@ -28,8 +28,10 @@ async def start_workflow_execution(
     outcome = await services.engine.submit(call.key(request.workflow_id), fact)
     assert isinstance(outcome, StartOutcome)
     name = call.namespace.name
+    response = workflowservice.StartWorkflowExecutionResponse()
     if outcome.attached:
-        link = links.by_request_id(
+        links.to_request(
+            response.link,
             name,
             request.workflow_id,
             outcome.run_id,
@@ -37,10 +39,10 @@ async def start_workflow_execution(
             enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
         )
     else:
-        link = links.started(name, request.workflow_id, outcome.run_id)
-    response = workflowservice.StartWorkflowExecutionResponse(
-        run_id=outcome.run_id, first_execution_run_id=outcome.first_run_id, started=outcome.started, link=link
-    )
+        links.to_started(response.link, name, request.workflow_id, outcome.run_id)
+    response.run_id = outcome.run_id
+    response.first_execution_run_id = outcome.first_run_id
+    response.started = outcome.started
     response.status = outcome.status  # type: ignore[assignment]  # wire numbers are plain ints here
     if outcome.eager is None:
         return response
@@ -55,15 +57,16 @@ async def signal_with_start_workflow_execution(
     fact = prepare_signal_with_start(services, call, request)
     outcome = await services.engine.submit(call.key(request.workflow_id), fact)
     assert isinstance(outcome, StartOutcome)
-    return workflowservice.SignalWithStartWorkflowExecutionResponse(
-        run_id=outcome.run_id,
-        first_execution_run_id=outcome.first_run_id,
-        started=outcome.started,
-        signal_link=links.by_request_id(
-            call.namespace.name,
-            request.workflow_id,
-            outcome.run_id,
-            request.request_id,
-            enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
-        ),
+    response = workflowservice.SignalWithStartWorkflowExecutionResponse()
+    response.run_id = outcome.run_id
+    response.first_execution_run_id = outcome.first_run_id
+    response.started = outcome.started
+    links.to_request(
+        response.signal_link,
+        call.namespace.name,
+        request.workflow_id,
+        outcome.run_id,
+        request.request_id,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
     )
+    return response

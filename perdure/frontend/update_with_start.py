@@ -71,7 +71,7 @@ async def execute_multi_operation(
     # An update that was completed before comes with the bare facts.
     linked = outcome.started or not status.completed_event_id
     if linked:
-        started.link.CopyFrom(links.started(call.namespace.name, start.request.workflow_id, outcome.run_id))
+        links.to_started(started.link, call.namespace.name, start.request.workflow_id, outcome.run_id)
     updated = await update_response(services, call, update, status, linked)
     response.responses.add().update_workflow.CopyFrom(updated)
     return response

@@ -235,13 +235,12 @@ async def update_response(
         link.run_id = status.run_id
         link.reason = "Update rejected"
     elif status.stage >= _ACCEPTED:
-        response.link.CopyFrom(
-            links.by_request_id(
-                call.namespace.name,
-                workflow_id,
-                status.run_id,
-                request.request.request_id,
-                enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-            )
+        links.to_request(
+            response.link,
+            call.namespace.name,
+            workflow_id,
+            status.run_id,
+            request.request.request_id,
+            enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
         )
     return response

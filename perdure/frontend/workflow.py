@@ -28,9 +28,10 @@ async def signal_workflow_execution(
         raise InvalidArgument("RequestId length exceeds limit.")
     links.check(services, call, request.links)
     sizes.check_payloads(services, call, request.input)
-    attributes = history.WorkflowExecutionSignaledEventAttributes(
-        signal_name=request.signal_name, identity=request.identity, request_id=request.request_id
-    )
+    attributes = history.WorkflowExecutionSignaledEventAttributes()
+    attributes.signal_name = request.signal_name
+    attributes.identity = request.identity
+    attributes.request_id = request.request_id
     if request.HasField("input"):
         attributes.input.CopyFrom(request.input)
     if request.HasField("header"):
@@ -39,15 +40,16 @@ async def signal_workflow_execution(
         call.key(target.workflow_id), Signal(target.run_id, attributes, request.request_id, tuple(request.links))
     )
     assert isinstance(run_id, str)
-    return workflowservice.SignalWorkflowExecutionResponse(
-        link=links.by_request_id(
-            call.namespace.name,
-            target.workflow_id,
-            run_id,
-            request.request_id,
-            enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
-        )
+    response = workflowservice.SignalWorkflowExecutionResponse()
+    links.to_request(
+        response.link,
+        call.namespace.name,
+        target.workflow_id,
+        run_id,
+        request.request_id,
+        enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
     )
+    return response
 
 
 async def request_cancel_workflow_execution(

@@ -30,10 +30,27 @@ OURS_ALONE: Final = frozenset({"update"})
 class Server:
     """One running server, durable unless `database` is None. `stop` it in the end."""
 
-    def __init__(self, kind: str, port: int, database: Path | None, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        port: int,
+        database: Path | None,
+        flags: Sequence[str] = (),
+        program: Sequence[str] = (),
+    ) -> None:
+        """`program` is another than the usual one of this kind."""
         self.kind = kind
         self.target = f"127.0.0.1:{port}"
-        command = [PROGRAMS[kind], "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"]
+        command = [
+            *(program or (PROGRAMS[kind],)),
+            "server",
+            "start-dev",
+            "--headless",
+            "--port",
+            str(port),
+            "--log-level",
+            "error",
+        ]
         command += flags
         if database is not None:
             command += ["--db-filename", str(database)]

@@ -155,10 +155,11 @@ class Story:
         """Whether the reference holds something in memory only that an error in any other request makes it forget.
 
         Its callers ask again by themselves, so nothing is lost, but a task may vanish and come again; and an update
-        that a reset took over, and that no worker took up, comes again too. Errors are for other moments.
+        that a reset took over, and that no worker took up, comes again too. Or it forgets that it refuses signals
+        until a batch can close the run. Errors are for other moments.
         """
         waits = any(not ask.is_accepted for ask in self.asks)
-        return waits or bool(self.view.offered or self.view.passed_over)
+        return waits or self.view.closing or bool(self.view.offered or self.view.passed_over)
 
     @property
     def awaits_first_task(self) -> bool:

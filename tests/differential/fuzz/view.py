@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from temporalio.api.enums.v1 import EventType, ParentClosePolicy, TaskQueueKind
+from temporalio.api.enums.v1 import EventType, ParentClosePolicy, TaskQueueKind, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.taskqueue.v1 import TaskQueue
 
@@ -29,6 +29,7 @@ class View:
     """Recorded things of one run, by the ids with which commands name them.
 
     Of the updates that a reset took over, `offered` go with the next workflow task, `passed_over` were not taken up.
+    `closing`: a batch that would have closed the run came too early.
     """
 
     timers: dict[str, float] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class View:
     last_id: int = 0
     offered: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    closing: bool = False
     closed: bool = False
     was_reset: bool = False
     next_run_id: str = ""
@@ -72,6 +74,8 @@ def _see(view: View, kind: str, event: HistoryEvent) -> None:
             view.tasks += 1
         case "WORKFLOW_TASK_COMPLETED" | "WORKFLOW_TASK_FAILED" | "WORKFLOW_TASK_TIMED_OUT":
             view.finishes.append(event.event_id)
+            failed = event.workflow_task_failed_event_attributes
+            view.closing = failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
             if kind == "WORKFLOW_TASK_COMPLETED":
                 view.passed_over += view.offered
                 view.offered.clear()

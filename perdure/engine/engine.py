@@ -17,8 +17,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, final
 
-from immutables import Map
-
 from perdure.api import enums
 from perdure.clock import Clock
 from perdure.engine import mail, rows
@@ -38,6 +36,7 @@ from perdure.engine.watcher import Watcher
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.env import Env
+from perdure.machines.persistent import EMPTY
 from perdure.machines.task_queue import Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine, offers
@@ -492,8 +491,8 @@ class Engine:
         runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
         chain, requests = state.chain, state.start_requests
         if chain is not None and not chain.run_count:
-            chain, requests = None, Map()
-        entity.state = ChainState(chain, runs, requests, Map())
+            chain, requests = None, EMPTY
+        entity.state = ChainState(chain, runs, requests, EMPTY)
         entity.missing.add(run_id)
 
     def _set_alarm(self, entity: Entity, execution: Execution) -> None:

@@ -6,10 +6,9 @@ import asyncio
 from collections import deque
 from typing import final
 
-from immutables import Map
-
 from perdure.engine.committer import Member
 from perdure.ids import ChainKey
+from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import weight
 from perdure.machines.workflow.execution import ChainState
 from perdure.machines.workflow.inputs import Input
@@ -129,7 +128,7 @@ class Entity:
             self.missing.clear()
         if chain is None or len(self.state.runs) < 2:
             if len(self.state.start_requests) > REQUESTS_MAX:
-                self.state = ChainState(chain, self.state.runs, Map(), self.state.start_events)
+                self.state = ChainState(chain, self.state.runs, EMPTY, self.state.start_events)
             return []
         runs = self.state.runs
         branches: list[bytes] = []
@@ -137,7 +136,7 @@ class Entity:
             if run_id != chain.current_run_id and not execution.running:
                 runs = runs.delete(run_id)
                 branches += [branch for branch, _ in execution.branches]
-        self.state = ChainState(chain, runs, Map(), Map())
+        self.state = ChainState(chain, runs, EMPTY, EMPTY)
         return branches
 
     @property

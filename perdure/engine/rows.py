@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from immutables import Map
-
 from perdure.api import common
 from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
 from perdure.machines.entity import Listing
+from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import codec
 from perdure.machines.workflow.execution import Chain, ChainState, Execution
 from perdure.machines.workflow.machine import Transition
@@ -180,4 +179,4 @@ def text_of(run_id: bytes) -> str:
 
 def empty_state() -> ChainState:
     """The state of a chain that has never been started."""
-    return ChainState(None, Map(), Map(), Map())
+    return ChainState(None, EMPTY, EMPTY, EMPTY)

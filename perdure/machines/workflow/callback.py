@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from immutables import Map
-
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow.parts import CALLBACKS_SPILLED
 
 if TYPE_CHECKING:
@@ -144,4 +143,4 @@ def encode(execution: Execution) -> object | None:
 
 def decode(execution: Execution, stored: Any) -> None:
     """The way back."""
-    execution.callbacks = Map({f[0]: callback_of(f) for f in stored})
+    execution.callbacks = map_of({f[0]: callback_of(f) for f in stored})

@@ -18,6 +18,7 @@ import msgspec
 from immutables import Map
 
 from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, built, push
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow import activity_task, owed, parts, weight
 from perdure.machines.workflow.callback import BACKING_OFF, callback_of, callback_tuple
 from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, Timer
@@ -65,7 +66,7 @@ def encode_chain(chain: Chain) -> bytes:
 def decode_chain(core: bytes, version: int) -> Chain:
     """The chain of a stored row."""
     _, namespace_id, workflow_id, current_run_id, run_count, shared = _decode(core)
-    return Chain(namespace_id, workflow_id, current_run_id, version, run_count, Map(shared))
+    return Chain(namespace_id, workflow_id, current_run_id, version, run_count, map_of(dict(shared)))
 
 
 # -- collections -------------------------------------------------------------------------------------------------------
@@ -355,17 +356,17 @@ def _restore_collections(
     """Each collection from the core and from its rows; a collection is in one of the two."""
     buffered = [*fields[28], *_bodies(by_kind, parts.PART_BUFFERED)]
     execution.buffered = tuple(BufferedEvent(*f) for f in buffered)
-    execution.memo = Map(dict(fields[29]) | _named(by_kind, parts.PART_MEMO))
-    execution.search_attributes = Map(dict(fields[30]) | _named(by_kind, parts.PART_SEARCH_ATTRIBUTE))
-    execution.signal_ids = Map(dict.fromkeys(fields[31], True))
+    execution.memo = map_of(dict(fields[29]) | _named(by_kind, parts.PART_MEMO))
+    execution.search_attributes = map_of(dict(fields[30]) | _named(by_kind, parts.PART_SEARCH_ATTRIBUTE))
+    execution.signal_ids = map_of(dict.fromkeys(fields[31], True))
     children = [child_of(f) for f in _bodies(by_kind, parts.PART_CHILD)]
-    execution.children = Map({child.initiated_event_id: child for child in children})
+    execution.children = map_of({child.initiated_event_id: child for child in children})
     signals = _named(by_kind, parts.PART_SIGNAL_EVENT)
-    execution.signal_events = Map({name: int.from_bytes(body, "big") for name, body in signals.items()})
+    execution.signal_events = map_of({name: int.from_bytes(body, "big") for name, body in signals.items()})
     callbacks = [callback_of(f) for f in _bodies(by_kind, parts.PART_CALLBACK)]
-    execution.callbacks = Map({callback.number: callback for callback in callbacks})
-    execution.external_signals = Map(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_SIGNAL), True))
-    execution.external_cancels = Map(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_CANCEL), True))
+    execution.callbacks = map_of({callback.number: callback for callback in callbacks})
+    execution.external_signals = map_of(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_SIGNAL), True))
+    execution.external_cancels = map_of(dict.fromkeys(_numbered(by_kind, parts.PART_EXTERNAL_CANCEL), True))
 
 
 def _bodies(by_kind: dict[int, list[tuple[bytes, bytes]]], kind: int) -> list[tuple[Any, ...]]:
@@ -382,10 +383,10 @@ def _numbered(by_kind: dict[int, list[tuple[bytes, bytes]]], kind: int) -> list[
 
 def _index(execution: Execution, activities: list[Activity], timers: list[Timer]) -> None:
     """The maps and queues that are derived from the pending items."""
-    execution.activities = Map({a.scheduled_event_id: a for a in activities})
-    execution.activity_ids = Map({a.activity_id: a.scheduled_event_id for a in activities})
-    execution.timers = Map({t.timer_id: t for t in timers})
-    execution.timer_ids = Map({t.started_event_id: t.timer_id for t in timers})
+    execution.activities = map_of({a.scheduled_event_id: a for a in activities})
+    execution.activity_ids = map_of({a.activity_id: a.scheduled_event_id for a in activities})
+    execution.timers = map_of({t.timer_id: t for t in timers})
+    execution.timer_ids = map_of({t.started_event_id: t.timer_id for t in timers})
     execution.held_bytes = weight.held(execution)
     execution.calls = execution.unsent = owed.derive(execution)
     for callback in execution.callbacks.values():

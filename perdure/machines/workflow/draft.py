@@ -16,6 +16,7 @@ from perdure.api.splice import event_fragment
 from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
+from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow import external_payloads, weight
 from perdure.machines.workflow.callback import SCHEDULED, Callback
@@ -385,7 +386,7 @@ class RunDraft:
         """Take what is known of children's first tasks into stored state, with a step that stores anything."""
         execution = self.execution
         confirmed = execution.confirmed
-        execution.confirmed = Map()
+        execution.confirmed = EMPTY
         for initiated_event_id in confirmed:
             child = execution.children.get(initiated_event_id)
             if child is not None:

@@ -18,6 +18,7 @@ from immutables import Map
 
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.deadlines import Deadline
+from perdure.machines.persistent import EMPTY
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
@@ -317,22 +318,22 @@ class Execution:
         self.signal_count: int = 0
         self.activity_count: int = 0
         self.timer_count: int = 0
-        self.activities: Map[int, Activity] = Map()
-        self.activity_ids: Map[str, int] = Map()
-        self.timers: Map[str, Timer] = Map()
-        self.timer_ids: Map[int, str] = Map()
+        self.activities: Map[int, Activity] = EMPTY
+        self.activity_ids: Map[str, int] = EMPTY
+        self.timers: Map[str, Timer] = EMPTY
+        self.timer_ids: Map[int, str] = EMPTY
         """Timer ids by started event id."""
-        self.children: Map[int, Child] = Map()
+        self.children: Map[int, Child] = EMPTY
         """By initiated event id, as are the next two."""
-        self.external_signals: Map[int, bool] = Map()
-        self.external_cancels: Map[int, bool] = Map()
-        self.signal_events: Map[str, int] = Map()
+        self.external_signals: Map[int, bool] = EMPTY
+        self.external_cancels: Map[int, bool] = EMPTY
+        self.signal_events: Map[str, int] = EMPTY
         """Event ids of signals by request id, 0 while they wait for one; kept where the namespace links to them."""
-        self.callbacks: Map[int, Callback] = Map()
+        self.callbacks: Map[int, Callback] = EMPTY
         """Completion callbacks by number; which ones is recorded, what became of them is not."""
-        self.memo: Map[str, bytes] = Map()
+        self.memo: Map[str, bytes] = EMPTY
         """Serialized payloads by key."""
-        self.search_attributes: Map[str, bytes] = Map()
+        self.search_attributes: Map[str, bytes] = EMPTY
         self.reset_points: tuple[ResetPoint, ...] = ()
         """At most `reset_points.RESET_POINTS_MAX`, oldest first, those of earlier runs among them."""
         self.start_linked: bool = False
@@ -350,10 +351,10 @@ class Execution:
         """Serialized `VersioningOverride`, b"" once it was taken away."""
         self.update_count: int = 0
         """Updates completed so far."""
-        self.completed_updates: Map[str, int] = Map()
+        self.completed_updates: Map[str, int] = EMPTY
         """Completed updates: the id of their completed event; 0 known not to be completed (asked of the store)."""
         # unrecorded
-        self.signal_ids: Map[str, bool] = Map()
+        self.signal_ids: Map[str, bool] = EMPTY
         """Signal request ids: True known, False known to be absent (asked of the store)."""
         self.buffered: tuple[BufferedEvent, ...] = ()
         self.parts_spilled: int = 0
@@ -365,21 +366,21 @@ class Execution:
         """A child without a workflow task until its parent has recorded its start."""
         self.report_answered: bool = False
         """The parent has taken the report of this closed run."""
-        self.internal_callbacks: Map[int, InternalCallback] = Map()
+        self.internal_callbacks: Map[int, InternalCallback] = EMPTY
         """Entities to be told how the chain of runs ends; the newest run of it has them."""
         # derived
         self.held_bytes: int = 0
         """What varies of the items that hang on it; see weight.py."""
-        self.calls: Map[tuple[int, int], bool] = Map()
+        self.calls: Map[tuple[int, int], bool] = EMPTY
         """What is owed to other chains, by (part kind, initiated event id); see outbound.py."""
         # volatile
         self.parts_unread: int = 0
         """Those of `parts_spilled` that are fetched by key and of which the store may have more than is here: none of a
         run that has been in memory from its start.
         """
-        self.unsent: Map[tuple[int, int], bool] = Map()
+        self.unsent: Map[tuple[int, int], bool] = EMPTY
         """Those of `calls` that are not under way."""
-        self.confirmed: Map[int, bool] = Map()
+        self.confirmed: Map[int, bool] = EMPTY
         """Children whose first task is known to be scheduled; the next stored step takes it into their state."""
         self.forgotten: tuple[str, ...] = ()
         """Request ids that the chain need not remember any more; the next stored step removes them."""
@@ -488,7 +489,7 @@ class Chain:
         self.version = version
         self.run_count = run_count
         """Runs that are stored; the chain goes with the last."""
-        self.shared_branches: Map[bytes, int] = Map() if shared_branches is None else shared_branches
+        self.shared_branches: Map[bytes, int] = EMPTY if shared_branches is None else shared_branches
         """How many runs name a history branch, where more than one does (resets)."""
 
 
@@ -512,7 +513,7 @@ class ChainState:
         self.runs = runs
         self.start_events = start_events
         """Serialized first events by run id, where the engine was asked for them."""
-        self.histories: Map[str, bytes] = Map() if histories is None else histories
+        self.histories: Map[str, bytes] = EMPTY if histories is None else histories
         """Whole histories by run id, for the one step that asked for them; b"" of a run that is gone."""
         self.start_requests = start_requests
         """Request ids that were asked for, of earlier runs' starts and (see `minted_ids.py`) of what other workflows

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from immutables import Map
-
 from perdure.api import enums, history
 from perdure.api.times import timestamp_ns
 from perdure.ids import ChainKey
 from perdure.machines.closing_report import ExecutionClosed, InternalCallback
+from perdure.machines.persistent import EMPTY, map_of
 from perdure.machines.workflow.calls import ReportClose
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.exchange import InternalCallbackAnswered
@@ -24,13 +23,13 @@ from perdure.machines.workflow.target import find
 
 def attach(draft: RunDraft, callbacks: tuple[InternalCallback, ...]) -> None:
     """The callbacks of the start that makes this run."""
-    draft.execution.internal_callbacks = Map(dict(enumerate(callbacks, 1)))
+    draft.execution.internal_callbacks = map_of(dict(enumerate(callbacks, 1)))
 
 
 def hand_over(ended: RunDraft, successor: RunDraft) -> None:
     """The run that continues the chain takes the callbacks along; the one that ends here owes nothing of them."""
     successor.execution.internal_callbacks = ended.execution.internal_callbacks
-    ended.execution.internal_callbacks = Map()
+    ended.execution.internal_callbacks = EMPTY
 
 
 def report(call: ReportClose, closing: history.HistoryEvent) -> ExecutionClosed:
@@ -81,4 +80,4 @@ def encode(execution: Execution) -> object | None:
 
 def decode(execution: Execution, stored: Any) -> None:
     """The way back."""
-    execution.internal_callbacks = Map({f[0]: InternalCallback(ChainKey(f[1], f[2], f[3]), f[4]) for f in stored})
+    execution.internal_callbacks = map_of({f[0]: InternalCallback(ChainKey(f[1], f[2], f[3]), f[4]) for f in stored})

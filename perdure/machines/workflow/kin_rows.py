@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from immutables import Map
-
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.parts import CHILDREN_SPILLED, EXTERNAL_CANCELS_SPILLED, EXTERNAL_SIGNALS_SPILLED
@@ -43,7 +42,7 @@ def encode_children(execution: Execution) -> object | None:
 
 
 def decode_children(execution: Execution, stored: Any) -> None:
-    execution.children = Map({f[0]: child_of(f) for f in stored})
+    execution.children = map_of({f[0]: child_of(f) for f in stored})
 
 
 def encode_external_signals(execution: Execution) -> object | None:
@@ -53,7 +52,7 @@ def encode_external_signals(execution: Execution) -> object | None:
 
 
 def decode_external_signals(execution: Execution, stored: Any) -> None:
-    execution.external_signals = Map(dict.fromkeys(stored, True))
+    execution.external_signals = map_of(dict.fromkeys(stored, True))
 
 
 def encode_external_cancels(execution: Execution) -> object | None:
@@ -63,7 +62,7 @@ def encode_external_cancels(execution: Execution) -> object | None:
 
 
 def decode_external_cancels(execution: Execution, stored: Any) -> None:
-    execution.external_cancels = Map(dict.fromkeys(stored, True))
+    execution.external_cancels = map_of(dict.fromkeys(stored, True))
 
 
 def encode_kin(execution: Execution) -> object | None:

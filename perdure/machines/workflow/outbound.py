@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from immutables import Map
-
 from perdure.api import enums, history, workflowservice
 from perdure.errors import PASSING, NamespaceNotFound, NotFound, ServiceError, WorkflowExecutionAlreadyStarted
 from perdure.ids import ChainKey, Kind
 from perdure.machines import priorities
 from perdure.machines.closing_report import ExecutionClosed
+from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import external, internal_callbacks, minted_ids, overrides, runs, workflow_task
 from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.calls import (
@@ -77,7 +76,7 @@ def send(step: Step, draft: RunDraft) -> None:
             step.effects.append(Archive(ArchiveRun(sender, execution)))
         else:
             step.effects.append(Send(call_of(step.key, execution, item)))
-    execution.unsent = Map()
+    execution.unsent = EMPTY
 
 
 def invocation_of(chain: ChainKey, execution: Execution, item: tuple[int, int]) -> InvokeCallback:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from immutables import Map
 
 from perdure.api import enums
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow.callback import SCHEDULED
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.execution import Execution
@@ -69,7 +70,7 @@ def derive(execution: Execution) -> Map[tuple[int, int], bool]:
         if not execution.new_run_id:
             for number in execution.internal_callbacks:
                 found[(INTERNAL_CALLBACK, number)] = True
-    return Map(found)
+    return map_of(found)
 
 
 def due_since(execution: Execution) -> int:

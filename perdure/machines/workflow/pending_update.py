@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from immutables import Map
-
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED
 
 if TYPE_CHECKING:
@@ -134,4 +133,4 @@ def decode(execution: Execution, stored: Any) -> None:
     execution.updates = tuple(
         [PendingUpdate(key, ACCEPTED if event_id else ADMITTED, b"", event_id, by) for key, event_id, by in stored[1]]
     )
-    execution.completed_updates = Map(stored[2])
+    execution.completed_updates = map_of(stored[2])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from immutables import Map
-
+from perdure.machines.persistent import map_of
 from perdure.machines.workflow.parts import SIGNAL_EVENTS_SPILLED
 
 if TYPE_CHECKING:
@@ -25,4 +24,4 @@ def encode(execution: Execution) -> object | None:
 
 def decode(execution: Execution, stored: Any) -> None:
     """The way back."""
-    execution.signal_events = Map(stored)
+    execution.signal_events = map_of(stored)

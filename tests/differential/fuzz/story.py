@@ -100,6 +100,7 @@ class Story:
     kids: dict[str, str] = field(default_factory=dict)
     has_other: bool = False
     problems: int = 0
+    closing: bool = False
     described: Described = field(default_factory=Described)
     view: View = field(default_factory=View)
     sticky_polled_at: float = 0.0
@@ -159,7 +160,7 @@ class Story:
         until a batch can close the run. Errors are for other moments.
         """
         waits = any(not ask.is_accepted for ask in self.asks)
-        return waits or self.view.closing or bool(self.view.offered or self.view.passed_over)
+        return waits or self.closing or self.view.closing or bool(self.view.offered or self.view.passed_over)
 
     @property
     def awaits_first_task(self) -> bool:
@@ -249,8 +250,11 @@ class Story:
 
     def note_completion(self) -> None:
         """Count failed completions in a row: the last answer of the transcript says whether this was one."""
-        failed = any(line.startswith("  error:") for line in self.s.transcript[-8:])
+        answer = self.s.transcript[-8:]
+        failed = any(line.startswith("  error:") for line in answer)
         self.problems = self.problems + 1 if failed else 0
+        # A later attempt fails without an event.
+        self.closing = any(line.startswith("  message: UnhandledCommand") for line in answer)
 
     def runs_now(self, attempt: int) -> bool:
         """Whether this attempt of a workflow task is with a worker as far as the server knows."""

@@ -379,14 +379,14 @@ class Engine:
         """The chain may have come to rest: what it need not hold in memory goes."""
         if not entity.pinned:
             for branch in entity.rest():
-                entity.branches.discard(branch)
+                entity.branches = tuple([one for one in entity.branches if one != branch])
                 entity.tail_bytes -= self._histories.forget(branch)
             self._cache.settle(entity)
 
     def _release_tails(self, entity: Entity) -> None:
         for branch in entity.branches:
             entity.tail_bytes -= self._histories.forget(branch)
-        entity.branches.clear()
+        entity.branches = ()
 
     def _volatile(self, entity: Entity, letter: Letter, transition: Transition) -> None:
         """Nothing to store: the outcome is visible once everything before it is."""
@@ -442,7 +442,8 @@ class Engine:
         news: list[Execution] = []
         for transition, write in zip(member.transitions, member.writes, strict=True):
             for fragment in write.fragments:
-                entity.branches.add(fragment.branch_id)
+                if fragment.branch_id not in entity.branches:
+                    entity.branches = (*entity.branches, fragment.branch_id)
                 entity.tail_bytes += self._histories.remember(fragment)
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
@@ -493,7 +494,7 @@ class Engine:
         if chain is not None and not chain.run_count:
             chain, requests = None, EMPTY
         entity.state = ChainState(chain, runs, requests, EMPTY)
-        entity.missing.add(run_id)
+        entity.missing |= {run_id}
 
     def _set_alarm(self, entity: Entity, execution: Execution) -> None:
         """Alarms follow the newest draft: ringing early is harmless, and the mailbox keeps the order."""
@@ -564,7 +565,7 @@ class Engine:
         self._deliver(machine.forgotten(entity.state))
         self._release_tails(entity)
         entity.state = rows.empty_state()
-        entity.missing = set()
+        entity.missing = frozenset()
         entity.loaded = False
         entity.last = None
 

@@ -53,7 +53,7 @@ class Tail:
     __slots__ = ("fragments", "size")
 
     def __init__(self) -> None:
-        self.fragments: deque[Fragment] = deque()
+        self.fragments: list[Fragment] = []
         self.size = 0
 
     def append(self, fragment: Fragment, bytes_max: int) -> int:
@@ -65,7 +65,7 @@ class Tail:
         self.fragments.append(fragment)
         self.size += len(fragment.body)
         while self.size > bytes_max and len(self.fragments) > 1:
-            self.size -= len(self.fragments.popleft().body)
+            self.size -= len(self.fragments.pop(0).body)
         return self.size - before
 
     def read(self, first_event_id: int, next_event_id: int) -> list[Fragment] | None:
@@ -111,9 +111,9 @@ class Entity:
         self.last: Member | None = None
         self.in_flight = 0
         self.generation = 0
-        self.missing: set[str] = set()
+        self.missing: frozenset[str] = frozenset()
         """Run ids asked for that this chain does not have."""
-        self.branches: set[bytes] = set()
+        self.branches: tuple[bytes, ...] = ()
         """Branches of this chain that have a tail in memory."""
         self.tail_bytes = 0
         """What the tails of its branches hold."""
@@ -125,7 +125,7 @@ class Entity:
         """
         chain = self.state.chain
         if len(self.missing) > MISSING_MAX:
-            self.missing.clear()
+            self.missing = frozenset()
         if chain is None or len(self.state.runs) < 2:
             if len(self.state.start_requests) > REQUESTS_MAX:
                 self.state = ChainState(chain, self.state.runs, EMPTY, self.state.start_events)

@@ -28,7 +28,7 @@ async def load(store: Store, entity: Entity, fact: Input) -> None:
     if generation != entity.generation:
         return
     if fact.run_id and (run_id is None or found is None):
-        entity.missing.add(fact.run_id)
+        entity.missing |= {fact.run_id}
     if found is None:
         entity.loaded = True
         return
@@ -43,7 +43,7 @@ async def load(store: Store, entity: Entity, fact: Input) -> None:
         if execution.info.run_id not in runs:
             runs = runs.set(execution.info.run_id, execution)
     elif fact.run_id:
-        entity.missing.add(fact.run_id)
+        entity.missing |= {fact.run_id}
     elif chain.current_run_id:
         raise AssertionError("a chain without its current run")
     entity.state = ChainState(chain, runs, state.start_requests, state.start_events)

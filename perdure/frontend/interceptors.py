@@ -279,15 +279,18 @@ class CheckVersions:
         return method.service in (WORKFLOW_SERVICE, OPERATOR_SERVICE)
 
     def enter(self, call: Call, request: Message) -> Leave | None:
+        fields = call.wire.metadata
+        if fields.accepted:
+            return None
         name = call.header("client-name")
         version = call.header("client-version")
-        if not name or not version:
-            return None
-        announced = (name, version, call.header("supported-server-versions"))
-        if announced not in self._passed:
-            check_versions(*announced, SERVER_VERSION)
-            if len(self._passed) < _VERSIONS_REMEMBERED_MAX:
-                self._passed.add(announced)
+        if name and version:
+            announced = (name, version, call.header("supported-server-versions"))
+            if announced not in self._passed:
+                check_versions(*announced, SERVER_VERSION)
+                if len(self._passed) < _VERSIONS_REMEMBERED_MAX:
+                    self._passed.add(announced)
+        fields.accepted = True
         return None
 
 

@@ -96,10 +96,12 @@ _NO_TEXT: Final[dict[str, str]] = {}
 class Metadata:
     """The header fields of a call, pseudo-header fields left out. Shared between calls: never changed."""
 
-    __slots__ = ("_fields", "_values")
+    __slots__ = ("_fields", "_values", "accepted")
 
     def __init__(self, fields: Sequence[Any]) -> None:
         self._fields = fields
+        self.accepted = False
+        """A mark for whoever judges fields: these have passed, whichever call brings them."""
         self._values: dict[str, str] = _NO_TEXT
 
     def _text(self) -> dict[str, str]:

@@ -272,9 +272,12 @@ class SqliteStore:
             except sqlite3.Error as error:
                 self._roll_back(connection)
                 raise CommitFailed(f"{error}{advice(error)}") from error
-            except BaseException:
+            except BaseException as error:
                 self._roll_back(connection)
-                raise
+                if isinstance(error, StoreError) or not isinstance(error, Exception):
+                    raise
+                # A fault of ours, in a write that no database takes: what is written with it must not suffer.
+                raise CommitFailed(f"{type(error).__name__}: {error}") from error
             try:
                 if self._commit_thread is None:
                     connection.commit()

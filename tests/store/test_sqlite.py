@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from perdure.ids import Kind
-from perdure.store.api import ChainWrite, CommitFailed, CommitUnknown, Fence, Reclaim, StoreBusy, StoreError
+from perdure.store.api import ChainWrite, CommitFailed, CommitUnknown, Fence, Reclaim, RunPut, StoreBusy, StoreError
 from perdure.store.sql.migrations import SQLITE
 from perdure.store.sqlite import SqliteStore
 from perdure.store.sync_place import SLOW_MAX, SLOW_NS
@@ -209,6 +209,20 @@ async def test_an_error_of_the_sync_is_ambiguous_and_the_store_goes_on(tmp_path:
     store._write.execute("DROP TRIGGER orphan")
     fence = await store.acquire()
     await store.commit(fence, [step("a", 1, 1, b"y")])
+    await store.close()
+
+
+async def test_a_write_that_no_database_takes_definitely_failed(tmp_path: Path) -> None:
+    """Were its outcome "unknown", it would cost every write beside it its draft, and the owner its epoch."""
+    store, fence = await opened(tmp_path / "p.db")
+    good, bad = start("a", 1), start("b", 2)
+    poisoned = ChainWrite(bad.key, bad.chain, (RunPut(run_id(2), 0, b"core", 1 << 63, True),))
+
+    with pytest.raises(CommitFailed, match="OverflowError"):
+        await store.commit(fence, [good, poisoned])
+
+    assert await missing(store, "a")
+    await store.commit(fence, [good])
     await store.close()
 
 

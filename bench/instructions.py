@@ -69,15 +69,27 @@ async def load(workflows: int, database: str) -> None:
     await server.close()
 
 
+def cachegrind(*options: str) -> list[str]:
+    """What a command that is to be counted begins with."""
+    return ["valgrind", "--tool=cachegrind", "--cache-sim=no", *options]
+
+
+def references(report: str) -> int:
+    """The instructions that cachegrind reports."""
+    found = re.search(r"I\s+refs:\s+([\d,]+)", report)
+    if found is None:
+        raise SystemExit(report)
+    return int(found[1].replace(",", ""))
+
+
 def counted(command: list[str], folder: Path) -> tuple[int, str]:
     """Instructions of a whole process, and what it printed."""
-    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder / 'out'}"]
     hashes = {**os.environ, "PYTHONHASHSEED": "0"}  # else the figure moves by a percent with every run
+    valgrind = cachegrind(f"--cachegrind-out-file={folder / 'out'}")
     done = subprocess.run(valgrind + command, capture_output=True, text=True, check=False, env=hashes)
-    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
-    if done.returncode or found is None:
+    if done.returncode:
         raise SystemExit(done.stderr)
-    return int(found[1].replace(",", "")), done.stdout
+    return references(done.stderr), done.stdout
 
 
 def python_of(tree: Path) -> str:

@@ -14,13 +14,13 @@ PERDURE_BENCH_DRIVER names another driver (see `servers.py`); both servers meet 
 from __future__ import annotations
 
 import argparse
-import re
 import socket
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from instructions import cachegrind, references
 from servers import Server, drive
 
 HERE: Final = Path(__file__).resolve().parents[1]
@@ -30,7 +30,6 @@ CLIENTS: Final = 20
 COUNTED: Final = 300
 COUNTED_CLIENTS: Final = 10
 FEW: Final = 20
-_REFERENCES: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 
 
 def throughput(trees: dict[str, Path], scenarios: list[str], rounds: int, scale: float, folder: Path) -> None:
@@ -67,18 +66,15 @@ def _counted(name: str, tree: Path, scenario: str, folder: Path) -> float:
 
 
 def _references(name: str, tree: Path, scenario: str, n: int, folder: Path) -> int:
-    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     log = folder / f"{name}.log"
+    valgrind = cachegrind("--cachegrind-out-file=/dev/null", f"--log-file={log}")
     python = str(tree / ".venv" / "bin" / "python")
-    server = _server(name, tree, folder, (*valgrind, f"--log-file={log}", python))
+    server = _server(name, tree, folder, (*valgrind, python))
     try:
         drive(server, scenario, n=FEW + n, warm=50, c=COUNTED_CLIENTS)
     finally:
         server.stop()
-    found = _REFERENCES.search(log.read_text(encoding="utf-8"))
-    if found is None:
-        raise SystemExit(log.read_text(encoding="utf-8"))
-    return int(found[1].replace(",", ""))
+    return references(log.read_text(encoding="utf-8"))
 
 
 def _server(name: str, tree: Path, folder: Path, before: tuple[str, ...] = ()) -> Server:

@@ -18,6 +18,7 @@ from perdure.api.failure import (
     TerminatedFailureInfo,
     TimeoutFailureInfo,
 )
+from perdure.api.names import short_name
 from perdure.api.times import duration_of
 
 SOURCE_SERVER: Final = "Server"
@@ -40,17 +41,9 @@ _FIELD_OVERHEAD = 4
 """Bytes reserved for the tag and length of each kept field."""
 
 
-_TIMEOUTS: Final[dict[int, str]] = {
-    enums.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
-    enums.TIMEOUT_TYPE_SCHEDULE_TO_START: "ScheduleToStart",
-    enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: "ScheduleToClose",
-    enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
-}
-
-
 def activity_timeout_message(timeout_type: int) -> str:
     """Message of an activity's timeout failure (semantics 5.6)."""
-    return f"activity {_TIMEOUTS[timeout_type]} timeout"
+    return f"activity {short_name(enums.TimeoutType, timeout_type)} timeout"
 
 
 def server_failure(message: str, non_retryable: bool = False, source: str = "") -> Failure:

@@ -57,9 +57,7 @@ def set_duration(field: Duration, nanoseconds: int) -> None:
 
     In events and answers, of which every workflow has many, this costs a third of a `duration_of` that is copied.
     """
-    field.seconds, nanos = divmod(nanoseconds, _NS)
-    if nanos:
-        field.nanos = nanos
+    field.seconds, field.nanos = divmod(nanoseconds, _NS)
 
 
 def duration_or_none(nanoseconds: int | None) -> Duration | None:

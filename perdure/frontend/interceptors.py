@@ -208,6 +208,21 @@ class LimitLongPolls:
             del self._running[key]
 
 
+BACKLOG_FACTOR: Final = 2
+"""Workflows that run have this many times the room of those that are to start."""
+_MAKE_TASKS: Final = frozenset(
+    {enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION}
+)
+
+
+def _too_many(tasks_max: int, what: str) -> errors.ResourceExhausted:
+    return errors.ResourceExhausted(
+        f"{tasks_max} tasks wait for workers, {what} until there are fewer",
+        enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
+        enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
+    )
+
+
 @final
 class LimitBacklog:
     """No new workflows while too many tasks wait: the backlog is in memory (docs/decisions/013)."""
@@ -223,11 +238,7 @@ class LimitBacklog:
     def enter(self, call: Call, request: Any) -> Leave | None:
         tasks_max = self._services.config.get(settings.MATCHING_MAX_BACKLOG_TASKS)
         if self._services.matching.is_full(tasks_max):
-            raise errors.ResourceExhausted(
-                f"{tasks_max} tasks wait for workers, no workflow is started until there are fewer",
-                enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
-                enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
-            )
+            raise _too_many(tasks_max, "no workflow is started")
         return None
 
 
@@ -250,19 +261,10 @@ class LimitScheduled:
         if self._services.matching.is_full(tasks_max) and any(
             command.command_type in _MAKE_TASKS for command in request.commands
         ):
-            raise errors.ResourceExhausted(
-                f"{tasks_max} tasks wait for workers, no activity or child is scheduled until there are fewer",
-                enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED,
-                enums.RESOURCE_EXHAUSTED_SCOPE_SYSTEM,
-            )
+            raise _too_many(tasks_max, "no activity or child is scheduled")
         return None
 
 
-BACKLOG_FACTOR: Final = 2
-"""Workflows that run have this many times the room of those that are to start."""
-_MAKE_TASKS: Final = frozenset(
-    {enums.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION}
-)
 _VERSIONS_REMEMBERED_MAX: Final = 256
 
 

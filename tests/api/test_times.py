@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.api import Duration, Timestamp, times
+from perdure.api.common import RetryPolicy
+from perdure.api.workflowservice import PollWorkflowTaskQueueResponse
 
 _YEAR_S = 365 * 24 * 3600
 
@@ -30,6 +32,19 @@ def test_timestamps_round_trip(nanoseconds: int) -> None:
 def test_far_future_is_held_at_protobufs_last_second() -> None:
     """A timestamp beyond the year 9999 would not be valid on the wire."""
     assert times.timestamp_of(10**21) == Timestamp(seconds=253402300799, nanos=999999999)
+
+
+def test_a_field_that_is_written_is_present_also_when_it_is_zero() -> None:
+    """`set_duration` and `set_timestamp` write what `duration_of` and `timestamp_of` make."""
+    task = PollWorkflowTaskQueueResponse()
+    policy = RetryPolicy()
+    for nanoseconds in (0, 1, 1_500_000_000, 10**18):
+        times.set_duration(policy.initial_interval, nanoseconds)
+        times.set_timestamp(task.started_time, nanoseconds)
+        assert policy.HasField("initial_interval")
+        assert task.HasField("started_time")
+        assert policy.initial_interval == times.duration_of(nanoseconds)
+        assert task.started_time == times.timestamp_of(nanoseconds)
 
 
 def test_unset_stays_unset() -> None:

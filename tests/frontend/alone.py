@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, final
 
 from perdure.api import Message
+from perdure.api import workflowservice as rpc
 from perdure.app import Server
 from perdure.config.dynamic import DynamicConfig
 from perdure.ids import SeededIds
@@ -17,6 +18,7 @@ from perdure.store.memory import MemoryStore
 from perdure.testing import virtual_time
 from perdure.testing.in_process import InProcessClient
 from perdure.transport.client import RpcError
+from tests.service.rpc import message
 
 T = TypeVar("T")
 
@@ -67,3 +69,17 @@ def alone(
             await server.close()
 
     return virtual_time.run(1, main())
+
+
+async def started_task(server: Alone, workflow_id: str) -> Any:
+    """A workflow task of a new workflow, whose queue has its name."""
+    start = rpc.StartWorkflowExecutionRequest(
+        namespace="default",
+        workflow_id=workflow_id,
+        workflow_type=message(name="W"),
+        task_queue=message(name=workflow_id),
+        request_id=workflow_id,
+    )
+    await server.call("StartWorkflowExecution", start)
+    poll = rpc.PollWorkflowTaskQueueRequest(namespace="default", task_queue=message(name=workflow_id))
+    return await server.call("PollWorkflowTaskQueue", poll)

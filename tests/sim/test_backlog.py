@@ -12,27 +12,10 @@ from perdure.api import command as commands
 from perdure.api import enums
 from perdure.api import workflowservice as rpc
 from perdure.errors import StatusCode
-from tests.frontend.alone import Alone, alone
+from tests.frontend.alone import Alone, alone, started_task
 from tests.service.rpc import message
 
 ONE: dict[str, object] = {"matching.maxBacklogTasks": 1}
-
-
-async def _task(server: Alone, workflow_id: str) -> Any:
-    start = rpc.StartWorkflowExecutionRequest(
-        namespace="default",
-        workflow_id=workflow_id,
-        workflow_type=message(name="W"),
-        task_queue=message(name=workflow_id),
-        request_id=workflow_id,
-    )
-    await server.call("StartWorkflowExecution", start)
-    return await _poll(server, workflow_id)
-
-
-async def _poll(server: Alone, workflow_id: str) -> Any:
-    poll = rpc.PollWorkflowTaskQueueRequest(namespace="default", task_queue=message(name=workflow_id))
-    return await server.call("PollWorkflowTaskQueue", poll)
 
 
 def _activity(name: str) -> commands.Command:
@@ -58,7 +41,7 @@ def test_running_workflows_schedule_nothing_more_while_twice_as_much_waits() -> 
     """The refused task stays with its worker and is completed later; one without activities goes through at once."""
 
     async def scenario(server: Alone) -> None:
-        first, second, third = [await _task(server, name) for name in ("a", "b", "c")]
+        first, second, third = [await started_task(server, name) for name in ("a", "b", "c")]
         await server.call("RespondWorkflowTaskCompleted", _done(first, _activity("1"), _activity("2")))
         await asyncio.sleep(2)
         refused = await server.refused("RespondWorkflowTaskCompleted", _done(second, _timer(), _activity("1")))

@@ -15,22 +15,8 @@ from perdure.api import command as commands
 from perdure.api import enums
 from perdure.api import workflowservice as rpc
 from perdure.transport.client import RpcError
-from tests.frontend.alone import Alone, alone
+from tests.frontend.alone import Alone, alone, started_task
 from tests.service.rpc import message
-
-
-async def started(server: Alone, workflow_id: str) -> Any:
-    """A workflow task of a new workflow, whose queue has its name."""
-    start = rpc.StartWorkflowExecutionRequest(
-        namespace="default",
-        workflow_id=workflow_id,
-        workflow_type=message(name="W"),
-        task_queue=message(name=workflow_id),
-        request_id=workflow_id,
-    )
-    await server.call("StartWorkflowExecution", start)
-    poll = rpc.PollWorkflowTaskQueueRequest(namespace="default", task_queue=message(name=workflow_id))
-    return await server.call("PollWorkflowTaskQueue", poll)
 
 
 @pytest.mark.parametrize("kind", [99, -1, 2**31 - 1])
@@ -42,7 +28,7 @@ def test_a_kind_of_queue_that_has_no_name(kind: int) -> None:
         wanted = command.continue_as_new_workflow_execution_command_attributes
         wanted.workflow_type.name = "W"
         wanted.task_queue.name, wanted.task_queue.kind = "q", kind  # type: ignore[assignment]  # no such kind
-        task = await started(server, "w")
+        task = await started_task(server, "w")
         done = rpc.RespondWorkflowTaskCompletedRequest(
             namespace="default", task_token=task.task_token, commands=[command]
         )
@@ -57,7 +43,7 @@ def test_the_end_of_a_server_leaves_no_error_that_nobody_took() -> None:
 
     async def scenario(server: Alone) -> None:
         server.loop.set_exception_handler(lambda _, context: unheard.append(context))
-        await started(server, "w")
+        await started_task(server, "w")
         update = rpc.UpdateWorkflowExecutionRequest(
             namespace="default",
             workflow_execution=message(workflow_id="w"),

@@ -210,8 +210,6 @@ _COLLECTIONS: Final = (
     ),
 )
 _COLLECTION_OF: Final = {collection.kind: collection for collection in _COLLECTIONS}
-_BY_KEY: Final = (parts.PART_SIGNAL_ID, parts.PART_COMPLETED_UPDATE)
-"""Collections that, once spilled, are fetched by key: what is in memory says nothing of how many there are."""
 
 
 # -- run: writing ------------------------------------------------------------------------------------------------------
@@ -230,7 +228,8 @@ def settle_parts(execution: Execution, touched: dict[tuple[int, str | int], bool
         collection = _COLLECTION_OF[kind]
         if execution.parts_spilled & collection.bit:
             spilled[collection.kind] = collection
-            if collection.kind not in _BY_KEY and collection.measure(execution)[0] == 0:
+            # Of what is fetched by key, memory does not say how many there are.
+            if not collection.bit & parts.BY_KEY_SPILLED and collection.measure(execution)[0] == 0:
                 execution.parts_spilled &= ~collection.bit
             continue
         count, size = collection.measure(execution)

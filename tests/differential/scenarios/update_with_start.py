@@ -149,9 +149,8 @@ def refused_update(s: Script) -> None:
     _refused(s, _request(s, workflow_id_conflict_policy=USE_EXISTING))
 
 
-def closing_run(s: Script) -> None:
-    """The run closes before it takes the update: the whole is tried once more, and starts a new run."""
-    task = s.begin_quietly()
+def _sent_to_the_run(s: Script) -> Pending[rpc.ExecuteMultiOperationResponse]:
+    """An update-with-start on its way, which the run that is there has."""
     pending = _send(s, workflow_id_conflict_policy=USE_EXISTING)
     s.eventually(
         poll_request(s, "u", "UNSPECIFIED"),
@@ -159,6 +158,13 @@ def closing_run(s: Script) -> None:
         lambda reply: bool(reply.update_ref.update_id),
         record=False,
     )
+    return pending
+
+
+def closing_run(s: Script) -> None:
+    """The run closes before it takes the update: the whole is tried once more, and starts a new run."""
+    task = s.begin_quietly()
+    pending = _sent_to_the_run(s)
     s.complete(task, complete_workflow())
     task = s.poll()
     complete_with(s, task, done(task), complete_workflow())
@@ -277,13 +283,7 @@ def new_run_ends(s: Script) -> None:
 def existing_run_continues(s: Script) -> None:
     """The run that is there continues as new before it takes the update."""
     task = s.begin_quietly()
-    pending = _send(s, workflow_id_conflict_policy=USE_EXISTING)
-    s.eventually(
-        poll_request(s, "u", "UNSPECIFIED"),
-        rpc.PollWorkflowExecutionUpdateResponse,
-        lambda reply: bool(reply.update_ref.update_id),
-        record=False,
-    )
+    pending = _sent_to_the_run(s)
     s.complete(task, continue_as_new())
     pending.join()
 

@@ -20,6 +20,10 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from .wire import RpcFailed
 
 
+def _content(value: Anything) -> bytes:
+    return value.SerializeToString(deterministic=True) if isinstance(value, Message) else str(value).encode()
+
+
 class Dropped(NamedTuple):
     """A field that is not compared. `message` is the message's name without package, "*" for any."""
 
@@ -148,7 +152,9 @@ class Normaliser:
     def _map(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
         entry = field.message_type.fields_by_name["value"] if field.message_type else field
         yield f"{field.name}:"
-        for key in sorted(value, key=lambda key: self.text(str(key))):
+        # New random keys get their placeholders in the order of what they stand for, not of the keys.
+        ordered = sorted(value, key=lambda key: (_UUID.sub("", str(key)), _content(value[key])))
+        for key in sorted(ordered, key=lambda key: self.text(str(key))):
             for line in self._value(f"[{self.text(str(key))}]", entry, value[key]):
                 yield "  " + line
 

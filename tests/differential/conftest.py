@@ -39,9 +39,12 @@ class Arena:
         """The run of a scenario, once it is over."""
         return self._runs[name].result()
 
-    def alone(self, name: str) -> Run:
-        """Run a scenario again when all others are over."""
+    def finish(self) -> None:
+        """Wait until every scenario is over."""
         wait(self._runs.values())
+
+    def again(self, name: str) -> Run:
+        """Run a scenario once more."""
         return run(collect()[name], name, self._connection)
 
     def close(self) -> None:
@@ -59,8 +62,10 @@ class Arenas:
         return self._arenas[settings(name)].result(name)
 
     def alone(self, name: str) -> Run:
-        """Run a scenario again when all others of its arena are over."""
-        return self._arenas[settings(name)].alone(name)
+        """Run a scenario again when all others of these arenas are over."""
+        for arena in self._arenas.values():
+            arena.finish()
+        return self._arenas[settings(name)].again(name)
 
 
 def selected(request: pytest.FixtureRequest) -> list[str]:

@@ -24,6 +24,10 @@ METADATA = (("client-name", "temporal-python"), ("client-version", "1.35.0"))
 """What an SDK sends; the history RPCs show transient workflow tasks to such clients only (semantics 3.10)."""
 
 
+DEADLINE_SLACK = 0.05
+"""Seconds before a caller's deadline from which on a cancelled RPC is one whose deadline passed."""
+
+
 @dataclass(frozen=True)
 class RpcFailed(Exception):
     """A gRPC error as the wire carries it: code name, message, and the decoded google.rpc.Status details."""
@@ -61,10 +65,11 @@ class Connection:
     def call_bytes(self, path: str, request: bytes, timeout: float) -> bytes:
         """Send raw bytes to any path, which need not exist."""
         method = self._channel.unary_unary(path, request_serializer=None, response_deserializer=None)
+        began = time.monotonic()
         try:
             return cast(bytes, method(request, timeout=timeout, metadata=METADATA))
         except grpc.RpcError as error:
-            raise failure_of(error) from None
+            raise failure_of(error, is_late=time.monotonic() - began > timeout - DEADLINE_SLACK) from None
 
     def hang_up(self, request: Message, after: float) -> None:
         """Send a request and go away before it is answered."""
@@ -77,10 +82,15 @@ class Connection:
         self._channel.close()
 
 
-def failure_of(error: Anything) -> RpcFailed:
-    """Read code, message and details out of grpcio's exception."""
+def failure_of(error: Anything, is_late: bool = False) -> RpcFailed:
+    """Read code, message and details out of grpcio's exception.
+
+    At the deadline both ends give up: the client says DEADLINE_EXCEEDED unless the server's reset, which reads as
+    CANCELLED, is there first. Which of them won says nothing of the server, so it is the former for both.
+    """
     status: status_pb2.Status | None = None
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             status = status_pb2.Status.FromString(value)
-    return RpcFailed(error.code().name, error.details() or "", status)
+    code = error.code().name
+    return RpcFailed("DEADLINE_EXCEEDED" if is_late and code == "CANCELLED" else code, error.details() or "", status)

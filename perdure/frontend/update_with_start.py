@@ -157,12 +157,9 @@ def _check_namespace(call: Call, request: Any) -> None:
 
 def _checked_start(services: Services, call: Call, request: StartRequest) -> Start:
     _check_namespace(call, request)
-    if request.cron_schedule:
-        cron, request.cron_schedule = request.cron_schedule, ""
-        prepare_start(services, call, request)
-        request.cron_schedule = cron
-        raise InvalidArgument("CronSchedule is not allowed.")
     prepared = prepare_start(services, call, request)
+    if request.cron_schedule:
+        raise InvalidArgument("CronSchedule is not allowed.")
     if request.request_eager_execution:
         raise InvalidArgument("RequestEagerExecution is not supported.")
     if prepared.first_backoff:

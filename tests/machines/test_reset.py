@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from perdure.api import enums, history, workflowservice
+from perdure.api import enums, history, workflow, workflowservice
 from perdure.errors import InvalidArgument
 from perdure.machines.workflow.execution import TERMINATED, ChainState
 from perdure.machines.workflow.inputs import WorkflowTaskFailed
@@ -21,7 +23,7 @@ from tests.machines.builders import (
     start_timer,
     target_of,
 )
-from tests.machines.chronicles import update_request
+from tests.machines.chronicles import Chronicle, idle, update_request
 from tests.machines.update_messages import accept, respond
 
 
@@ -150,4 +152,39 @@ def test_a_failed_task_leads_to_another_that_the_reset_ends() -> None:
     assert [(event.event_id, event_type(event)) for event in story.events[-5:]] == [
         *enumerate(names, 5),
         (9, "WorkflowTaskScheduled"),
+    ]
+
+
+def test_the_start_of_another_run_that_a_reset_ends_stays_known() -> None:
+    """It made that run: asked for again, it is told so, and begins no second one."""
+    story = idle(complete_workflow(), request_id="first")
+    story.begin(request_id="second")
+    first, second = story.runs
+    story.apply(Reset(first, 4, "why", "reset", frozenset()))
+    again = story.begin(request_id="second", workflow_id_conflict_policy=enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL)
+    assert (again.run_id, again.started, len(story.runs)) == (second, True, 3)
+
+
+def test_a_start_that_met_the_run_before_its_reset_goes_on_with_the_new_one() -> None:
+    story = idle()
+    attached: dict[str, Any] = {
+        "request_id": "met",
+        "workflow_id_conflict_policy": enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+        "on_conflict_options": workflow.OnConflictOptions(attach_request_id=True),
+    }
+    assert story.begin(**attached).run_id == story.run_id
+    made = story.apply(Reset(story.run_id, 4, "why", "reset", frozenset()))
+    again = story.begin(**attached)
+    assert (again.run_id, again.started) == (made, False)
+
+
+def test_a_point_need_not_be_the_end_of_what_was_written_at_once() -> None:
+    """Scheduled and Started of an eager start are one write; a task is pending between them (decision 011)."""
+    story = Chronicle()
+    story.begin(request_eager_execution=True)
+    story.apply(Reset("", 3, "why", "reset", frozenset()))
+    assert [line.partition("(")[0] for line in story.history()[2:]] == [
+        "3 WorkflowTaskStarted",
+        "4 WorkflowTaskFailed",
+        "5 WorkflowTaskScheduled",
     ]

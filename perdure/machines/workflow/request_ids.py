@@ -22,12 +22,17 @@ def attach(execution: Execution, request_id: str, event_id: int, event_type: int
     execution.request_ids = (*others, (request_id, event_id, event_type))[-ATTACHED_MAX:]
 
 
+def of_starts(execution: Execution) -> list[str]:
+    """The request ids of starts that met this run."""
+    return [request_id for request_id, _, event_type in execution.request_ids if event_type == _OPTIONS_UPDATED]
+
+
 def of_chain(execution: Execution) -> list[str]:
     """The request ids that the chain forgets with this run: those of starts that made it or met it.
 
     A run that a reset made has the request of the run before it, and takes it over.
     """
-    met = [request_id for request_id, _, event_type in execution.request_ids if event_type == _OPTIONS_UPDATED]
+    met = of_starts(execution)
     if not execution.operations.reset_run_id:
         met.append(execution.info.create_request_id)
     return met

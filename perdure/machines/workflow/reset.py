@@ -23,6 +23,7 @@ from perdure.machines.workflow import (
     internal_callbacks,
     options,
     overrides,
+    request_ids,
     workflow_task,
 )
 from perdure.machines.workflow import apply as recorded
@@ -39,7 +40,7 @@ RESETTER_IDENTITY = "history-resetter"
 NO_POLL = "emptyUuid"
 """The request id of a task's start that no poller made."""
 SUCCESSORS_MAX = 1_000
-"""Runs whose signals a reset follows at most."""
+"""Runs whose events a reset follows at most."""
 
 
 def wanted(state: ChainState, verb: Reset) -> tuple[str, bool] | None:
@@ -57,7 +58,7 @@ def wanted(state: ChainState, verb: Reset) -> tuple[str, bool] | None:
         if run.info.run_id not in state.histories:
             return run.info.run_id, True
         following = run.new_run_id
-        if not _reapplies_signals(verb) or run.status != CONTINUED_AS_NEW or not following:
+        if verb.excluded >= _EVERY_KIND or run.status != CONTINUED_AS_NEW or not following:
             return None
         if following not in state.runs and following not in state.histories:
             return following, False
@@ -93,6 +94,7 @@ def reset(step: Step, verb: Reset) -> str:
     _reapply(step, draft, base, events[verb.finish_event_id - 1 :], terminated, verb)
     _change_options(draft, verb)
     workflow_task.schedule_if_needed(step, draft)
+    _take_requests_over(step, current, draft)
     _enter_chain(step, draft)
     changed = step.edit(base)
     operations = changed.execution.operations.copy()
@@ -303,6 +305,18 @@ def _enter_chain(step: Step, draft: RunDraft) -> None:
     step.chain = Chain(
         old.namespace_id, old.workflow_id, draft.execution.info.run_id, old.version, old.run_count + 1, shared
     )
+
+
+def _take_requests_over(step: Step, current: Execution | None, draft: RunDraft) -> None:
+    """Starts that were attached to a run before its reset have met the new one, which goes on for them. The start of
+    another run that the reset ends stays known.
+    """
+    run_id = draft.execution.info.run_id
+    step.start_requests += [(request_id, run_id) for request_id in request_ids.of_starts(draft.execution)]
+    info = None if current is None else current.info
+    if info is None or info.continued_run_id or info.create_request_id == draft.execution.info.create_request_id:
+        return
+    step.start_requests.append((info.create_request_id, info.run_id))
 
 
 def _reapplies_signals(verb: Reset) -> bool:

@@ -77,7 +77,7 @@ def continued_with_everything(s: Script) -> None:
     task = s.begin(memo=memo(old="1"), header=header(old="1"), workflow_execution_timeout=seconds(1000))
     command = continue_as_new(
         workflow_type=workflow_type("Next"),
-        task_queue=queue(s.queue + "-next"),
+        task_queue=queue(s.queue + "-next", normal="of no use"),
         input=payloads("2"),
         header=header(new="2"),
         memo=memo(new="2"),
@@ -91,7 +91,9 @@ def continued_with_everything(s: Script) -> None:
         failure=failure("carried"),
     )
     s.complete(task, command)
-    _follow(s, s.await_close())
+    close = s.await_close()
+    s.history()
+    _follow(s, close)
     s.describe()
     s.poll(queue(s.queue + "-next"))
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
+from typing import Any as Anything
+
+from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType, WorkflowIdConflictPolicy
+from temporalio.api.workflow.v1 import OnConflictOptions
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
-from ..update_values import complete_with, done, idle, update
+from ..update_values import admitted, complete_with, done, idle, update
 from ..values import complete_workflow, continue_as_new, seconds, start_timer
+
+SIGNAL = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
+UPDATE = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
 
 
 def closed_run(s: Script) -> None:
@@ -98,6 +104,41 @@ def continued(s: Script) -> None:
     s.reset(4)
     s.history()
     s.history(execution=s.execution(newest))
+
+
+def continued_with_an_update(s: Script) -> None:
+    """Updates of the runs that continued the base run are taken over whatever becomes of signals."""
+    s.complete(s.begin_quietly(), continue_as_new())
+    base = s.run_id
+    s.run_id = ""
+    s.signal("two")
+    pending = admitted(s)
+    task = s.poll_quietly()
+    complete_with(s, task, done(task))
+    pending.join()
+    for excluded in (SIGNAL, UPDATE):
+        s.section(ResetReapplyExcludeType.Name(excluded))
+        s.run_id = base
+        s.reset(4, reset_reapply_exclude_types=[excluded])
+        s.history()
+
+
+def met_by_a_start(s: Script) -> None:
+    """A start that used the run before its reset is told of the run that took its place."""
+    task = s.begin_quietly()
+    attached: dict[str, Anything] = {
+        "workflow_id_conflict_policy": WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+        "on_conflict_options": OnConflictOptions(attach_request_id=True),
+    }
+    s.start(request_id=f"before-{s.nonce}", **attached)
+    s.complete(task)
+    s.start(request_id=f"after-{s.nonce}", **attached)
+    s.reset(4)
+    s.history()
+    s.describe()
+    s.complete(s.poll(), complete_workflow())
+    for name in ("before", "after"):
+        s.start(request_id=f"{name}-{s.nonce}", **attached)
 
 
 def twice(s: Script) -> None:

@@ -190,6 +190,8 @@ def bad_operations(s: Script) -> None:
     """Each operation is checked; the other one is aborted."""
     for request in (
         _request(s, cron_schedule="* * * * *"),
+        _request(s, cron_schedule="never"),
+        _request(s, cron_schedule="* * * * *", workflow_start_delay=seconds(1)),
         _request(s, request_eager_execution=True),
         _request(s, workflow_start_delay=seconds(1)),
         _request(s, workflow_type=None),

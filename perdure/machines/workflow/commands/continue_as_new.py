@@ -44,6 +44,8 @@ def continue_as_new(batch: Batch, command: commands.Command) -> None:
     if asked.HasField("backoff_start_interval"):
         closing.backoff_start_interval.CopyFrom(duration_of(checked_duration_ns(asked.backoff_start_interval)))
     closing.task_queue.name = info.task_queue
+    if asked.task_queue.name:
+        closing.task_queue.normal_name = asked.task_queue.normal_name
     closing.task_queue.kind = enums.TASK_QUEUE_KIND_NORMAL
     started = runs.started_attributes(info)
     started.initiator = asked.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW

@@ -18,8 +18,8 @@ from .script import NAMESPACE, Script, filled
 from .wire import RpcFailed
 
 OPERATOR = "operator"
-GONE_SECONDS = 60.0
-"""How long a server may take to remove a run."""
+GONE_SECONDS = 180.0
+"""How long a server may take to remove a run. The reference often takes a minute to note that its close is done."""
 
 # Runs
 

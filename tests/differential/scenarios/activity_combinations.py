@@ -283,7 +283,7 @@ def eager_ones_among_others(s: Script) -> None:
 def whole_failure_is_kept(s: Script) -> None:
     """Cause, source, stack, details, encoded attributes: in the description, for the next attempt, in the end."""
     cause = Failure(message="inner", application_failure_info=ApplicationFailureInfo(type="I"))
-    info = ApplicationFailureInfo(type="O", details=payloads('"d"'), next_retry_delay=seconds(0.2))
+    info = ApplicationFailureInfo(type="O", details=payloads('"d"'), next_retry_delay=seconds(1.5))
     whole = Failure(
         message="outer",
         source="source",

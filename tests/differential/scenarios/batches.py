@@ -60,6 +60,17 @@ def _run(s: Script, namespace: str, job: str, **fields: Anything) -> None:
     _finished(s, namespace, f"{job}-{s.nonce}")
 
 
+def _all_are_over(s: Script, namespace: str) -> None:
+    """The list of jobs, which the reference brings up to date a little after it describes the last one as over."""
+    s.eventually(
+        rpc.ListBatchOperationsRequest(namespace=namespace),
+        rpc.ListBatchOperationsResponse,
+        lambda reply: all(
+            one.state != BatchOperationState.BATCH_OPERATION_STATE_RUNNING for one in reply.operation_info
+        ),
+    )
+
+
 def _history(s: Script, namespace: str, workflow_id: str) -> None:
     """A history, but for the identity with which the reference's own worker terminates and cancels."""
     request = s.history_request(namespace=namespace, execution=WorkflowExecution(workflow_id=workflow_id))
@@ -154,7 +165,7 @@ def terminates(s: Script) -> None:
     _finished(s, ns)
     for one in [*ids, f"other-{s.nonce}"]:
         _history(s, ns, one)
-    s.call(rpc.ListBatchOperationsRequest(namespace=ns), rpc.ListBatchOperationsResponse)
+    _all_are_over(s, ns)
     _start(s, ns, visibility_query=query, **TERMINATION)
     s.call(
         rpc.StopBatchOperationRequest(namespace=ns, job_id=f"job-{s.nonce}", reason="late"),
@@ -182,7 +193,7 @@ def by_executions(s: Script) -> None:
     options.update_mask.paths.append("priority")
     _run(s, ns, "options", executions=targets, update_workflow_options_operation=options)
     _history(s, ns, s.workflow_id)
-    s.call(rpc.ListBatchOperationsRequest(namespace=ns), rpc.ListBatchOperationsResponse)
+    _all_are_over(s, ns)
 
 
 def deletes(s: Script) -> None:

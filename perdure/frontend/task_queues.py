@@ -91,7 +91,7 @@ async def describe_task_queue(
             raise InvalidArgument("DescribeTaskQueue stats are only supported for the root partition")
         response.stats.CopyFrom(_stats(found))
         for level in (BacklogDescription(PRIORITY_DEFAULT, 0, 0), *found.backlog):
-            response.stats_by_priority_key[level.priority].CopyFrom(_level_stats(level))
+            response.stats_by_priority_key[level.priority].CopyFrom(_level_stats(level, found.rate_limiting))
     if request.report_config and not sticky:
         config = services.task_queues.find(namespace_id, queue.name).configs.get(kind)
         if config is not None:
@@ -195,15 +195,17 @@ def _stats(found: QueueDescription) -> taskqueue.TaskQueueStats:
         approximate_backlog_age=duration_of(found.backlog_age_ns),
         tasks_add_rate=found.add_rate,
         tasks_dispatch_rate=found.dispatch_rate,
+        rate_limiting_active=found.rate_limiting,
     )
 
 
-def _level_stats(level: BacklogDescription) -> taskqueue.TaskQueueStats:
+def _level_stats(level: BacklogDescription, rate_limiting: bool) -> taskqueue.TaskQueueStats:
     return taskqueue.TaskQueueStats(
         approximate_backlog_count=level.count,
         approximate_backlog_age=duration_of(level.age_ns),
         tasks_add_rate=level.add_rate,
         tasks_dispatch_rate=level.dispatch_rate,
+        rate_limiting_active=rate_limiting,
     )
 
 

@@ -23,7 +23,7 @@ from typing import final
 
 from perdure.machines.fair_line import FairLine, KeyLimits
 from perdure.machines.poller_history import PollerHistory
-from perdure.machines.rate_meter import BUCKET_NS, RateMeter
+from perdure.machines.rate_meter import BUCKET_NS, WINDOW_NS, RateMeter
 from perdure.machines.task_queue import (
     ACTIVITY,
     BacklogDescription,
@@ -425,6 +425,7 @@ class Partition:
             tuple([self._describe_level(level, now_ns, wall_ns) for level in self._levels]),
             self.bucket.rate,
             self._api_rate is not None,
+            self.bucket.held_within(WINDOW_NS, now_ns),
         )
 
     def poller_forgotten(self, identity: str) -> None:
@@ -449,6 +450,8 @@ class Partition:
                     bucket.take(now_ns)
                 matched.scaling = self._advice(now_ns, wall_ns)
             polls.append(self._match(waiting.popitem(last=False)[1], matched, now_ns))
+        if waiting and self.queued and self.limited:
+            bucket.held_ns = now_ns
         return polls
 
     def _next(self, token: bool, now_ns: int, wall_ns: int) -> Matched | None:
@@ -506,7 +509,7 @@ class Partition:
         """1 when more polls at a time would shorten the backlog (inventory 4.21); so many times a second for each
         worker at most, that the crowd of them does not overshoot.
         """
-        if not self.queued or self.limited or now_ns < self._advice_ns:
+        if not self.queued or self.bucket.held_within(WINDOW_NS, now_ns) or now_ns < self._advice_ns:
             return 0
         self._advice_ns = now_ns + _ADVICE_EVERY_NS // max(1, len(self._pollers))
         oldest_ns = min([level.oldest_ns() for level in self._levels if level.count()])

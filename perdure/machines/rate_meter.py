@@ -13,6 +13,7 @@ _SECOND: Final = 1_000_000_000
 BUCKET_NS: Final = 5 * _SECOND
 BUCKETS: Final = 6
 """Rates cover the last 30 s and the 5 s that run, as Temporal's do."""
+WINDOW_NS: Final = BUCKETS * BUCKET_NS
 
 
 @final

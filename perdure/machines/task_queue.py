@@ -316,7 +316,8 @@ class BacklogDescription:
 class QueueDescription:
     """A queue as DescribeTaskQueue shows it; rates are tasks per second over 30 s.
 
-    `rate_limit` is None when dispatch is not limited; `rate_limit_by_api` tells a configured limit from a worker's.
+    `rate_limit` is None when dispatch is not limited; `rate_limit_by_api` tells a configured limit from a worker's, and
+    `rate_limiting` says that it has held a task back within those 30 s.
     """
 
     __slots__ = (
@@ -328,6 +329,7 @@ class QueueDescription:
         "pollers",
         "rate_limit",
         "rate_limit_by_api",
+        "rate_limiting",
     )
 
     def __init__(
@@ -336,6 +338,7 @@ class QueueDescription:
         backlog: tuple[BacklogDescription, ...] = (),
         rate_limit: float | None = None,
         rate_limit_by_api: bool = False,
+        rate_limiting: bool = False,
     ) -> None:
         self.pollers = pollers
         self.backlog = backlog
@@ -345,3 +348,4 @@ class QueueDescription:
         self.dispatch_rate = sum([level.dispatch_rate for level in backlog])
         self.rate_limit = rate_limit
         self.rate_limit_by_api = rate_limit_by_api
+        self.rate_limiting = rate_limiting

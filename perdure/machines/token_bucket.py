@@ -20,14 +20,16 @@ class TokenBucket:
     """A rate limit that is exact in virtual time: `ready_ns` is when the next task may go.
 
     Holds a second's worth of tokens, one at least; a rate of 0 never has any. Rates above 10^9 are no limit.
+    `held_ns` is when somebody last had to wait for a token; who waits sets it.
     """
 
-    __slots__ = ("_depth_ns", "_interval_ns", "limited", "rate", "ready_ns")
+    __slots__ = ("_depth_ns", "_interval_ns", "held_ns", "limited", "rate", "ready_ns")
 
     def __init__(self) -> None:
         self.rate: float | None = None
         self.limited = False
         self.ready_ns = _LONG_AGO
+        self.held_ns = _LONG_AGO
         self._interval_ns = 0
         self._depth_ns = 0
 
@@ -50,6 +52,10 @@ class TokenBucket:
         self._depth_ns = (max(1, ceil(rate * burst_s)) - 1) * self._interval_ns
         # A wait that an older, slower rate asked for is cut to one interval of the new one.
         self.ready_ns = min(self.ready_ns, now_ns + self._interval_ns)
+
+    def held_within(self, window_ns: int, now_ns: int) -> bool:
+        """Whether the limit made somebody wait in the window."""
+        return now_ns - self.held_ns <= window_ns
 
     def take(self, now_ns: int) -> None:
         """Spend one token; the caller has seen `ready_ns <= now_ns`."""

@@ -19,7 +19,10 @@ def merged(lines: Sequence[QueueDescription]) -> QueueDescription:
         for level in line.backlog:
             levels[level.priority] = _sum(levels.get(level.priority), level)
     backlog = tuple([levels[priority] for priority in sorted(levels)])
-    return QueueDescription(tuple(pollers.values()), backlog, lines[0].rate_limit, lines[0].rate_limit_by_api)
+    limit = lines[0]
+    return QueueDescription(
+        tuple(pollers.values()), backlog, limit.rate_limit, limit.rate_limit_by_api, limit.rate_limiting
+    )
 
 
 def _sum(first: BacklogDescription | None, second: BacklogDescription) -> BacklogDescription:

@@ -452,3 +452,21 @@ def test_a_partition_is_idle_only_when_it_holds_nothing() -> None:
     assert line.idle_since_ns() is None
     line.settled(task(1).key, True, 8, 0)
     assert line.idle_since_ns() == 7
+
+
+def test_a_limit_that_held_a_task_back_is_told_for_half_a_minute_and_asks_for_no_more_polls() -> None:
+    """More workers do not help where a limit is what tasks wait for; a limit that nobody meets changes no advice."""
+    for rate, limiting, advice in ((1.0, True, 0), (100.0, False, 1)):
+        line = partition(ACTIVITIES)
+        offer(line, *[task(n, queue=ACTIVITIES) for n in range(4)])
+        assert not line.describe(0, 0).rate_limiting
+        first, second, later = worker(rate=rate), worker(rate=rate), worker(rate=rate)
+        line.polled(first, 0, 0)
+        line.polled(second, 0, 0)
+
+        assert line.describe(30 * SECOND, 0).rate_limiting == limiting
+        assert not line.describe(31 * SECOND, 0).rate_limiting
+        line.woken(SECOND, SECOND)
+        line.polled(later, 3 * SECOND, 3 * SECOND)
+        assert later.matched is not None
+        assert later.matched.scaling == advice

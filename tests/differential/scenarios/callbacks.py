@@ -426,6 +426,7 @@ def validation(s: Script) -> None:
     long_header = {"a" * 4000: "b" * 4193}
     cases: dict[str, list[Callback]] = {
         "no variant": [Callback()],
+        "newer variant": [Callback(nexus_handler=Callback.NexusHandler())],
         "no url": [Callback(nexus=Callback.Nexus())],
         "scheme": [Callback(nexus=Callback.Nexus(url="ftp://127.0.0.1:9/x"))],
         "no host": [Callback(nexus=Callback.Nexus(url="http:///x"))],

@@ -11,6 +11,7 @@ from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, WORKER, Script
 from ..values import complete_workflow
+from ..wire import RpcFailed
 
 ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 WORKFLOWS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
@@ -89,14 +90,27 @@ def too_many_weights(s: Script) -> None:
 
 
 def a_stopped_queue_hands_nothing_out(s: Script) -> None:
-    """A limit of 0 stops a queue's activities until it is unset."""
+    """A limit of 0 stops a queue's activities until it is unset; the statistics say that it held something back."""
     _update(s, update_queue_rate_limit=_limit(0))
     s.complete(s.begin_quietly(), s.activity())
     request = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=s.queue), identity=WORKER)
+    s.fact("limit at work", _rate_limiting(s))
     s.call(request, rpc.PollActivityTaskQueueResponse, 4.0)
+    s.fact("limit at work", _rate_limiting(s))
     _update(s, update_queue_rate_limit=Limit())
     s.complete_activity(s.poll_activity())
     s.complete(s.poll_quietly(), complete_workflow())
+
+
+def _rate_limiting(s: Script) -> list[bool]:
+    """Of the queue's activities: as a whole, and of each priority."""
+    describe = rpc.DescribeTaskQueueRequest(
+        namespace=NAMESPACE, task_queue=TaskQueue(name=s.queue), task_queue_type=ACTIVITIES, report_stats=True
+    )
+    reply = s.send(describe, rpc.DescribeTaskQueueResponse)
+    if isinstance(reply, RpcFailed):
+        raise s.stop("the queue is not described")
+    return [stats.rate_limiting_active for stats in (reply.stats, *reply.stats_by_priority_key.values())]
 
 
 def the_worker_s_own_limit(s: Script) -> None:

@@ -9,6 +9,10 @@ events, not errors, and faults of ours are assertions (STYLE rule 8): neither be
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
+
+BLOB_EXCEEDS_LIMIT: Final = "Blob data size exceeds limit."
+"""What is said of payloads above `limit.blobSize.error`."""
 
 
 class StatusCode(IntEnum):

@@ -13,11 +13,10 @@ from perdure.api import Message, batch, common, enums, workflowservice
 from perdure.api.names import short_name
 from perdure.api.times import timestamp_of
 from perdure.config import dynamic as settings
-from perdure.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
 from perdure.frontend import validate
 from perdure.frontend.batch_work import OPERATIONS, TYPES
 from perdure.frontend.services import Call, Services
-from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
 from perdure.frontend.visibility import page_size
 from perdure.ids import ChainKey, Kind
 from perdure.machines.batch import COMPLETED, EXECUTIONS_MAX, RUNNING, Job, StartJob, StopJob, Target

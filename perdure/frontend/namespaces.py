@@ -12,10 +12,9 @@ from perdure.api import Message, enums, namespace, replication, workflowservice
 from perdure.api.times import BadDuration, checked_duration_ns, duration_of, timestamp_of
 from perdure.cluster.namespaces import DELETED, DEPRECATED, REGISTERED, BadBinary, Namespace
 from perdure.config import dynamic as settings
-from perdure.errors import InvalidArgument
+from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument
 from perdure.frontend import archival
 from perdure.frontend.services import Call, Services
-from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
 from perdure.frontend.system import CLUSTER_NAME
 
 PAGE_SIZE_DEFAULT: Final = 100

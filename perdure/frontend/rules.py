@@ -10,10 +10,9 @@ from perdure.api import Message, rules, workflowservice
 from perdure.api.times import timestamp_ns, timestamp_of
 from perdure.cluster.rules import compiled
 from perdure.config import dynamic as settings
-from perdure.errors import InvalidArgument, Unimplemented
+from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
-from perdure.frontend.sizes import BLOB_EXCEEDS_LIMIT
 
 _NO_ID = "Workflow Rule ID is not set."
 _NOT_FOUND = "Workflow Rule with this ID not Found."

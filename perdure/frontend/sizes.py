@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from perdure.errors import InvalidArgument
+from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument
 from perdure.frontend.services import Call, Services
 
-BLOB_EXCEEDS_LIMIT: Final = "Blob data size exceeds limit."
 MEMO_EXCEEDS_LIMIT: Final = "Memo size exceeds limit."
 
 

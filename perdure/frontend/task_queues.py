@@ -28,11 +28,9 @@ from perdure.machines.task_queue import (
     QueueDescription,
     QueueKey,
 )
+from perdure.machines.token_bucket import UNLIMITED_RATE
 from perdure.machines.workflow.reset_points import UNVERSIONED
 from perdure.visibility.syntax import quoted
-
-RATE_PER_SECOND_DEFAULT: Final = 100_000.0
-"""What a poller that names no limit is shown with, and a queue that has none."""
 
 TASK_ID_BLOCK_END: Final = 100_000
 """The first block of task numbers, which every queue of the reference leases when it is loaded."""
@@ -83,7 +81,7 @@ async def describe_task_queue(
     if request.include_task_queue_status:
         status = response.task_queue_status
         status.backlog_count_hint = found.backlog_count
-        status.rate_per_second = RATE_PER_SECOND_DEFAULT if found.rate_limit is None else found.rate_limit
+        status.rate_per_second = UNLIMITED_RATE if found.rate_limit is None else found.rate_limit
         status.task_id_block.start_id = 1
         status.task_id_block.end_id = TASK_ID_BLOCK_END
     if request.report_stats:
@@ -104,7 +102,7 @@ def _tell_rate_limit(response: workflowservice.DescribeTaskQueueResponse, found:
     """The limit that holds, and who has set it. Where nobody has, it is the system's, which nobody reaches."""
     limit = response.effective_rate_limit
     if found.rate_limit is None:
-        limit.requests_per_second = RATE_PER_SECOND_DEFAULT
+        limit.requests_per_second = UNLIMITED_RATE
         limit.rate_limit_source = enums.RATE_LIMIT_SOURCE_SYSTEM
         return
     limit.requests_per_second = found.rate_limit
@@ -180,7 +178,7 @@ def _poller(seen: PollerDescription) -> taskqueue.PollerInfo:
     info = taskqueue.PollerInfo(
         last_access_time=timestamp_of(seen.last_access_ns),
         identity=poll.identity,
-        rate_per_second=RATE_PER_SECOND_DEFAULT if poll.max_tasks_per_second is None else poll.max_tasks_per_second,
+        rate_per_second=UNLIMITED_RATE if poll.max_tasks_per_second is None else poll.max_tasks_per_second,
     )
     if poll.capabilities:
         info.worker_version_capabilities.MergeFromString(poll.capabilities)

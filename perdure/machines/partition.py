@@ -38,7 +38,7 @@ from perdure.machines.task_queue import (
     Task,
     TaskKey,
 )
-from perdure.machines.token_bucket import NEVER, TokenBucket
+from perdure.machines.token_bucket import NEVER, TokenBucket, effective
 
 _SECOND = 1_000_000_000
 _LONG_AGO = -(1 << 62)
@@ -424,7 +424,7 @@ class Partition:
             self._pollers.since(now_ns - self._settings.poller_history_ns),
             tuple([self._describe_level(level, now_ns, wall_ns) for level in self._levels]),
             self.bucket.rate,
-            self._api_rate is not None,
+            effective(self._api_rate) is not None,
             self.bucket.held_within(WINDOW_NS, now_ns),
         )
 
@@ -572,7 +572,7 @@ class Partition:
 
     def _limit(self, now_ns: int) -> None:
         rate = self._worker_rate if self._api_rate is None else self._api_rate
-        if rate != self.bucket.rate:
+        if effective(rate) != self.bucket.rate:
             self.bucket.limit(rate, now_ns)
 
     def _touch(self, now_ns: int) -> None:

@@ -11,15 +11,24 @@ from typing import final
 NEVER = 1 << 62
 """A time that does not come: what a rate of 0 waits for."""
 
+UNLIMITED_RATE = 100_000.0
+"""Tasks per second that no queue reaches: what a queue and a poller without a limit are shown with."""
+
 _SECOND = 1_000_000_000
 _LONG_AGO = -(1 << 62)
+
+
+def effective(rate: float | None) -> float | None:
+    """A rate that somebody has set, or None when it limits nothing: too high, or not a number."""
+    return rate if rate is not None and rate < UNLIMITED_RATE else None
 
 
 @final
 class TokenBucket:
     """A rate limit that is exact in virtual time: `ready_ns` is when the next task may go.
 
-    Holds a second's worth of tokens, one at least; a rate of 0 never has any. Rates above 10^9 are no limit.
+    Holds a second's worth of tokens, one at least; a rate of 0 never has any. Rates that are no limit, `effective`
+    says which, set none.
     `held_ns` is when somebody last had to wait for a token; who waits sets it.
     """
 
@@ -38,8 +47,8 @@ class TokenBucket:
 
         `burst_s` is how many seconds' worth of tokens are held.
         """
-        self.rate = rate
-        if rate is None or rate > _SECOND:
+        self.rate = rate = effective(rate)
+        if rate is None:
             self.limited = False
             self.ready_ns = _LONG_AGO
             return

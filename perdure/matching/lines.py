@@ -23,6 +23,7 @@ from perdure.machines.task_queue import (
     Task,
     TaskKey,
 )
+from perdure.machines.token_bucket import effective
 
 COUNT_EVERY_NS = 1_000_000_000
 """How often the tasks of all lines are counted: with 10^5 queues a count takes some milliseconds."""
@@ -191,4 +192,4 @@ class Lines:
     def configured_rate(self, queue: QueueKey) -> float | None:
         """The configured rate of a queue, loaded or not."""
         config = self._configs.get(queue.parts)
-        return None if config is None else config.rate
+        return None if config is None else effective(config.rate)

@@ -20,10 +20,16 @@ def test_a_token_bucket_is_no_faster_than_its_rate_over_any_window() -> None:
 
 
 def test_a_token_bucket_of_a_strange_rate_never_raises() -> None:
-    for rate in (-1.0, float("nan"), 1e-300):
+    for rate in (-1.0, 1e-300):
         bucket = TokenBucket()
         bucket.limit(rate, 0)
         assert bucket.ready_ns == NEVER
-    bucket = TokenBucket()
-    bucket.limit(float("inf"), 0)
-    assert not bucket.limited
+
+
+def test_a_rate_that_is_too_high_or_no_number_limits_nothing() -> None:
+    """As in the reference: what is not below the system's limit leaves that one in force."""
+    for rate in (float("inf"), float("nan"), 1e9):
+        bucket = TokenBucket()
+        bucket.limit(rate, 0)
+        assert not bucket.limited
+        assert bucket.rate is None

@@ -175,7 +175,7 @@ def test_an_oversized_answer_is_an_error() -> None:
     story.ask("q")
     story.complete(query_results={"q": answered('"a long answer"')})
 
-    assert outcomes(story) == [(1, "QueryFailed")]
+    assert outcomes(story) == [(1, "InvalidArgument")]
 
 
 def test_the_second_buffered_query_is_told_to_come_back() -> None:

@@ -6,7 +6,7 @@ All of it is volatile: a query changes no stored state, and losing the process l
 from __future__ import annotations
 
 from perdure.api import enums, query
-from perdure.errors import QueryFailed, ResourceExhausted, WorkflowNotReady
+from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument, QueryFailed, ResourceExhausted, WorkflowNotReady
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer
 from perdure.machines.workflow.execution import COMPLETED, RUNNING, BufferedQuery, Execution
@@ -96,10 +96,10 @@ def release(step: Step, draft: RunDraft) -> None:
         execution.queries = ()
 
 
-def outcome_of(result: query.WorkflowQueryResult, size_max: int) -> QueryAnswered | QueryFailed:
-    """One answer as the caller gets it; an answer above `size_max` bytes is a failure."""
-    if result.ByteSize() > size_max:
-        return QueryFailed(f"query result size {result.ByteSize()} exceeds limit {size_max}")
+def outcome_of(result: query.WorkflowQueryResult, size_max: int) -> QueryAnswered | InvalidArgument | QueryFailed:
+    """One answer as the caller gets it; for an answer above `size_max` bytes an error takes its place."""
+    if result.answer.ByteSize() > size_max:
+        return InvalidArgument(BLOB_EXCEEDS_LIMIT)
     if result.result_type == enums.QUERY_RESULT_TYPE_ANSWERED:
         return QueryAnswered(result.answer.SerializeToString() if result.HasField("answer") else None)
     return QueryFailed(result.error_message, result.failure.SerializeToString() if result.HasField("failure") else b"")

@@ -160,10 +160,17 @@ def buffered_unanswered(s: Script) -> None:
 
 
 def answered_too_big(s: Script) -> None:
-    """An answer over the blob limit is a failure (8.1)."""
+    """An answer over the blob limit is a failure (8.1): of the worker when it was asked alone, of the request else."""
     s.complete(s.begin_quietly(), start_timer())
     query = s.query()
     s.answer_query(s.poll(), completed_type=ANSWERED, query_result=huge())
+    query.join()
+    s.another("with a task")
+    s.start()
+    query = s.query()
+    task = _poll_with_queries(s)
+    result = WorkflowQueryResult(result_type=ANSWERED, answer=huge())
+    s.complete(task, start_timer(), query_results=dict.fromkeys(task.queries, result))
     query.join()
 
 

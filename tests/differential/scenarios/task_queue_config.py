@@ -94,7 +94,6 @@ def a_stopped_queue_hands_nothing_out(s: Script) -> None:
     _update(s, update_queue_rate_limit=_limit(0))
     s.complete(s.begin_quietly(), s.activity())
     request = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=s.queue), identity=WORKER)
-    s.fact("limit at work", _rate_limiting(s))
     s.call(request, rpc.PollActivityTaskQueueResponse, 4.0)
     s.fact("limit at work", _rate_limiting(s))
     _update(s, update_queue_rate_limit=Limit())
@@ -114,7 +113,7 @@ def _rate_limiting(s: Script) -> list[bool]:
 
 
 def the_worker_s_own_limit(s: Script) -> None:
-    """A poll's limit is shown with the poller, and holds unless the API's does."""
+    """A poll's limit is shown with the poller, and holds unless the API's does, or it limits nothing."""
     request = rpc.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=TaskQueue(name=s.queue), identity=WORKER)
     request.task_queue_metadata.CopyFrom(TaskQueueMetadata(max_tasks_per_second=DoubleValue(value=7.0)))
     s.call(request, rpc.PollActivityTaskQueueResponse, 3.0)
@@ -126,3 +125,6 @@ def the_worker_s_own_limit(s: Script) -> None:
     _update(s, update_queue_rate_limit=_limit(3))
     reply = s.call(describe, rpc.DescribeTaskQueueResponse)
     s.fact("effective", reply.effective_rate_limit)
+    _update(s, update_queue_rate_limit=_limit(1e9))
+    reply = s.call(describe, rpc.DescribeTaskQueueResponse)
+    s.fact("set by", RateLimitSource.Name(reply.effective_rate_limit.rate_limit_source))

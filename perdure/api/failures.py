@@ -11,11 +11,9 @@ from typing import Final
 from perdure.api import common, enums
 from perdure.api.failure import (
     ApplicationFailureInfo,
-    CanceledFailureInfo,
     Failure,
     ResetWorkflowFailureInfo,
     ServerFailureInfo,
-    TerminatedFailureInfo,
     TimeoutFailureInfo,
 )
 from perdure.api.names import short_name
@@ -80,19 +78,6 @@ def application_failure(
     if next_retry_delay_ns is not None:
         info.next_retry_delay.CopyFrom(duration_of(next_retry_delay_ns))
     return Failure(message=message, application_failure_info=info)
-
-
-def canceled_failure(message: str = "", details: common.Payloads | None = None, identity: str = "") -> Failure:
-    """The thing was cancelled."""
-    info = CanceledFailureInfo(details=details, identity=identity)
-    return Failure(message=message, source=SOURCE_SERVER, canceled_failure_info=info)
-
-
-def terminated_failure(message: str, identity: str = "") -> Failure:
-    """The thing was terminated."""
-    return Failure(
-        message=message, source=SOURCE_SERVER, terminated_failure_info=TerminatedFailureInfo(identity=identity)
-    )
 
 
 def replace_oversized(failure: Failure, size_max: int, cause_size_max: int, non_retryable: bool) -> Failure:

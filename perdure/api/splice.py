@@ -46,11 +46,6 @@ _SHORT = tuple([_varint(value) for value in range(_SHORT_MAX)])
 """Nearly all lengths and tags."""
 
 
-def varint_size(value: int) -> int:
-    """How many bytes `varint(value)` takes."""
-    return max(1, (value.bit_length() + 6) // 7)
-
-
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """The varint at `position` and the position after it."""
     result = 0
@@ -69,11 +64,6 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 def length_delimited(field_number: int, payload: bytes) -> bytes:
     """One field of wire type 2: tag, length, payload."""
     return varint(field_number << 3 | _WIRE_LEN) + varint(len(payload)) + payload
-
-
-def length_delimited_size(field_number: int, payload_size: int) -> int:
-    """Size of `length_delimited` for a payload of that size."""
-    return varint_size(field_number << 3) + varint_size(payload_size) + payload_size
 
 
 def event_fragment(serialized_event: bytes) -> bytes:
@@ -108,11 +98,6 @@ def split_entries(fragment: bytes) -> list[bytes]:
         entries.append(fragment[begin:end])
         begin = end
     return entries
-
-
-def count_events(fragment: bytes) -> int:
-    """How many events a fragment holds."""
-    return len(split_events(fragment))
 
 
 def event_id_of(serialized_event: bytes) -> int:

@@ -60,11 +60,6 @@ def set_duration(field: Duration, nanoseconds: int) -> None:
     field.seconds, field.nanos = divmod(nanoseconds, _NS)
 
 
-def duration_or_none(nanoseconds: int | None) -> Duration | None:
-    """A Duration, or None for None: unset fields of the wire stay unset."""
-    return None if nanoseconds is None else duration_of(nanoseconds)
-
-
 def timestamp_ns(timestamp: Timestamp) -> int:
     """Nanoseconds since the epoch; an unset timestamp is 0."""
     return timestamp.seconds * _NS + timestamp.nanos

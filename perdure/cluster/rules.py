@@ -19,7 +19,7 @@ from perdure.visibility import syntax
 from perdure.visibility.query import parse
 from perdure.visibility.times import parse_rfc3339
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _EQUALITIES: Final = ("=", "!=")
 _PREFIXES: Final = ("starts_with", "not starts_with")
@@ -71,7 +71,7 @@ def compiled_all(bodies: Mapping[str, bytes]) -> tuple[Rule, ...]:
         try:
             found.append(compiled(messages.WorkflowRule.FromString(body)))
         except InvalidArgument as error:
-            _log.error("workflow rule %s is left out: %s", rule_id, error)
+            log.error("workflow rule %s is left out: %s", rule_id, error)
     return tuple(found)
 
 

@@ -63,7 +63,7 @@ from perdure.store.api import StoreError
 if TYPE_CHECKING:
     from perdure.transport.calls import ServerCall
 
-_log = logging.getLogger("perdure.frontend")
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Services, Call, Any], Awaitable[Message | bytes]]
 """Answers a unary call with a message or with one that is serialized already."""
@@ -300,7 +300,7 @@ class Frontend:
         except _Malformed as malformed:
             wire.fail(int(StatusCode.INTERNAL), str(malformed))
         except StoreError as error:
-            _log.warning("%s: the store failed: %s", wire.path, error)
+            log.warning("%s: the store failed: %s", wire.path, error)
             _fail(wire, wire_error(Unavailable("the store cannot be reached now")))
         except Internal as fault:
             _fail(wire, masked(fault, wire.path) if self._masks(call) else wire_error(fault))

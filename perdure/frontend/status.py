@@ -17,7 +17,7 @@ from perdure.api import Any, Message, Status, enums, errordetails
 from perdure.api.failure import Failure, MultiOperationExecutionAborted
 from perdure.api.names import short_name
 
-_log = logging.getLogger("perdure.frontend")
+log = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX: Final = 4000
 """Longer messages are cut (`system.maxServiceErrorMessageLength`): a client takes no more than 8 KB of headers."""
@@ -69,7 +69,7 @@ def _short(message: str) -> str:
 def masked(error: BaseException, operation: str) -> WireError:
     """The wire form of a fault of ours: a neutral text, and a hash under which the log has error and traceback."""
     digest = hashlib.blake2b(f"{type(error).__name__}: {error}".encode("utf-8", "replace"), digest_size=4).hexdigest()
-    _log.error("%s failed (%s)", operation, digest, exc_info=error)
+    log.error("%s failed (%s)", operation, digest, exc_info=error)
     return WireError(int(errors.StatusCode.INTERNAL), f"{MASKED} ({digest})")
 
 

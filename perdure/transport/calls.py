@@ -22,7 +22,7 @@ from perdure.transport.streams import Stream
 if TYPE_CHECKING:
     from perdure.transport.connection import ServerConnection
 
-_log = logging.getLogger("perdure.transport")
+log = logging.getLogger(__name__)
 
 Trailing = Sequence[tuple[str, str | bytes]]
 
@@ -278,5 +278,5 @@ def _run(callback: Callable[[], None]) -> None:
     """A callback's fault must not reach the connection, which others use."""
     try:
         callback()
-    except Exception:  # noqa: BLE001 - see the docstring; the fault is logged
-        _log.exception("cancel callback failed")
+    except Exception:
+        log.exception("cancel callback failed")

@@ -40,7 +40,7 @@ from perdure.transport.streams import (
 if TYPE_CHECKING:
     from perdure.transport.server import GrpcServer
 
-_log = logging.getLogger("perdure.transport")
+log = logging.getLogger(__name__)
 
 KEEPALIVE_PING: Final = b"perdurek"
 DRAIN_PING: Final = b"perdured"
@@ -138,7 +138,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
-            _log.debug("connection from %s lost: %s", self.peer.address, exc)
+            log.debug("connection from %s lost: %s", self.peer.address, exc)
         self._closing = True
         self._transport = None
         for stream in list(self._http2.streams.values()):
@@ -206,7 +206,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _fail(self, event: ConnectionFailed) -> None:
         """The peer broke the protocol: GOAWAY, end of our output, and a short while for the peer to read it."""
-        _log.info("connection from %s failed: %s (%d)", self.peer.address, event.message, event.code)
+        log.info("connection from %s failed: %s (%d)", self.peer.address, event.message, event.code)
         for stream in list(self._http2.streams.values()):
             self._cancel(stream)
         self._end_output()
@@ -370,8 +370,9 @@ class ServerConnection(asyncio.Protocol):
         call.dispatched = True
         try:
             self._server.dispatch(call)
-        except Exception:  # noqa: BLE001 - the connection serves others; the fault is logged and answered
-            _log.exception("dispatch of %s failed", call.path)
+        except Exception:
+            # The connection serves others.
+            log.exception("dispatch of %s failed", call.path)
             call.fail(StatusCode.INTERNAL, "internal error")
 
     # Answers
@@ -549,7 +550,7 @@ class ServerConnection(asyncio.Protocol):
             self._progress = progress
             self._progress_at = now
         elif now - self._progress_at >= self._options.stall_s:
-            _log.info("connection from %s has stalled", self.peer.address)
+            log.info("connection from %s has stalled", self.peer.address)
             self._abort()
 
 

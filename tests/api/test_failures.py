@@ -86,7 +86,5 @@ def test_timeouts_carry_details_and_cause() -> None:
 def test_the_other_constructors_set_their_own_kind() -> None:
     """One test for the one-line ones."""
     assert failures.reset_workflow_failure("r").WhichOneof("failure_info") == "reset_workflow_failure_info"
-    assert failures.canceled_failure(identity="i").canceled_failure_info.identity == "i"
-    assert failures.terminated_failure("t", "i").terminated_failure_info.identity == "i"
     delayed = failures.application_failure("m", next_retry_delay_ns=1_500_000_000)
     assert delayed.application_failure_info.next_retry_delay.nanos == 500_000_000

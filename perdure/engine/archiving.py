@@ -119,5 +119,5 @@ class Archiving:
     async def _history(self, call: ArchiveRun) -> bytes:
         execution = call.execution
         end = execution.next_event_id
-        fragments = await self._histories.read(execution.branches, 1, end, HISTORY_BYTES_MAX, False)
+        fragments = await self._histories.read(execution.branches, 1, end, HISTORY_BYTES_MAX)
         return whole_events(fragments, end)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any, final
 
 from perdure.api import enums
@@ -28,11 +27,13 @@ from perdure.engine.committer import QUEUE_MEMBERS_MAX, Committer, Member
 from perdure.engine.delivery import Delivery
 from perdure.engine.eager import start_now
 from perdure.engine.entities import Entities
-from perdure.engine.entity import MAILBOX_MAX, Entity, Letter
-from perdure.engine.histories import HISTORY_PAGE_BYTES, Histories
+from perdure.engine.entity import MAILBOX_MAX, Entity
+from perdure.engine.histories import Histories
 from perdure.engine.loading import load, look_up
+from perdure.engine.mail import Letter
 from perdure.engine.ports import Dispatch, Namespaces, Outside, Reservation
-from perdure.engine.watcher import Watcher
+from perdure.engine.waiters import Waiters
+from perdure.engine.watchers import Watchers
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.env import Env
@@ -45,16 +46,13 @@ from perdure.machines.workflow.execution import ChainState, Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
     Input,
-    Snapshot,
     Stale,
 )
 from perdure.machines.workflow.machine import Needs, Transition
-from perdure.store.api import Fragment, Store, StoreError
+from perdure.store.api import Store, StoreError
 
 log = logging.getLogger(__name__)
 
-WAITERS_MAX = 100_000
-"""Callers that may wait for an `Answer`: each of them pins a chain in memory, so they have a limit of their own."""
 RETRY_ALARM_S = 1.0
 """How soon an alarm whose step was lost rings again, and a run whose draft was lost is looked at."""
 RETRY_FAULT_S = 60.0
@@ -69,7 +67,7 @@ class StepMember(Member):
 
     __slots__ = ("deliveries", "engine", "entity", "followers", "generation", "letter", "transitions")
 
-    def __init__(self, engine: Engine, entity: Entity, letter: Letter, transition: Transition) -> None:
+    def __init__(self, engine: Engine, entity: Entity, letter: Letter[Input], transition: Transition) -> None:
         super().__init__([])
         self.engine = engine
         self.entity = entity
@@ -77,7 +75,7 @@ class StepMember(Member):
         self.generation = entity.generation
         self.transitions: list[Transition] = [transition]
         self.deliveries: list[tuple[Reservation, Task, object]] = []
-        self.followers: list[tuple[Letter, object, list[Effect]]] = []
+        self.followers: list[tuple[Letter[Input], object, list[Effect]]] = []
         """Outcomes of volatile steps and reads that came after this step: they become visible with it."""
 
     def stale(self) -> bool:
@@ -117,15 +115,14 @@ class Engine:
         self._cache = Cache(cache_bytes_max, self._release_tails)
         self._committer = Committer(store, self._fence_lost)
         self._alarms = Alarms(store, clock, self._rang)
-        self._histories = Histories(store)
-        self._delivery = Delivery(self.submit, self._histories, self._spawn)
-        self.callbacks = Callbacks(self.submit, self._histories, outside, self._spawn)
-        self.archiving = Archiving(self.submit, self._histories, namespaces, self._spawn)
+        self.histories = Histories(store)
+        self.waiters = Waiters()
+        self.watchers = Watchers(self.submit)
+        self._delivery = Delivery(self.submit, self.histories, self._spawn)
+        self.callbacks = Callbacks(self.submit, self.histories, outside, self._spawn)
+        self.archiving = Archiving(self.submit, self.histories, namespaces, self._spawn)
         self.entities = Entities(store, self._committer, self._alarms, namespaces, clock, ids, self._spawn)
         """The kinds that are one row each."""
-        self._waiters: dict[int, asyncio.Future[object]] = {}
-        self._next_waiter = 0
-        self._watchers: dict[str, list[Watcher]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
 
@@ -149,9 +146,7 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for future in self._waiters.values():
-            if not future.done():
-                future.set_exception(Unavailable("server is shutting down"))
+        self.waiters.fail(Unavailable("server is shutting down"))
 
     @property
     def committer(self) -> Committer:
@@ -175,11 +170,8 @@ class Engine:
         self._open = False
         self._alarms.close()
         self.entities.close("another owner has taken over")
-        for future in list(self._waiters.values()):
-            if not future.done():
-                future.set_exception(Unavailable("another owner has taken over"))
-        for run_id in list(self._watchers):
-            self._wake(run_id)
+        self.waiters.fail(Unavailable("another owner has taken over"))
+        self.watchers.wake_all()
 
     # -- the door ----------------------------------------------------------------------------------------------------
 
@@ -211,64 +203,6 @@ class Engine:
         if not entity.busy:
             self._drain(entity)
         return await future
-
-    def new_waiter(self) -> tuple[int, asyncio.Future[object]]:
-        """A number that an `Answer` effect may name, and the future it resolves. Raises ResourceExhausted."""
-        if len(self._waiters) >= WAITERS_MAX:
-            raise ResourceExhausted("too many callers wait", enums.RESOURCE_EXHAUSTED_CAUSE_SYSTEM_OVERLOADED, 2)
-        self._next_waiter += 1
-        number = self._next_waiter
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._waiters[number] = future
-        future.add_done_callback(partial(self._answered, number))
-        return number, future
-
-    def _answered(self, number: int, future: asyncio.Future[object]) -> None:
-        """Whether anybody still listens, the answer was taken: at the end all waiters are answered."""
-        del self._waiters[number]
-        if not future.cancelled():
-            future.exception()
-
-    async def read_history(
-        self,
-        branches: tuple[tuple[bytes, int], ...],
-        first_event_id: int,
-        next_event_id: int,
-        bytes_max: int = HISTORY_PAGE_BYTES,
-        reverse: bool = False,
-    ) -> list[Fragment]:
-        """Committed fragments that hold [first_event_id, next_event_id), whole; stops when `bytes_max` is reached."""
-        return await self._histories.read(branches, first_event_id, next_event_id, bytes_max, reverse)
-
-    async def wait_history(self, key: ChainKey, run_id: str, next_event_id: int, timeout_s: float) -> Execution:
-        """The run once it has events from `next_event_id` on, or is closed, or the time is up."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        while True:
-            # It watches before it looks, so that no commit falls between.
-            watcher = Watcher(next_event_id, loop.create_future())
-            self._watchers.setdefault(run_id, []).append(watcher)
-            alarm: asyncio.TimerHandle | None = None
-            try:
-                execution = await self.submit(key, Snapshot(run_id))
-                assert isinstance(execution, Execution)
-                if watcher.wants(execution) or loop.time() >= deadline:
-                    return execution
-                alarm = loop.call_at(deadline, watcher.resolve, None)
-                news = await watcher.future
-                if news is not None:
-                    return news
-            finally:
-                if alarm is not None:
-                    alarm.cancel()
-                self._unwatch(run_id, watcher)
-
-    def _unwatch(self, run_id: str, watcher: Watcher) -> None:
-        watchers = self._watchers.get(run_id)
-        if watchers is not None and watcher in watchers:
-            watchers.remove(watcher)
-            if not watchers:
-                del self._watchers[run_id]
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -318,7 +252,7 @@ class Engine:
             if missing is None:
                 await load(self._store, entity, entity.mailbox[0].fact)
             else:
-                await look_up(self._store, self._histories, entity, missing)
+                await look_up(self._store, self.histories, entity, missing)
         except (StoreError, Unavailable) as error:
             log.warning("a chain could not be read: %s", error)
             letter = entity.mailbox.popleft()
@@ -332,7 +266,7 @@ class Engine:
         finally:
             entity.busy = False
 
-    def _step(self, entity: Entity, letter: Letter) -> None:
+    def _step(self, entity: Entity, letter: Letter[Input]) -> None:
         """One step on the newest draft."""
         key = entity.key
         if key is None:
@@ -380,21 +314,21 @@ class Engine:
         if not entity.pinned:
             for branch in entity.rest():
                 entity.branches = tuple([one for one in entity.branches if one != branch])
-                entity.tail_bytes -= self._histories.forget(branch)
+                entity.tail_bytes -= self.histories.forget(branch)
             self._cache.settle(entity)
 
     def _release_tails(self, entity: Entity) -> None:
         for branch in entity.branches:
-            entity.tail_bytes -= self._histories.forget(branch)
+            entity.tail_bytes -= self.histories.forget(branch)
         entity.branches = ()
 
-    def _volatile(self, entity: Entity, letter: Letter, transition: Transition) -> None:
+    def _volatile(self, entity: Entity, letter: Letter[Input], transition: Transition) -> None:
         """Nothing to store: the outcome is visible once everything before it is."""
         self._follow(entity, letter, transition.outcome, transition.effects)
         for delta in transition.deltas:
             self._set_alarm(entity, delta.execution)
 
-    def _follow(self, entity: Entity, letter: Letter, outcome: object, effects: list[Effect]) -> None:
+    def _follow(self, entity: Entity, letter: Letter[Input], outcome: object, effects: list[Effect]) -> None:
         member = entity.last
         if isinstance(member, StepMember):
             member.followers.append((letter, outcome, effects))
@@ -444,7 +378,7 @@ class Engine:
             for fragment in write.fragments:
                 if fragment.branch_id not in entity.branches:
                     entity.branches = (*entity.branches, fragment.branch_id)
-                entity.tail_bytes += self._histories.remember(fragment)
+                entity.tail_bytes += self.histories.remember(fragment)
             for delta in transition.deltas:
                 self._remember(entity, delta, news)
         for transition in member.transitions[:1]:
@@ -458,9 +392,7 @@ class Engine:
             letter.resolve(outcome)
             self._deliver(effects)
         for execution in news:
-            for watcher in self._watchers.get(execution.info.run_id, ()):
-                if watcher.wants(execution):
-                    watcher.resolve(execution)
+            self.watchers.tell(execution)
         self._rest(entity)
 
     def _rest(self, entity: Entity) -> None:
@@ -470,11 +402,6 @@ class Engine:
         else:
             self._settle(entity)
 
-    def _wake(self, run_id: str) -> None:
-        """Who waits for this run must look at it again."""
-        for watcher in self._watchers.get(run_id, ()):
-            watcher.resolve(None)
-
     def _remember(self, entity: Entity, delta: machine.RunDelta, news: list[Execution]) -> None:
         """Set the alarm, and note what may be news to somebody."""
         execution = delta.execution
@@ -483,7 +410,7 @@ class Engine:
             self._alarms.clear(entity.digest, run_id)
             self._drop_run(entity, run_id)
             return
-        if run_id in self._watchers:
+        if run_id in self.watchers.of_run:
             news.append(execution)
         self._set_alarm(entity, execution)
 
@@ -519,12 +446,7 @@ class Engine:
             elif isinstance(effect, Archive):
                 self.archiving.send(effect.call)
             elif isinstance(effect, Answer):
-                future = self._waiters.get(effect.waiter)
-                if future is not None and not future.done():
-                    if isinstance(effect.outcome, Exception):
-                        future.set_exception(effect.outcome)
-                    else:
-                        future.set_result(effect.outcome)
+                self.waiters.answer(effect)
 
     # -- when things go wrong ----------------------------------------------------------------------------------------
 
@@ -545,7 +467,7 @@ class Engine:
             self._forget(entity)
         self._rest(entity)
 
-    def _faulty(self, entity: Entity, letter: Letter) -> None:
+    def _faulty(self, entity: Entity, letter: Letter[Input]) -> None:
         """A fault of ours: this request fails, and the entity's drafts go with it."""
         letter.resolve(Internal("a step failed"))
         self._retry_alarm(entity, letter, RETRY_FAULT_S)
@@ -561,7 +483,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         for run_id in entity.state.runs:
             loop.call_later(RETRY_ALARM_S, self._rang, entity.digest, run_id)
-            self._wake(run_id)
+            self.watchers.wake(run_id)
         self._deliver(machine.forgotten(entity.state))
         self._release_tails(entity)
         entity.state = rows.empty_state()
@@ -569,7 +491,7 @@ class Engine:
         entity.loaded = False
         entity.last = None
 
-    def _retry_alarm(self, entity: Entity, letter: Letter, delay_s: float) -> None:
+    def _retry_alarm(self, entity: Entity, letter: Letter[Input], delay_s: float) -> None:
         """An alarm whose step came to nothing rings again."""
         if isinstance(letter.fact, AlarmRang):
             loop = asyncio.get_running_loop()

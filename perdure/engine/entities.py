@@ -16,24 +16,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Final, final
 
-import msgspec
-
 from perdure.api import enums
 from perdure.clock import Clock
-from perdure.engine import mail, rows
+from perdure.engine import mail, one_row
 from perdure.engine.alarms import Alarms
-from perdure.engine.committer import Committer, Member
+from perdure.engine.committer import Committer
+from perdure.engine.mail import Letter
+from perdure.engine.one_row import OneRow, StateWatcher, Write
 from perdure.engine.ports import Namespaces
 from perdure.errors import Internal, NamespaceNotFound, NotFound, ResourceExhausted, ServiceError, Unavailable
 from perdure.ids import ChainKey, IdSource, Kind, uuid_text
 from perdure.machines.entity import AlarmRang, Discard, Effect, Machine, Step
 from perdure.machines.env import Env
 from perdure.machines.pauses import pause
-from perdure.store.api import ChainPut, ChainWrite, Reclaim, RunPut, Store, StoreError
+from perdure.store.api import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,7 @@ FACTS_MAX: Final = 1_000
 EFFECTS_MAX: Final = 256
 """Effects under way at once; more wait their turn."""
 IDLE_BYTES_MAX: Final = 32 << 20
-"""Entities at rest that are kept in memory, by the size of their stored form and `ENTITY_BYTES` each."""
-ENTITY_BYTES: Final = 2_000
+"""Entities at rest that are kept in memory, by their `OneRow.size`."""
 PAUSE_FIRST_S: Final = 0.05
 PAUSE_MAX_S: Final = 10.0
 """Pauses before an effect that failed is tried again: doubling from the first to the longest."""
@@ -58,10 +57,6 @@ RETRY_FAULT_S: Final = 60.0
 """The same after a fault of ours."""
 REST_S_MAX: Final = 30 * 86_400.0
 """The longest pause of an `After`."""
-FORMAT: Final = 1
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder().decode
 
 
 @final
@@ -82,108 +77,6 @@ class _Read:
     """The committed state, in its turn."""
 
     __slots__ = ()
-
-
-@final
-class _Letter:
-    __slots__ = ("fact", "future", "size")
-
-    def __init__(self, fact: object, future: asyncio.Future[object] | None) -> None:
-        self.fact = fact
-        self.future = future
-        self.size = 0
-        """Bytes that it holds while it waits."""
-
-    def resolve(self, outcome: object) -> None:
-        future = self.future
-        if future is None or future.done():
-            return
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
-@final
-class _Watcher:
-    __slots__ = ("future", "predicate")
-
-    def __init__(self, predicate: Callable[[Any], bool], future: asyncio.Future[Any]) -> None:
-        self.predicate = predicate
-        self.future = future
-
-
-@final
-class _Entity:
-    """One entity in memory. `state` is always committed; `last` is the time of its last step."""
-
-    __slots__ = (
-        "alarm",
-        "digest",
-        "failures",
-        "held",
-        "key",
-        "last",
-        "loaded",
-        "mailbox",
-        "resting",
-        "running",
-        "size",
-        "state",
-        "version",
-        "waiting_bytes",
-        "watchers",
-    )
-
-    def __init__(self, digest: bytes, key: ChainKey | None) -> None:
-        self.digest = digest
-        self.key = key
-        self.loaded = False
-        self.running = False
-        self.state: Any = None
-        self.version = 0
-        self.last = 0
-        self.alarm = 0
-        """As stored."""
-        self.mailbox: deque[_Letter] = deque()
-        self.waiting_bytes = 0
-        self.watchers: list[_Watcher] = []
-        self.held: set[Hashable] = set()
-        """Keys of effects under way or pausing."""
-        self.resting: dict[Hashable, asyncio.Event] = {}
-        """Of effects whose answers are held back: set, the pause is over."""
-        self.failures: dict[Hashable, int] = {}
-        self.size = ENTITY_BYTES
-
-    @property
-    def at_rest(self) -> bool:
-        return not (self.running or self.mailbox or self.watchers or self.held)
-
-    def forget(self) -> None:
-        """What is in memory may not be what is stored."""
-        self.loaded = False
-        self.state = None
-        self.version = 0
-        self.alarm = 0
-
-
-@final
-class _Write(Member):
-    """One step on its way through a commit."""
-
-    __slots__ = ("done",)
-
-    def __init__(self, write: ChainWrite) -> None:
-        super().__init__([write])
-        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def committed(self) -> None:
-        if not self.done.done():
-            self.done.set_result(True)
-
-    def lost(self, ambiguous: bool) -> None:
-        if not self.done.done():
-            self.done.set_result(False)
 
 
 @final
@@ -208,7 +101,7 @@ class Entities:
         self._ids = ids
         self._spawn = spawn
         self._kinds: dict[int, tuple[Machine[Any], Performer]] = {}
-        self._entities: dict[bytes, _Entity] = {}
+        self._entities: dict[bytes, OneRow] = {}
         self._idle: OrderedDict[bytes, int] = OrderedDict()
         self._idle_bytes = 0
         self._turns = asyncio.Semaphore(EFFECTS_MAX)
@@ -242,23 +135,21 @@ class Entities:
         if len(entity.mailbox) >= FACTS_MAX:
             cause = enums.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
             raise ResourceExhausted(f"too many requests for one {what}", cause)
-        letter = _Letter(fact, asyncio.get_running_loop().create_future())
-        if entity.mailbox:
-            letter.size = mail.admitted(entity.waiting_bytes, fact, what)
-        return await self._posted(entity, letter)
+        size = mail.admitted(entity.waiting_bytes, fact, what) if entity.mailbox else 0
+        return await self._posted(entity, fact, size)
 
-    async def _answered(self, entity: _Entity, answer: object) -> object:
+    async def _answered(self, entity: OneRow, answer: object) -> object:
         """A performer's answer is taken always: they are as many as what the state owes, and to refuse one would have
         its effect made again."""
         if not self._open:
             raise Unavailable("server is shutting down")
-        return await self._posted(entity, _Letter(answer, asyncio.get_running_loop().create_future()))
+        return await self._posted(entity, answer, 0)
 
-    async def _posted(self, entity: _Entity, letter: _Letter) -> object:
-        future = letter.future
-        assert future is not None
-        entity.waiting_bytes += letter.size
-        self._post(entity, letter)
+    async def _posted(self, entity: OneRow, fact: object, size: int) -> object:
+        """The outcome of an input that is taken; `size` is the bytes that it holds while it waits."""
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        entity.waiting_bytes += size
+        self._post(entity, Letter(fact, future, size))
         return await future
 
     async def read(self, key: ChainKey) -> Any:
@@ -268,7 +159,7 @@ class Entities:
     async def wait(self, key: ChainKey, predicate: Callable[[Any], bool], timeout_s: float) -> Any:
         """The committed state once `predicate` holds for it or `timeout_s` has passed; None once the entity is gone."""
         loop = asyncio.get_running_loop()
-        watcher = _Watcher(predicate, loop.create_future())
+        watcher = StateWatcher(predicate, loop.create_future())
         entity = self._entity(key.digest, key)
         # It watches before it looks, so that no commit falls between.
         entity.watchers.append(watcher)
@@ -288,27 +179,27 @@ class Entities:
     def rang(self, digest: bytes) -> None:
         """An alarm of one of these entities has come."""
         if self._open:
-            self._post(self._entity(digest, None), _Letter(AlarmRang(), None))
+            self._post(self._entity(digest, None), Letter(AlarmRang(), None))
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def _entity(self, digest: bytes, key: ChainKey | None) -> _Entity:
+    def _entity(self, digest: bytes, key: ChainKey | None) -> OneRow:
         entity = self._entities.get(digest)
         if entity is None:
-            entity = self._entities[digest] = _Entity(digest, key)
+            entity = self._entities[digest] = OneRow(digest, key)
         elif entity.key is None:
             entity.key = key
         if digest in self._idle:
             self._idle_bytes -= self._idle.pop(digest)
         return entity
 
-    def _post(self, entity: _Entity, letter: _Letter) -> None:
+    def _post(self, entity: OneRow, letter: Letter[object]) -> None:
         entity.mailbox.append(letter)
         if not entity.running:
             entity.running = True
             self._spawn(self._run(entity))
 
-    async def _run(self, entity: _Entity) -> None:
+    async def _run(self, entity: OneRow) -> None:
         """The entity's inputs, one after the other, until there are none."""
         try:
             while entity.mailbox:
@@ -329,7 +220,7 @@ class Entities:
             entity.running = False
         self._settle(entity)
 
-    async def _load(self, entity: _Entity) -> bool:
+    async def _load(self, entity: OneRow) -> bool:
         """Read the entity's row. False when an alarm is all that is known of it, and it is gone. Raises StoreError."""
         found = await self._store.load(entity.digest, entity.digest)
         if found is None:
@@ -337,20 +228,14 @@ class Entities:
             return entity.key is not None
         chain, row = found
         assert row is not None, "an entity has a row as long as it has a chain"
-        _, kind, namespace_id, name = _decode(chain.core)
         if entity.key is None:
-            entity.key = ChainKey(namespace_id, Kind(kind), name)
-        machine, _ = self._kinds[kind]
-        _, entity.last, body = _decode(row.core)
-        entity.state = machine.decode(body)
-        entity.version = row.version
-        entity.alarm = row.alarm_ns or 0
-        entity.size = ENTITY_BYTES + 2 * len(body)
-        entity.loaded = True
+            entity.key = one_row.key_of(chain)
+        machine, _ = self._kinds[entity.key.kind]
+        entity.take(row, machine)
         self._attend(entity, machine)
         return True
 
-    async def _step(self, entity: _Entity, letter: _Letter) -> None:
+    async def _step(self, entity: OneRow, letter: Letter[object]) -> None:
         key = entity.key
         assert key is not None
         if isinstance(letter.fact, _Read):
@@ -384,29 +269,15 @@ class Entities:
             return
         await self._commit(entity, letter, machine, step, env)
 
-    async def _commit(self, entity: _Entity, letter: _Letter, machine: Machine[Any], step: Step[Any], env: Env) -> None:
+    async def _commit(
+        self, entity: OneRow, letter: Letter[object], machine: Machine[Any], step: Step[Any], env: Env
+    ) -> None:
         """Write the step; only then does the world see it. Raises StoreError when it may not have been written."""
         key = entity.key
         assert key is not None
         after = step.after
-        alarm = 0
-        if after is None:
-            write = ChainWrite(key, reclaim=(Reclaim(key.digest, ()),), drop_chain=True)
-        else:
-            # What owes something is due from now on, should this process be gone.
-            alarm = env.now if machine.owed(after) else machine.alarm(after)
-            listing = machine.listing(after)
-            record = rows.listed(key, listing, entity.version + 1) if listing is not None else None
-            body = machine.encode(after)
-            run = RunPut(
-                key.digest, entity.version, _encode((FORMAT, env.now, body)), alarm or None, alarm != entity.alarm
-            )
-            core = _encode((FORMAT, int(key.kind), key.namespace_id, key.id))
-            chain = None if entity.version else ChainPut(0, key.digest, core)
-            shown = (record,) if record is not None else ()
-            write = ChainWrite(key, chain=chain, runs=(run,), visibility=shown)
-            entity.size = ENTITY_BYTES + 2 * len(body)
-        member = _Write(write)
+        write, alarm = one_row.written(entity, key, machine, after, env.now)
+        member = Write(write)
         self._committer.enqueue(member)
         if not await member.done:
             raise Unavailable("the outcome of the write is not known; please retry")
@@ -420,7 +291,7 @@ class Entities:
                 watcher.future.set_result(after)
         self._attend(entity, machine)
 
-    def _attend(self, entity: _Entity, machine: Machine[Any]) -> None:
+    def _attend(self, entity: OneRow, machine: Machine[Any]) -> None:
         """Set the alarm of the committed state, and perform what it owes."""
         run_id = uuid_text(entity.digest)
         state = entity.state
@@ -440,7 +311,7 @@ class Entities:
                 entity.held.add(effect.key)
                 self._spawn(self._perform(entity, effect))
 
-    def _unmoved(self, entity: _Entity, letter: _Letter, machine: Machine[Any], now: int) -> None:
+    def _unmoved(self, entity: OneRow, letter: Letter[object], machine: Machine[Any], now: int) -> None:
         """An alarm that changed nothing would ring for ever: the machine is wrong, and is asked again later only."""
         if not isinstance(letter.fact, AlarmRang):
             return
@@ -449,13 +320,13 @@ class Entities:
             self._alarms.clear(entity.digest, uuid_text(entity.digest))
             asyncio.get_running_loop().call_later(RETRY_FAULT_S, self.rang, entity.digest)
 
-    def _failed(self, entity: _Entity, letter: _Letter, error: ServiceError, alarm_again_s: float) -> None:
+    def _failed(self, entity: OneRow, letter: Letter[object], error: ServiceError, alarm_again_s: float) -> None:
         entity.forget()
         letter.resolve(error)
         # Whatever was lost, the entity is looked at again: its alarm and what it owes are derived from its row.
         asyncio.get_running_loop().call_later(alarm_again_s, self.rang, entity.digest)
 
-    def _settle(self, entity: _Entity) -> None:
+    def _settle(self, entity: OneRow) -> None:
         """At rest it may be forgotten, the least recently used first."""
         digest = entity.digest
         if not entity.at_rest or self._entities.get(digest) is not entity:
@@ -474,7 +345,7 @@ class Entities:
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    async def _perform(self, entity: _Entity, effect: Effect) -> None:
+    async def _perform(self, entity: OneRow, effect: Effect) -> None:
         """One effect until it had a definite answer; whatever happens, the state is asked again what it owes."""
         key = entity.key
         assert key is not None
@@ -507,7 +378,7 @@ class Entities:
         else:
             self.rang(entity.digest)
 
-    async def _rest(self, entity: _Entity, key: Hashable, pause_s: float) -> None:
+    async def _rest(self, entity: OneRow, key: Hashable, pause_s: float) -> None:
         if pause_s <= 0:
             return
         over = entity.resting[key] = asyncio.Event()
@@ -519,5 +390,5 @@ class Entities:
         finally:
             del entity.resting[key]
 
-    def _owed(self, entity: _Entity, machine: Machine[Any]) -> list[Effect]:
+    def _owed(self, entity: OneRow, machine: Machine[Any]) -> list[Effect]:
         return list(machine.owed(entity.state)) if entity.loaded and entity.state is not None else []

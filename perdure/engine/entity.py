@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import final
 
 from perdure.engine.committer import Member
+from perdure.engine.mail import Letter
 from perdure.ids import ChainKey
 from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import weight
@@ -24,26 +24,6 @@ REQUESTS_MAX = 100
 """Request ids kept at hand while nothing happens; the store knows the others."""
 MAILBOX_MAX = 10_000
 """Inputs that may wait for one chain; more are refused."""
-
-
-@final
-class Letter:
-    """An input and who waits for its outcome."""
-
-    __slots__ = ("fact", "future")
-
-    def __init__(self, fact: Input, future: asyncio.Future[object] | None) -> None:
-        self.fact = fact
-        self.future = future
-
-    def resolve(self, outcome: object) -> None:
-        """Give the outcome to the waiting caller, if there still is one."""
-        future = self.future
-        if future is not None and not future.done():
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
 
 
 @final
@@ -105,7 +85,7 @@ class Entity:
         self.state = state
         self.loaded = False
         self.busy = False
-        self.mailbox: deque[Letter] = deque()
+        self.mailbox: deque[Letter[Input]] = deque()
         self.waiting_bytes = 0
         """Of the inputs that came when others waited already, since the mailbox was last empty."""
         self.last: Member | None = None

@@ -9,8 +9,6 @@ from perdure.engine.entity import Tail
 from perdure.errors import Unavailable
 from perdure.store.api import Fragment, Store, StoreError
 
-HISTORY_PAGE_BYTES = 2 << 20
-"""Bytes of history read at a time unless the caller says otherwise."""
 TAIL_BYTES_MAX = 64 * 1024
 """History kept in memory per branch."""
 HISTORY_BYTES_MAX = 256 << 20
@@ -44,7 +42,7 @@ class Histories:
         first_event_id: int,
         next_event_id: int,
         bytes_max: int,
-        reverse: bool,
+        reverse: bool = False,
     ) -> list[Fragment]:
         """Whole fragments in order (descending if `reverse`) over a run's branches; stops once `bytes_max` is
         reached. The last of a branch that this run shares is cut where the run left it, which may lie within a batch:
@@ -72,7 +70,7 @@ class Histories:
 
     async def event(self, branches: tuple[tuple[bytes, int], ...], event_id: int) -> bytes:
         """One serialized event, which must exist."""
-        for fragment in await self.read(branches, event_id, event_id + 1, 1, False):
+        for fragment in await self.read(branches, event_id, event_id + 1, 1):
             for start, end in split_events(fragment.body):
                 if event_id_of(fragment.body[start:end]) == event_id:
                     return fragment.body[start:end]

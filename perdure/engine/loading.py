@@ -59,7 +59,7 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
     generation = entity.generation
     if missing.history:
         run = entity.state.runs[run_id]
-        fragments = await histories.read(run.branches, 1, run.next_event_id, HISTORY_BYTES_MAX, False)
+        fragments = await histories.read(run.branches, 1, run.next_event_id, HISTORY_BYTES_MAX)
         if generation == entity.generation:
             entity.state = entity.state.with_history(run_id, whole_events(fragments, run.next_event_id))
     elif missing.state:

@@ -1,19 +1,44 @@
-"""How many bytes the inputs that wait for one entity hold: their number alone would allow gigabytes.
+"""Mail for an entity: inputs in their turn, and who waits for their outcomes.
 
-Only what has to wait is weighed, so an input that runs at once costs nothing. What an input refers to is counted as far
-as it can be large: messages and bytes, also in its tuples and dicts.
+How many bytes may wait for one entity has a limit: the number of inputs alone would allow gigabytes. Only what has to
+wait is weighed, so an input that runs at once costs nothing. What an input refers to is counted as far as it can be
+large: messages and bytes, also in its tuples and dicts.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import Final, Generic, TypeVar, final
 
 from perdure.api import Message, enums
 from perdure.errors import ResourceExhausted
 
+Fact = TypeVar("Fact")
+
 WAITING_BYTES_MAX: Final = 16 << 20
 """Of the inputs that wait for one entity beside the one whose turn it is: eight of the largest payloads. Others are
 refused until they have had their turn, as too many are."""
+
+
+@final
+class Letter(Generic[Fact]):
+    """An input and who waits for its outcome (nobody, for an alarm's). `size` is the bytes that it was weighed at."""
+
+    __slots__ = ("fact", "future", "size")
+
+    def __init__(self, fact: Fact, future: asyncio.Future[object] | None, size: int = 0) -> None:
+        self.fact = fact
+        self.future = future
+        self.size = size
+
+    def resolve(self, outcome: object) -> None:
+        """Give the outcome to the waiting caller, if there still is one."""
+        future = self.future
+        if future is not None and not future.done():
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
 
 def admitted(waiting: int, fact: object, what: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from perdure.api import enums, history, workflowservice
-from perdure.api.splice import first_event_id, length_delimited, slice_events, split_entries, with_field
+from perdure.api.splice import length_delimited, slice_events, split_entries, with_field
 from perdure.api.times import set_timestamp
 from perdure.errors import Internal
 from perdure.frontend.services import Services
@@ -43,7 +43,7 @@ async def read_page(
     services: Services, branches: tuple[tuple[bytes, int], ...], first: int, next_event_id: int, fragments_max: int
 ) -> Page:
     """A page from `first` on: at most `fragments_max` batches and about `PAGE_BYTES_MAX` bytes, at least one batch."""
-    fragments = await services.engine.read_history(branches, first, next_event_id, PAGE_BYTES_MAX)
+    fragments = await services.engine.histories.read(branches, first, next_event_id, PAGE_BYTES_MAX)
     bodies: list[bytes] = []
     position = first
     for fragment in fragments[:fragments_max]:
@@ -61,7 +61,7 @@ async def read_page_reverse(
 
     `next_event_id` is the first event of it, where the next page ends.
     """
-    fragments = await services.engine.read_history(branches, 1, last + 1, PAGE_BYTES_MAX, True)
+    fragments = await services.engine.histories.read(branches, 1, last + 1, PAGE_BYTES_MAX, True)
     bodies: list[bytes] = []
     position = last + 1
     for fragment in fragments[:fragments_max]:
@@ -131,11 +131,7 @@ async def read_event(
     services: Services, branches: tuple[tuple[bytes, int], ...], event_id: int
 ) -> history.HistoryEvent:
     """One event, which must exist."""
-    for fragment in await services.engine.read_history(branches, event_id, event_id + 1, 1):
-        one = slice_events(fragment.body, event_id, event_id + 1)
-        if one and first_event_id(one) == event_id:
-            return history.History.FromString(one).events[0]
-    raise Internal(f"event {event_id} is missing from history")
+    return history.HistoryEvent.FromString(await services.engine.histories.event(branches, event_id))
 
 
 async def activity_task_response(

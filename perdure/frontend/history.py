@@ -124,7 +124,7 @@ class _Reading:
         remaining = self._call.remaining_s(services.loop.time())
         if remaining is not None:
             wait_s = min(wait_s, remaining - POLL_TAIL_S)
-        return await services.engine.wait_history(self._key, run_id, next_event_id, max(0.0, wait_s))
+        return await services.engine.watchers.wait(self._key, run_id, next_event_id, max(0.0, wait_s))
 
     async def close_event(self) -> Message | bytes:
         """Nothing until the run is closed, then its last event alone.

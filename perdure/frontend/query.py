@@ -101,7 +101,7 @@ class _Asked:
     async def ask(self, run_id: str, wait_s: float) -> object:
         """`QueryRejected` or `QueryAnswered`; raises what the query or its dispatch fails with."""
         services = self._services
-        waiter, answer = services.engine.new_waiter()
+        waiter, answer = services.engine.waiters.new()
         deadline = services.clock.now_ns() + int(wait_s * SECOND)
         try:
             outcome = await services.engine.submit(

@@ -87,7 +87,7 @@ async def _execute(
     key = call.key(start.request.workflow_id)
     wait = Wait(services, call, key, update.request.meta.update_id)
     while True:
-        waiter, answer = services.engine.new_waiter()
+        waiter, answer = services.engine.waiters.new()
         ask = admit_input(update, "", "", update.request.SerializeToString(), waiter)
         try:
             outcome = await _submitted(services, call, start, ask)

@@ -156,7 +156,7 @@ class Wait:
     async def ask(self, ask: Callable[[int], Input]) -> UpdateStatus:
         """Submit what `ask` makes of a waiter's number, and wait. An update that got lost is submitted again."""
         while True:
-            waiter, answer = self._services.engine.new_waiter()
+            waiter, answer = self._services.engine.waiters.new()
             try:
                 outcome = await self._services.engine.submit(self._key, ask(waiter))
                 found = await self.until_answered(outcome, waiter, answer)

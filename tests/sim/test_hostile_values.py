@@ -58,7 +58,7 @@ def test_the_end_of_a_server_leaves_no_error_that_nobody_took() -> None:
             for timeout_s in (1.0, 60.0)
         ]
         await asyncio.sleep(1)
-        server.server.engine.new_waiter()  # of a caller whose input the engine is about to refuse
+        server.server.engine.waiters.new()  # of a caller whose input the engine is about to refuse
         stop = asyncio.ensure_future(server.server.close())
         while not stop.done():
             signal = rpc.SignalWorkflowExecutionRequest(

@@ -19,19 +19,16 @@ from perdure.engine import rows
 from perdure.ids import ChainKey, Kind, SeededIds
 from perdure.machines.env import Env, Limits, NamespaceView
 from perdure.machines.workflow import machine
-from perdure.machines.workflow.execution import ChainState
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.activity_inputs import (
     ActivityDelivery,
     ActivityTarget,
     ActivityTaskCompleted,
     ActivityTaskStarted,
-    Input,
-    Start,
-    TaskToken,
-    WorkflowTaskCompleted,
-    WorkflowTaskDelivery,
-    WorkflowTaskStarted,
 )
+from perdure.machines.workflow.chain import ChainState
+from perdure.machines.workflow.inputs import Input, Start
+from perdure.machines.workflow.task_inputs import WorkflowTaskCompleted, WorkflowTaskDelivery, WorkflowTaskStarted
+from perdure.machines.workflow.task_token import TaskToken
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from perdure.api import enums
 from perdure.machines.workflow import deletion, workflow_task
-from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.pending_activity import Activity
 
 _SECOND = 1_000_000_000
 

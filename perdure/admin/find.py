@@ -17,7 +17,8 @@ from perdure.machines.entity import Machine
 from perdure.machines.namespace_deletion import NamespaceDeletionMachine
 from perdure.machines.schedule.machine import ScheduleMachine
 from perdure.machines.workflow import codec
-from perdure.machines.workflow.execution import Chain, Execution
+from perdure.machines.workflow.chain import Chain
+from perdure.machines.workflow.execution import Execution
 from perdure.store.inspect import Inspection, StoredChain, StoredRun
 
 MACHINES: Final[dict[int, Machine[Any]]] = {

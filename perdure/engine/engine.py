@@ -41,8 +41,9 @@ from perdure.machines.persistent import EMPTY
 from perdure.machines.task_queue import Offered, Task
 from perdure.machines.workflow import alarm as alarms
 from perdure.machines.workflow import machine, offers
+from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.effects import Answer, Archive, Effect, Invoke, OfferTask, Send, WithdrawTask
-from perdure.machines.workflow.execution import ChainState, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
     AlarmRang,
     Input,

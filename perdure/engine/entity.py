@@ -10,7 +10,7 @@ from perdure.engine.mail import Letter
 from perdure.ids import ChainKey
 from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import weight
-from perdure.machines.workflow.execution import ChainState
+from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.machine import pinned
 from perdure.store.api import Fragment

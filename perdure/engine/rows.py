@@ -11,7 +11,8 @@ from perdure.ids import ChainKey, Kind, uuid_bytes, uuid_text
 from perdure.machines.entity import Listing
 from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import codec
-from perdure.machines.workflow.execution import Chain, ChainState, Execution
+from perdure.machines.workflow.chain import Chain, ChainState
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.machine import Transition
 from perdure.machines.workflow.parts import PART_START_REQUEST
 from perdure.store.api import ChainPut, ChainRow, ChainWrite, Fragment, PartPut, Reclaim, RunPut, RunRow

@@ -13,7 +13,7 @@ from perdure.frontend.services import Call, Services
 from perdure.frontend.worker_calls import check_version, poll_of, submit_start
 from perdure.ids import ChainKey
 from perdure.machines.task_queue import ACTIVITY, QueueKey
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.activity_inputs import (
     ActivityDelivery,
     ActivityHeartbeat,
     ActivityTarget,

@@ -13,8 +13,9 @@ from perdure.api.times import set_timestamp
 from perdure.errors import Internal
 from perdure.frontend.services import Services
 from perdure.frontend.tokens import HistoryToken
-from perdure.machines.retry import RetryPolicy, show_policy
-from perdure.machines.workflow.inputs import ActivityDelivery, WorkflowTaskDelivery
+from perdure.machines.retry import show_policy
+from perdure.machines.workflow.activity_inputs import ActivityDelivery
+from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
 
 if TYPE_CHECKING:
     from perdure.store.api import Fragment
@@ -164,8 +165,7 @@ async def activity_task_response(
         response.heartbeat_details.MergeFromString(delivery.heartbeat_details)
     if delivery.priority:
         response.priority.MergeFromString(delivery.priority)
-    if isinstance(delivery.retry, RetryPolicy):
-        show_policy(response.retry_policy, delivery.retry)
+    show_policy(response.retry_policy, delivery.retry)
     return response
 
 

@@ -14,7 +14,8 @@ from perdure.errors import FailedPrecondition, InvalidArgument
 from perdure.ids import ChainKey, Kind
 from perdure.machines.env import NamespaceView
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Snapshot, TaskToken
+from perdure.machines.workflow.inputs import Snapshot
+from perdure.machines.workflow.task_token import TaskToken
 
 if TYPE_CHECKING:
     from perdure.archival.api import Provider

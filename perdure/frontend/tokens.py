@@ -15,7 +15,7 @@ from typing import Any, Final, final
 import msgspec
 
 from perdure.errors import InvalidArgument
-from perdure.machines.workflow.inputs import TaskToken
+from perdure.machines.workflow.task_token import TaskToken
 
 _MAC_BYTES: Final = 16
 _TOKEN_BYTES_MAX: Final = 64 * 1024

@@ -16,8 +16,8 @@ from perdure.frontend.services import Call, Services
 from perdure.frontend.worker_calls import check_version, poll_of, submit_start
 from perdure.frontend.workers import record_heartbeats
 from perdure.machines.task_queue import WORKFLOW, Matched, PollRequest, QueueKey, Task
-from perdure.machines.workflow.inputs import (
-    ResetSticky,
+from perdure.machines.workflow.inputs import ResetSticky
+from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,

@@ -11,7 +11,7 @@ from perdure.api import Duration, Message, enums, health, method_table, operator
 from perdure.errors import StatusCode
 from perdure.frontend.service import HANDLERS, STREAM_HANDLERS
 from perdure.frontend.tokens import Tokens
-from perdure.machines.workflow.inputs import TaskToken
+from perdure.machines.workflow.task_token import TaskToken
 from tests.frontend.served import OPERATOR_SERVICE, WORKFLOW_SERVICE, Served, detail_name, failure_of, served, until
 
 NEVER = 3600

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perdure.errors import InvalidArgument
 from perdure.frontend.tokens import ForgedToken, HistoryToken, QueryToken, Tokens
-from perdure.machines.workflow.inputs import TaskToken
+from perdure.machines.workflow.task_token import TaskToken
 
 TOKENS = Tokens(b"k" * 32)
 TASK = TaskToken("ns", "wf", "run", 5, 6, 1_700_000_000_000_000_000, 2, "act")

@@ -17,12 +17,14 @@ from perdure.machines.env import Env
 from perdure.machines.workflow import alarm, codec, machine, weight
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow.activity_task import TRAVEL_GRACE
+from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.draft import RunDraft
-from perdure.machines.workflow.execution import Activity, ChainState, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import AlarmRang, Input
 from perdure.machines.workflow.operator_inputs import ResetActivity, UpdateActivityOptions
 from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID
+from perdure.machines.workflow.pending_activity import Activity
 
 Tuned = tuple[str, int, str]
 """Run, scheduled event, and "options" or "priority" of an activity that an operator has changed; no event tells."""

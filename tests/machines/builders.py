@@ -19,9 +19,7 @@ from perdure.ids import ChainKey, Kind, SeededIds
 from perdure.machines.env import Env, Limits, NamespaceView
 from perdure.machines.task_queue import WORKFLOW, Task
 from perdure.machines.workflow import activity_info, activity_task, alarm, machine
-from perdure.machines.workflow.effects import Answer, OfferTask
-from perdure.machines.workflow.execution import Activity, ChainState, Execution
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.activity_inputs import (
     ActivityDelivery,
     ActivityHeartbeat,
     ActivityTarget,
@@ -29,19 +27,21 @@ from perdure.machines.workflow.inputs import (
     ActivityTaskCompleted,
     ActivityTaskFailed,
     ActivityTaskStarted,
-    AlarmRang,
     HeartbeatOutcome,
-    Input,
-    Signal,
-    Start,
-    TaskToken,
-    Terminate,
+)
+from perdure.machines.workflow.chain import ChainState
+from perdure.machines.workflow.effects import Answer, OfferTask
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import AlarmRang, Input, Signal, Start, Terminate
+from perdure.machines.workflow.pending_activity import Activity
+from perdure.machines.workflow.rule import Rule
+from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
     WorkflowTaskStarted,
 )
-from perdure.machines.workflow.rule import Rule
+from perdure.machines.workflow.task_token import TaskToken
 
 T = TypeVar("T")
 

@@ -15,26 +15,21 @@ from perdure.machines import task_queue
 from perdure.machines.env import Limits
 from perdure.machines.workflow import machine
 from perdure.machines.workflow.calls import Call, InvokeCallback
+from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.effects import Answer, Invoke, OfferTask, Send
-from perdure.machines.workflow.execution import ChainState, Execution
-from perdure.machines.workflow.inputs import (
-    AlarmRang,
-    Input,
-    RequestCancel,
-    ResetSticky,
-    Signal,
-    Start,
-    StartOutcome,
-    TaskToken,
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import AlarmRang, Input, RequestCancel, ResetSticky, Signal, Start, StartOutcome
+from perdure.machines.workflow.operator_inputs import Delete
+from perdure.machines.workflow.query_inputs import Query
+from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
     WorkflowTaskFailed,
     WorkflowTaskStarted,
 )
-from perdure.machines.workflow.operator_inputs import Delete
-from perdure.machines.workflow.query_inputs import Query
+from perdure.machines.workflow.task_token import TaskToken
 from perdure.machines.workflow.update_inputs import (
     AdmitUpdate,
     PollUpdate,

@@ -8,7 +8,8 @@ from perdure.api import common, enums, failure, failures
 from perdure.errors import InvalidArgument, NotFound
 from perdure.machines.env import Limits
 from perdure.machines.workflow import activity_task
-from perdure.machines.workflow.inputs import ActivityDelivery, ActivityTarget, Stale
+from perdure.machines.workflow.activity_inputs import ActivityDelivery, ActivityTarget
+from perdure.machines.workflow.inputs import Stale
 from tests.machines.builders import (
     SECOND,
     T0,

@@ -12,7 +12,8 @@ from perdure.api import common, enums, failure
 from perdure.errors import NotFound
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.workflow import alarm
-from perdure.machines.workflow.execution import COMPLETED, FAILED, TERMINATED, TIMED_OUT, ChainState
+from perdure.machines.workflow.chain import ChainState
+from perdure.machines.workflow.execution import COMPLETED, FAILED, TERMINATED, TIMED_OUT
 from perdure.machines.workflow.inputs import Start
 from perdure.machines.workflow.owed import INTERNAL_CALLBACK
 from tests.machines.builders import SECOND, complete_workflow, retry_policy, running_execution

@@ -13,7 +13,8 @@ from perdure.api.times import duration_of
 from perdure.errors import FailedPrecondition, NotFound
 from perdure.machines.task_queue import ACTIVITY, WORKFLOW
 from perdure.machines.workflow import alarm
-from perdure.machines.workflow.inputs import ActivityTaskFailed, Stale, Terminate
+from perdure.machines.workflow.activity_inputs import ActivityTaskFailed
+from perdure.machines.workflow.inputs import Stale, Terminate
 from perdure.machines.workflow.operator_inputs import PauseWorkflow, UnpauseWorkflow
 from perdure.machines.workflow.update_inputs import UpdateStatus
 from tests.machines.builders import (

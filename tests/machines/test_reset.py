@@ -8,9 +8,10 @@ import pytest
 
 from perdure.api import enums, history, workflow, workflowservice
 from perdure.errors import InvalidArgument
-from perdure.machines.workflow.execution import TERMINATED, ChainState
-from perdure.machines.workflow.inputs import WorkflowTaskFailed
+from perdure.machines.workflow.chain import ChainState
+from perdure.machines.workflow.execution import TERMINATED
 from perdure.machines.workflow.operator_inputs import Reset
+from perdure.machines.workflow.task_inputs import WorkflowTaskFailed
 from perdure.machines.workflow.update_inputs import AdmitUpdate
 from perdure.machines.workflow.updates import STAGE_ACCEPTED
 from tests.machines.builders import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.errors import ServiceError, WorkflowExecutionAlreadyStarted, WorkflowNotReady
-from perdure.machines.workflow.inputs import WorkflowTaskDelivery
+from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
 from perdure.machines.workflow.update_inputs import UpdatePending, UpdateRefused, UpdateStatus
 from perdure.machines.workflow.updates import STAGE_COMPLETED
 from tests.machines.chronicles import (

@@ -8,8 +8,8 @@ from perdure.engine.entity import CHAIN_BYTES, RUN_BYTES, Entity
 from perdure.errors import InvalidArgument
 from perdure.machines.env import Limits
 from perdure.machines.workflow import weight
-from perdure.machines.workflow.execution import ChainState
-from perdure.machines.workflow.inputs import ActivityHeartbeat
+from perdure.machines.workflow.activity_inputs import ActivityHeartbeat
+from perdure.machines.workflow.chain import ChainState
 from tests.machines.builders import payloads, schedule_activity, start_timer, target_of
 from tests.machines.chronicles import idle, modify_memo
 

@@ -9,8 +9,9 @@ from perdure.api import common, enums
 from perdure.api import history as api_history
 from perdure.errors import InvalidArgument, ResourceExhausted
 from perdure.machines.env import Limits
+from perdure.machines.workflow.activity_inputs import ActivityTaskCompleted
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
-from perdure.machines.workflow.inputs import ActivityTaskCompleted, Signal, Stale
+from perdure.machines.workflow.inputs import Signal, Stale
 from tests.machines.builders import (
     cancel_timer,
     complete_workflow,

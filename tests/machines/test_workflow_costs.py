@@ -5,7 +5,8 @@ from __future__ import annotations
 from perdure.api import history
 from perdure.machines.env import Limits
 from perdure.machines.workflow import codec, machine
-from perdure.machines.workflow.inputs import ActivityHeartbeat, ActivityTarget, Input, Signal
+from perdure.machines.workflow.activity_inputs import ActivityHeartbeat, ActivityTarget
+from perdure.machines.workflow.inputs import Input, Signal
 from tests.machines.builders import Story, env_at, payloads, schedule_activity, start_timer
 
 CORE_BYTES_MAX = 1000

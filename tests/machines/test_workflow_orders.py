@@ -16,16 +16,15 @@ from perdure.api import history as api
 from perdure.errors import ServiceError
 from perdure.machines import task_queue
 from perdure.machines.workflow import alarm, machine
-from perdure.machines.workflow.execution import ChainState
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.activity_inputs import (
     ActivityHeartbeat,
     ActivityTarget,
     ActivityTaskCompleted,
     ActivityTaskFailed,
     ActivityTaskStarted,
-    Input,
-    Signal,
 )
+from perdure.machines.workflow.chain import ChainState
+from perdure.machines.workflow.inputs import Input, Signal
 from perdure.machines.workflow.operator_inputs import (
     ActivitySelection,
     PauseActivity,

@@ -8,7 +8,6 @@ from perdure.api import enums, query
 from perdure.errors import QueryFailed, ResourceExhausted, WorkflowNotReady
 from perdure.machines.env import Limits
 from perdure.machines.workflow.execution import COMPLETED, TERMINATED
-from perdure.machines.workflow.inputs import WorkflowTaskCompletion
 from perdure.machines.workflow.query_inputs import (
     QueryAbandoned,
     QueryAnswered,
@@ -16,6 +15,7 @@ from perdure.machines.workflow.query_inputs import (
     QueryDirect,
     QueryRejected,
 )
+from perdure.machines.workflow.task_inputs import WorkflowTaskCompletion
 from tests.machines.builders import complete_workflow, start_timer
 from tests.machines.chronicles import Chronicle, answered, busy, idle
 

@@ -8,7 +8,9 @@ from perdure.api import enums, failures, history
 from perdure.api.splice import split_events
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
-from perdure.machines.workflow.inputs import Stale, TaskToken, WorkflowTaskDelivery
+from perdure.machines.workflow.inputs import Stale
+from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
+from perdure.machines.workflow.task_token import TaskToken
 from tests.machines.builders import SECOND, T0, complete_workflow, event_type, start_timer
 from tests.machines.chronicles import Chronicle, busy, idle
 

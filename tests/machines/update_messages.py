@@ -6,7 +6,7 @@ from perdure.api import Any as Packed
 from perdure.api import Message as AnyMessage
 from perdure.api import command as commands
 from perdure.api import common, enums, failures, protocol, update
-from perdure.machines.workflow.inputs import WorkflowTaskDelivery
+from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
 
 
 def requests(delivery: WorkflowTaskDelivery) -> list[protocol.Message]:

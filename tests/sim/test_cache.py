@@ -6,7 +6,7 @@ from immutables import Map
 
 from perdure.engine.cache import SCAN_MAX, Cache
 from perdure.engine.entity import CHAIN_BYTES, Entity
-from perdure.machines.workflow.execution import Chain, ChainState
+from perdure.machines.workflow.chain import Chain, ChainState
 
 
 def loaded(cache: Cache, number: int, busy: bool = False) -> Entity:

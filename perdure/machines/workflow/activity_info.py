@@ -6,7 +6,7 @@ from perdure.api import activity as activities
 from perdure.api import common, enums, taskqueue, workflow
 from perdure.api.times import duration_of, timestamp_of, timestamp_or_none
 from perdure.machines import retry
-from perdure.machines.workflow.execution import Activity
+from perdure.machines.workflow.pending_activity import Activity
 
 
 def options_of(pending: Activity) -> activities.ActivityOptions:

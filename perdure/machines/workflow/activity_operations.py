@@ -19,7 +19,7 @@ from perdure.machines.workflow.activity_info import options_of
 from perdure.machines.workflow.commands.activity import check_names, timeouts_of
 from perdure.machines.workflow.commands.batch import CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.operator_inputs import (
     ActivitySelection,
     PauseActivity,
@@ -27,6 +27,7 @@ from perdure.machines.workflow.operator_inputs import (
     UnpauseActivity,
     UpdateActivityOptions,
 )
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.run_operations import Pause
 from perdure.machines.workflow.target import find_running
 

@@ -17,11 +17,7 @@ from perdure.machines.priorities import effective
 from perdure.machines.task_queue import ACTIVITY as ACTIVITY_QUEUE
 from perdure.machines.task_queue import QueueKey, Task
 from perdure.machines.workflow import rules, workflow_task
-from perdure.machines.workflow.builds import build_id_of
-from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.effects import OfferTask
-from perdure.machines.workflow.execution import Activity, Execution
-from perdure.machines.workflow.inputs import (
+from perdure.machines.workflow.activity_inputs import (
     ActivityDelivery,
     ActivityHeartbeat,
     ActivityTarget,
@@ -30,10 +26,15 @@ from perdure.machines.workflow.inputs import (
     ActivityTaskFailed,
     ActivityTaskStarted,
     HeartbeatOutcome,
-    Stale,
-    TaskToken,
 )
+from perdure.machines.workflow.builds import build_id_of
+from perdure.machines.workflow.draft import RunDraft, Step
+from perdure.machines.workflow.effects import OfferTask
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.inputs import Stale
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.target import find_running
+from perdure.machines.workflow.task_token import TaskToken
 
 ACTIVITY_NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
 CANCEL_NOT_REQUESTED = "unable to mark activity as canceled without activity being request canceled first"

@@ -21,7 +21,8 @@ from perdure.machines.deadlines import ACTIVITY, CALLBACK, TIMER, built, push
 from perdure.machines.persistent import map_of
 from perdure.machines.workflow import activity_task, owed, parts, weight
 from perdure.machines.workflow.callback import BACKING_OFF, callback_of, callback_tuple
-from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, Execution, Timer
+from perdure.machines.workflow.chain import Chain
+from perdure.machines.workflow.execution import BufferedEvent, Execution, Timer
 from perdure.machines.workflow.kin_rows import child_of, child_tuple
 from perdure.machines.workflow.parts import (
     ACTIVITIES_SPILLED,
@@ -31,6 +32,7 @@ from perdure.machines.workflow.parts import (
     SIGNAL_IDS_SPILLED,
     TIMERS_SPILLED,
 )
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.sections import decode_sections, encode_sections
 from perdure.machines.workflow.stored_forms import (
     activity_of,

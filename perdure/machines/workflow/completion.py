@@ -11,6 +11,7 @@ from perdure.api.times import duration_ns
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
+from perdure.machines.workflow.activity_inputs import ActivityDelivery
 from perdure.machines.workflow.builds import inherited_stamp
 from perdure.machines.workflow.commands import (
     activity,
@@ -25,15 +26,14 @@ from perdure.machines.workflow.commands import (
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import (
-    ActivityDelivery,
+from perdure.machines.workflow.pending_task import WorkflowTask
+from perdure.machines.workflow.target import find, find_running
+from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
     WorkflowTaskFailed,
 )
-from perdure.machines.workflow.pending_task import WorkflowTask
-from perdure.machines.workflow.target import find, find_running
 
 Request = workflowservice.RespondWorkflowTaskCompletedRequest
 

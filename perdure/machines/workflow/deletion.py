@@ -8,8 +8,9 @@ branch that another run names stays (DESIGN 1.11).
 from __future__ import annotations
 
 from perdure.machines.workflow import archive, close, request_ids
+from perdure.machines.workflow.chain import Chain
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Chain, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.operator_inputs import Delete
 from perdure.machines.workflow.target import find
 

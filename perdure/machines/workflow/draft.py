@@ -20,9 +20,18 @@ from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import apply as recorded
 from perdure.machines.workflow import external_payloads, weight
 from perdure.machines.workflow.callback import SCHEDULED, Callback
+from perdure.machines.workflow.chain import Chain, ChainState
 from perdure.machines.workflow.child import Child
 from perdure.machines.workflow.effects import Effect
-from perdure.machines.workflow.execution import Activity, BufferedEvent, Chain, ChainState, Execution, Timer
+from perdure.machines.workflow.event_types import (
+    ATTRIBUTES_FIELD,
+    BUFFERED_EVENT_ID,
+    CHILD_CLOSED,
+    FLUSHED_LAST,
+    IGNORED_BY_WORKERS,
+    NEVER_BUFFERED,
+)
+from perdure.machines.workflow.execution import BufferedEvent, Execution, Timer
 from perdure.machines.workflow.owed import derive, owes_child
 from perdure.machines.workflow.parts import (
     PART_ACTIVITY,
@@ -37,76 +46,8 @@ from perdure.machines.workflow.parts import (
     PART_SIGNAL_ID,
     PART_TIMER,
 )
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.pending_update import PendingUpdate
-
-BUFFERED_EVENT_ID = -123
-"""The id of an event that waits in the buffer (semantics 0.2)."""
-
-_FIELD: dict[int, str] = {
-    value: name[len("EVENT_TYPE_") :].lower() + "_event_attributes" for name, value in enums.EventType.items() if value
-}
-
-NEVER_BUFFERED = frozenset(
-    (
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
-        enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
-        enums.EVENT_TYPE_WORKFLOW_TASK_STARTED,
-        enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        enums.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-        enums.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
-        enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
-        enums.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
-        enums.EVENT_TYPE_TIMER_STARTED,
-        enums.EVENT_TYPE_TIMER_CANCELED,
-        enums.EVENT_TYPE_MARKER_RECORDED,
-        enums.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
-        enums.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
-        enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
-        enums.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
-        enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
-    )
-)
-"""Event types that get their id at once (semantics 0.3); all others wait for a flush."""
-
-IGNORED_BY_WORKERS = frozenset(
-    (
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED,
-        enums.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED,
-    )
-)
-"""Event types that tell a worker nothing it must know."""
-
-CHILD_CLOSED = frozenset(
-    (
-        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
-        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
-        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
-        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
-        enums.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
-    )
-)
-
-FLUSHED_LAST = (
-    frozenset(
-        (
-            enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
-            enums.EVENT_TYPE_ACTIVITY_TASK_FAILED,
-            enums.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
-            enums.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
-        )
-    )
-    | CHILD_CLOSED
-)
-"""Completion-type events, which a flush puts behind all others."""
 
 
 @final
@@ -170,7 +111,7 @@ class RunDraft:
         seconds, nanos = divmod(time or self.env.now, 1_000_000_000)
         event.event_time.seconds = seconds
         event.event_time.nanos = nanos
-        getattr(event, _FIELD[event_type]).CopyFrom(attributes)
+        getattr(event, ATTRIBUTES_FIELD[event_type]).CopyFrom(attributes)
         if event_type in IGNORED_BY_WORKERS:
             event.worker_may_ignore = True
         if links:
@@ -227,10 +168,10 @@ class RunDraft:
                 started[initiated] = event.event_id
                 self._child_started_at(initiated, event.event_id)
             elif event.event_type in CHILD_CLOSED:
-                closed = getattr(event, _FIELD[event.event_type])
+                closed = getattr(event, ATTRIBUTES_FIELD[event.event_type])
                 closed.started_event_id = started.get(closed.initiated_event_id, closed.started_event_id)
             elif event.event_type in FLUSHED_LAST:
-                attributes = getattr(event, _FIELD[event.event_type])
+                attributes = getattr(event, ATTRIBUTES_FIELD[event.event_type])
                 attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
             elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
                 recorded.apply(self, event)

@@ -1,4 +1,4 @@
-"""The state of a workflow run and of the chain it belongs to: plain values, no behaviour beyond copying.
+"""The state of a workflow run: plain values, no behaviour beyond copying.
 
 A `RunInfo` never changes after the start. An `Execution` is forked (`fork`) for every step and changed only while
 it is a draft; what hangs on it (`Activity`, `Timer`, `WorkflowTask`) is replaced, never changed, and its
@@ -19,14 +19,14 @@ from immutables import Map
 from perdure.machines.closing_report import InternalCallback
 from perdure.machines.deadlines import Deadline
 from perdure.machines.persistent import EMPTY
-from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.pending_update import PendingUpdate
 from perdure.machines.workflow.reset_points import ResetPoint
 from perdure.machines.workflow.run_info import RunInfo
-from perdure.machines.workflow.run_operations import NOTHING, Pause, RunOperations
+from perdure.machines.workflow.run_operations import NOTHING, RunOperations
 
 RUNNING = 1
 """Statuses are `enums.WorkflowExecutionStatus` numbers."""
@@ -38,135 +38,6 @@ CONTINUED_AS_NEW = 6
 TIMED_OUT = 7
 PAUSED = 8
 """Open, but nothing is dispatched."""
-
-
-@final
-class Activity:
-    """A pending activity (semantics 1.2). `started_time` 0 = this attempt has not started; `offered` is volatile.
-
-    `priority`, `last_failure` and `heartbeat_details` are serialized messages; the input stays in the scheduled event.
-    `original_options` is the serialized `ActivityOptions` of the scheduled event, kept once they were changed.
-    """
-
-    __slots__ = (
-        "activity_id",
-        "activity_reset",
-        "activity_type",
-        "attempt",
-        "cancel_request_event_id",
-        "cancel_requested",
-        "first_scheduled_time",
-        "heartbeat_details",
-        "heartbeat_time",
-        "heartbeat_timeout",
-        "identity",
-        "last_attempt_complete_time",
-        "last_failure",
-        "last_worker_identity",
-        "offered",
-        "original_options",
-        "own_build",
-        "pause",
-        "priority",
-        "request_id",
-        "reset_heartbeats",
-        "retry",
-        "retry_expiration",
-        "schedule_to_close",
-        "schedule_to_start",
-        "scheduled_event_id",
-        "scheduled_time",
-        "stamp",
-        "start_to_close",
-        "started_time",
-        "task_queue",
-    )
-
-    def __init__(
-        self,
-        scheduled_event_id: int,
-        activity_id: str,
-        activity_type: str,
-        task_queue: str,
-        scheduled_time: int,
-        schedule_to_close: int,
-        schedule_to_start: int,
-        start_to_close: int,
-        heartbeat_timeout: int,
-        retry: RetryPolicy,
-        priority: bytes,
-    ) -> None:
-        self.scheduled_event_id = scheduled_event_id
-        self.activity_id = activity_id
-        self.activity_type = activity_type
-        self.task_queue = task_queue
-        self.first_scheduled_time = scheduled_time
-        self.scheduled_time = scheduled_time
-        self.schedule_to_close = schedule_to_close
-        self.schedule_to_start = schedule_to_start
-        self.start_to_close = start_to_close
-        self.heartbeat_timeout = heartbeat_timeout
-        self.retry = retry
-        self.retry_expiration: int = scheduled_time + schedule_to_close if schedule_to_close else 0
-        self.priority = priority
-        self.attempt: int = 1
-        self.stamp: int = 0
-        self.started_time: int = 0
-        self.request_id: str = ""
-        self.identity: str = ""
-        self.last_failure: bytes = b""
-        self.last_worker_identity: str = ""
-        self.last_attempt_complete_time: int = 0
-        self.heartbeat_details: bytes = b""
-        self.heartbeat_time: int = 0
-        self.cancel_requested: bool = False
-        self.cancel_request_event_id: int = 0
-        self.pause: Pause | None = None
-        self.activity_reset: bool = False
-        """The attempt on the worker was reset: its heartbeats say so."""
-        self.reset_heartbeats: bool = False
-        """The next attempt starts without heartbeat details."""
-        self.original_options: bytes = b""
-        self.own_build: bool = False
-        """Only a worker of the workflow's own build may take it, where workers are versioned the old ways."""
-        self.offered: bool = False
-
-    def copy(self) -> Activity:
-        """A copy to change before it replaces this one."""
-        other = Activity(
-            self.scheduled_event_id,
-            self.activity_id,
-            self.activity_type,
-            self.task_queue,
-            self.scheduled_time,
-            self.schedule_to_close,
-            self.schedule_to_start,
-            self.start_to_close,
-            self.heartbeat_timeout,
-            self.retry,
-            self.priority,
-        )
-        other.first_scheduled_time = self.first_scheduled_time
-        other.retry_expiration = self.retry_expiration
-        other.attempt = self.attempt
-        other.stamp = self.stamp
-        other.started_time = self.started_time
-        other.request_id = self.request_id
-        other.identity = self.identity
-        other.last_failure = self.last_failure
-        other.last_worker_identity = self.last_worker_identity
-        other.last_attempt_complete_time = self.last_attempt_complete_time
-        other.heartbeat_details = self.heartbeat_details
-        other.heartbeat_time = self.heartbeat_time
-        other.cancel_requested = self.cancel_requested
-        other.cancel_request_event_id = self.cancel_request_event_id
-        other.pause = self.pause
-        other.activity_reset = self.activity_reset
-        other.reset_heartbeats = self.reset_heartbeats
-        other.original_options = self.original_options
-        other.own_build = self.own_build
-        other.offered = self.offered
-        return other
 
 
 @final
@@ -461,79 +332,3 @@ class Execution:
         self.forgotten = before.forgotten
         self.queries = before.queries
         self.deadlines, self.owed = before.deadlines, before.owed
-
-
-@final
-class Chain:
-    """The chain's own state: which run is current, and the version of its row. Never changed once made.
-
-    The start request id of the current run stands in that run; those of earlier runs are keyed parts of the chain
-    (`parts.PART_START_REQUEST`), so that neither grows with the number of runs.
-    """
-
-    __slots__ = ("current_run_id", "namespace_id", "run_count", "shared_branches", "version", "workflow_id")
-
-    def __init__(
-        self,
-        namespace_id: str,
-        workflow_id: str,
-        current_run_id: str,
-        version: int,
-        run_count: int = 1,
-        shared_branches: Map[bytes, int] | None = None,
-    ) -> None:
-        self.namespace_id = namespace_id
-        self.workflow_id = workflow_id
-        self.current_run_id = current_run_id
-        """"" once the current run was deleted and older ones are left."""
-        self.version = version
-        self.run_count = run_count
-        """Runs that are stored; the chain goes with the last."""
-        self.shared_branches: Map[bytes, int] = EMPTY if shared_branches is None else shared_branches
-        """How many runs name a history branch, where more than one does (resets)."""
-
-
-@final
-class ChainState:
-    """What a step sees: the chain (None before its first start), its loaded runs, and what the engine looked up for
-    it.
-    """
-
-    __slots__ = ("chain", "histories", "runs", "start_events", "start_requests")
-
-    def __init__(
-        self,
-        chain: Chain | None,
-        runs: Map[str, Execution],
-        start_requests: Map[str, str],
-        start_events: Map[str, bytes],
-        histories: Map[str, bytes] | None = None,
-    ) -> None:
-        self.chain = chain
-        self.runs = runs
-        self.start_events = start_events
-        """Serialized first events by run id, where the engine was asked for them."""
-        self.histories: Map[str, bytes] = EMPTY if histories is None else histories
-        """Whole histories by run id, for the one step that asked for them; b"" of a run that is gone."""
-        self.start_requests = start_requests
-        """Request ids that were asked for, of earlier runs' starts and (see `minted_ids.py`) of what other workflows
-        sent: run id, or "" when known to be absent.
-        """
-
-    def with_runs(self, runs: Map[str, Execution]) -> ChainState:
-        """The same with these runs."""
-        return ChainState(self.chain, runs, self.start_requests, self.start_events, self.histories)
-
-    def with_run(self, execution: Execution) -> ChainState:
-        """The same with one more run, or another state of one."""
-        return self.with_runs(self.runs.set(execution.info.run_id, execution))
-
-    def with_history(self, run_id: str, body: bytes) -> ChainState:
-        """The same with a run's whole history."""
-        histories = self.histories.set(run_id, body)
-        return ChainState(self.chain, self.runs, self.start_requests, self.start_events, histories)
-
-    @property
-    def current(self) -> Execution | None:
-        """The current run, if it is loaded."""
-        return self.runs.get(self.chain.current_run_id) if self.chain is not None else None

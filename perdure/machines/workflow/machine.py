@@ -41,6 +41,15 @@ from perdure.machines.workflow import (
     weight,
     workflow_task,
 )
+from perdure.machines.workflow.activity_inputs import (
+    ActivityDelivery,
+    ActivityHeartbeat,
+    ActivityTaskCanceled,
+    ActivityTaskCompleted,
+    ActivityTaskFailed,
+    ActivityTaskStarted,
+)
+from perdure.machines.workflow.chain import Chain, ChainState
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import Answer, Effect
 from perdure.machines.workflow.exchange import (
@@ -59,14 +68,8 @@ from perdure.machines.workflow.exchange import (
     RunArchived,
     ScheduleFirstTask,
 )
-from perdure.machines.workflow.execution import Chain, ChainState, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.inputs import (
-    ActivityDelivery,
-    ActivityHeartbeat,
-    ActivityTaskCanceled,
-    ActivityTaskCompleted,
-    ActivityTaskFailed,
-    ActivityTaskStarted,
     AlarmRang,
     Input,
     RequestCancel,
@@ -76,10 +79,6 @@ from perdure.machines.workflow.inputs import (
     Stale,
     Start,
     Terminate,
-    WorkflowTaskCompleted,
-    WorkflowTaskDelivery,
-    WorkflowTaskFailed,
-    WorkflowTaskStarted,
 )
 from perdure.machines.workflow.minted_ids import external, remembered_as, reset_remembered_as
 from perdure.machines.workflow.operator_inputs import (
@@ -96,6 +95,12 @@ from perdure.machines.workflow.operator_inputs import (
 from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED, SIGNAL_IDS_SPILLED
 from perdure.machines.workflow.query_inputs import Query, QueryAbandoned
 from perdure.machines.workflow.target import find
+from perdure.machines.workflow.task_inputs import (
+    WorkflowTaskCompleted,
+    WorkflowTaskDelivery,
+    WorkflowTaskFailed,
+    WorkflowTaskStarted,
+)
 from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 
 ALARM_SLACK = 60_000_000_000

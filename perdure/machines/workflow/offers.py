@@ -10,13 +10,15 @@ from perdure.ids import ChainKey
 from perdure.machines.priorities import effective
 from perdure.machines.task_queue import WORKFLOW, QueueKey, Task
 from perdure.machines.workflow import activity_task
+from perdure.machines.workflow.activity_inputs import ActivityTaskStarted
 from perdure.machines.workflow.builds import build_id_of
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.effects import OfferTask, WithdrawTask
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import ActivityTaskStarted, Input, WorkflowTaskStarted
+from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.parts import PART_ACTIVITY
 from perdure.machines.workflow.pending_task import WorkflowTask
+from perdure.machines.workflow.task_inputs import WorkflowTaskStarted
 
 
 def make(step: Step, draft: RunDraft) -> None:

@@ -6,7 +6,7 @@ from perdure.api import history
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines import priorities
 from perdure.machines.retry import policy_of
-from perdure.machines.workflow.execution import Activity
+from perdure.machines.workflow.pending_activity import Activity
 
 
 def activity_of(event: history.HistoryEvent) -> Activity:

@@ -27,8 +27,9 @@ from perdure.machines.workflow import (
     workflow_task,
 )
 from perdure.machines.workflow import apply as recorded
+from perdure.machines.workflow.chain import Chain, ChainState
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Chain, ChainState, Execution
+from perdure.machines.workflow.execution import CONTINUED_AS_NEW, Execution
 from perdure.machines.workflow.info_changes import reset_from
 from perdure.machines.workflow.minted_ids import reset_remembered_as, writer
 from perdure.machines.workflow.operator_inputs import Reset

@@ -16,7 +16,8 @@ from perdure.clock import SECOND
 from perdure.machines.env import Env
 from perdure.machines.workflow import pause_info
 from perdure.machines.workflow.draft import RunDraft
-from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.rule import All, Any, Clause, Rule, Value, Within
 from perdure.machines.workflow.run_operations import Pause
 

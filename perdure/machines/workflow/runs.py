@@ -11,8 +11,9 @@ from perdure.machines.env import Env, Limits
 from perdure.machines.retry import policy_of
 from perdure.machines.workflow import callbacks, internal_callbacks, reset_points
 from perdure.machines.workflow.apply import says_nothing
+from perdure.machines.workflow.chain import Chain
 from perdure.machines.workflow.draft import RunDraft, Step
-from perdure.machines.workflow.execution import Chain, Execution
+from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.run_info import RunInfo, run_expiration
 
 Started = history.WorkflowExecutionStartedEventAttributes

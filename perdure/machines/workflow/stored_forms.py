@@ -11,7 +11,7 @@ from typing import Any
 from perdure.ids import uuid_bytes, uuid_text
 from perdure.machines.retry import RetryPolicy
 from perdure.machines.workflow.child import Parent
-from perdure.machines.workflow.execution import Activity
+from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.run_info import RunInfo
 from perdure.machines.workflow.run_operations import decode_pause, encode_pause

@@ -8,7 +8,8 @@ them against `limit.mutableStateSize.error`.
 
 from __future__ import annotations
 
-from perdure.machines.workflow.execution import Activity, Execution
+from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.pending_activity import Activity
 
 ACTIVITY_MEMORY, ACTIVITY_STATE = 1_000, 350
 TIMER_MEMORY, TIMER_STATE = 380, 80

@@ -19,16 +19,12 @@ from perdure.machines.pauses import pause
 from perdure.machines.workflow import update_messages
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import (
-    ResetSticky,
-    Stale,
-    TaskToken,
-    WorkflowTaskDelivery,
-    WorkflowTaskStarted,
-)
+from perdure.machines.workflow.inputs import ResetSticky, Stale
 from perdure.machines.workflow.pending_task import WorkflowTask
 from perdure.machines.workflow.queries import deliver_queries
 from perdure.machines.workflow.target import find_running
+from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery, WorkflowTaskStarted
+from perdure.machines.workflow.task_token import TaskToken
 
 SERVER_IDENTITY = "history-service"
 TASK_NOT_FOUND = "Workflow task not found."

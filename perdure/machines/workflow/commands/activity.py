@@ -13,7 +13,8 @@ from perdure.machines import json_payloads, priorities, queue_names, retry
 from perdure.machines.workflow import activity_task
 from perdure.machines.workflow.apply import link_of
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
-from perdure.machines.workflow.draft import FLUSHED_LAST, RunDraft
+from perdure.machines.workflow.draft import RunDraft
+from perdure.machines.workflow.event_types import FLUSHED_LAST
 
 _BAD_SCHEDULE = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES
 _BAD_CANCEL = enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES

@@ -76,9 +76,7 @@ async def poll_workflow_execution_update(
     response.update_ref.update_id = update_id
     response.update_ref.workflow_execution.workflow_id = target.workflow_id
     response.update_ref.workflow_execution.run_id = status.run_id
-    outcome = await outcome_of(services, status)
-    if outcome:
-        response.outcome.MergeFromString(outcome)
+    await _tell_outcome(services, status, response)
     return response
 
 
@@ -213,6 +211,18 @@ async def outcome_of(services: Services, status: UpdateStatus) -> bytes:
     return event.workflow_execution_update_completed_event_attributes.outcome.SerializeToString()
 
 
+async def _tell_outcome(
+    services: Services,
+    status: UpdateStatus,
+    response: Response | workflowservice.PollWorkflowExecutionUpdateResponse,
+) -> None:
+    """A completed update has an outcome, if only an empty one: clients ask again as long as they see none."""
+    outcome = await outcome_of(services, status)
+    if outcome or status.stage == _COMPLETED:
+        response.outcome.SetInParent()
+        response.outcome.MergeFromString(outcome)
+
+
 async def update_response(
     services: Services, call: Call, request: Request, status: UpdateStatus, linked: bool = True
 ) -> Response:
@@ -223,9 +233,7 @@ async def update_response(
     response.update_ref.workflow_execution.run_id = status.run_id
     response.update_ref.update_id = request.request.meta.update_id
     response.stage = status.stage  # type: ignore[assignment]  # wire numbers are plain ints here
-    outcome = await outcome_of(services, status)
-    if outcome:
-        response.outcome.MergeFromString(outcome)
+    await _tell_outcome(services, status, response)
     if not linked:
         return response
     if status.stage == _COMPLETED and response.outcome.HasField("failure"):

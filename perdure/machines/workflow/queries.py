@@ -74,14 +74,17 @@ def deliver_queries(execution: Execution) -> None:
 
 
 def answer(step: Step, draft: RunDraft, results: dict[str, query.WorkflowQueryResult]) -> None:
-    """Pass on the worker's answers. This comes before anything that sends or releases what is still unanswered."""
+    """Pass on the worker's answers; what is neither an answer nor a failure is none.
+
+    This comes before anything that sends or releases what is still unanswered.
+    """
     execution = draft.execution
     if not execution.queries:
         return
     left: list[BufferedQuery] = []
     for waiting in execution.queries:
         result = results.get(waiting.query_id)
-        if result is not None:
+        if result is not None and result.result_type:
             step.effects.append(Answer(waiting.waiter, outcome_of(result, draft.env.limits.blob_size)))
         else:
             left.append(waiting)

@@ -159,6 +159,24 @@ def buffered_unanswered(s: Script) -> None:
     query.join()
 
 
+def buffered_answers_that_are_none(s: Script) -> None:
+    """An answer over the blob limit is an error of the server's; a result without a type is no answer."""
+    for label, result in (
+        ("too big", WorkflowQueryResult(result_type=ANSWERED, answer=huge())),
+        ("no type", WorkflowQueryResult(answer=payloads("1"))),
+    ):
+        s.another(label)
+        s.start()
+        query = s.query()
+        task = _poll_with_queries(s)
+        s.complete(task, start_timer(), query_results=dict.fromkeys(task.queries, result))
+        if result.result_type == ANSWERED:
+            query.join()
+            continue
+        s.answer_query(s.poll(), completed_type=ANSWERED, query_result=payloads('"then"'))
+        query.join()
+
+
 def answered_too_big(s: Script) -> None:
     """An answer over the blob limit is a failure (8.1): of the worker when it was asked alone, of the request else."""
     s.complete(s.begin_quietly(), start_timer())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Input, Meta, Request, UpdateRef
+from temporalio.api.update.v1 import Input, Meta, Outcome, Request, Response, UpdateRef
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
@@ -17,6 +17,7 @@ from ..update_values import (
     done,
     fail,
     idle,
+    message,
     poll_update,
     reject,
     respond,
@@ -68,6 +69,19 @@ def completed_with_failure(s: Script) -> None:
     pending = update(s)
     task = s.poll()
     complete_with(s, task, [accept(task.messages[0]), fail(task.messages[0].protocol_instance_id)])
+    pending.join()
+    poll_update(s)
+    s.history()
+
+
+def completed_with_nothing(s: Script) -> None:
+    """An empty outcome is one: who waits must see it."""
+    idle(s)
+    pending = update(s)
+    task = s.poll_quietly()
+    update_id = task.messages[0].protocol_instance_id
+    nothing = Response(meta=Meta(update_id=update_id), outcome=Outcome())
+    complete_with(s, task, [accept(task.messages[0]), message(task.messages[0], "complete", nothing)])
     pending.join()
     poll_update(s)
     s.history()

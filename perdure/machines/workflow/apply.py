@@ -213,7 +213,8 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
     added = not reset_points.known(execution.reset_points, checksum, build_id)
     if added:
         now = timestamp_ns(event.event_time)
-        point = reset_points.ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, True)
+        free = not (execution.children or execution.external_signals or execution.external_cancels)
+        point = reset_points.ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, free)
         execution.reset_points = (*execution.reset_points, point)[-reset_points.RESET_POINTS_MAX :]
     _note_build(draft, stamp)
     if added and checksum:

@@ -133,6 +133,7 @@ def _rebuild(draft: RunDraft, base: Execution, events: list[history.HistoryEvent
             for name, payload in started.search_attributes.indexed_fields.items():
                 draft.put_search_attribute(name, payload.SerializeToString())
         recorded.apply(draft, event)
+        _remember_signal(draft, event)
         _follow_task(execution, event)
         body = history.History(events=[event]).SerializeToString()
         execution.history_size += len(body)
@@ -144,6 +145,14 @@ def _rebuild(draft: RunDraft, base: Execution, events: list[history.HistoryEvent
     operations.reset_time = draft.env.now
     operations.original_start_time = base.operations.original_start_time or base.info.start_time
     execution.operations = operations
+
+
+def _remember_signal(draft: RunDraft, event: history.HistoryEvent) -> None:
+    """A signal that is asked for again is known, whichever run recorded it first."""
+    if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+        request_id = event.workflow_execution_signaled_event_attributes.request_id
+        if request_id:
+            draft.remember_signal(request_id)
 
 
 def _prefix(branches: tuple[tuple[bytes, int], ...], last_event_id: int) -> tuple[tuple[bytes, int], ...]:
@@ -358,8 +367,7 @@ def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) ->
         _reapply_of_child(draft, event)
     elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED and _reapplies_signals(verb):
         signaled = event.workflow_execution_signaled_event_attributes
-        if signaled.request_id:
-            draft.remember_signal(signaled.request_id)
+        _remember_signal(draft, event)
         draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, signaled, links=links)
     elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
         updated = event.workflow_execution_options_updated_event_attributes

@@ -6,7 +6,7 @@ from temporalio.api.common.v1 import WorkerVersionStamp
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
-from ..values import attributes, complete_workflow, continue_as_new, fail_workflow, retry_policy
+from ..values import attributes, command, complete_workflow, continue_as_new, fail_workflow, retry_policy, workflow_type
 
 
 def _turns(s: Script, *checksums: str) -> None:
@@ -19,6 +19,16 @@ def reset_points(s: Script) -> None:
     """Each new checksum adds a point; one seen before, even long ago, does not."""
     s.complete(s.begin_quietly(), force_create_new_workflow_task=True)
     _turns(s, "one", "", "two", "one")
+    s.describe()
+
+
+def reset_points_while_something_is_pending(s: Script) -> None:
+    """A point counts as resettable if no child runs at it, and nothing is on its way to another workflow."""
+    child = command(
+        "START_CHILD_WORKFLOW_EXECUTION", workflow_id=f"child-{s.nonce}", workflow_type=workflow_type("Kid")
+    )
+    s.complete(s.begin_quietly(), child, binary_checksum="before")
+    s.complete(s.poll_quietly(), binary_checksum="with a child")
     s.describe()
 
 

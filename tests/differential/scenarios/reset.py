@@ -123,6 +123,25 @@ def continued_with_an_update(s: Script) -> None:
         s.history()
 
 
+def signalled_again(s: Script) -> None:
+    """A signal before the point is known to the new run: whoever sends it again has sent it once."""
+    task = s.begin_quietly()
+    sent = {"request_id": f"sent-{s.nonce}"}
+    s.signal(**sent)
+    s.complete(task)
+    s.complete(s.poll_quietly())
+    s.reset(8)
+    s.signal(**sent)
+    s.signal_with_start(**sent)
+    s.history()
+    s.another("brought by the start")
+    s.signal_with_start(**sent)
+    s.complete(s.poll_quietly())
+    s.reset(5)
+    s.signal_with_start(**sent)
+    s.history()
+
+
 def met_by_a_start(s: Script) -> None:
     """A start that used the run before its reset is told of the run that took its place."""
     task = s.begin_quietly()

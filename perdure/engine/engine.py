@@ -18,7 +18,7 @@ from typing import Any, final
 
 from perdure.api import enums
 from perdure.clock import Clock
-from perdure.engine import mail, rows
+from perdure.engine import long_steps, mail, rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.archiving import Archiving
 from perdure.engine.cache import Cache
@@ -119,6 +119,8 @@ class Engine:
         self.histories = Histories(store)
         self.waiters = Waiters()
         self.watchers = Watchers(self.submit)
+        self.long_step = asyncio.Lock()
+        """Held by the one chain whose step is made in pieces."""
         self._delivery = Delivery(self.submit, self.histories, self._spawn)
         self.callbacks = Callbacks(self.submit, self.histories, outside, self._spawn)
         self.archiving = Archiving(self.submit, self.histories, namespaces, self._spawn)
@@ -228,6 +230,8 @@ class Engine:
                 return
             entity.mailbox.popleft()
             self._step(entity, letter)
+            if entity.busy:
+                return
         entity.waiting_bytes = 0
         self._settle(entity)
 
@@ -284,6 +288,10 @@ class Engine:
         if state.histories:
             # They are for this step alone: whatever comes of it, they are not kept.
             entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events)
+        if machine.is_long(entity.state, letter.fact, env.now):
+            entity.busy = True
+            self._spawn(long_steps.step(self, entity, letter, key, env))
+            return
         try:
             transition = machine.step(key, state, letter.fact, env)
         except ServiceError as error:
@@ -293,6 +301,10 @@ class Engine:
             log.exception("a step failed: %s", type(letter.fact).__name__)
             self._faulty(entity, letter)
             return
+        self._take(entity, letter, key, env, transition)
+
+    def _take(self, entity: Entity, letter: Letter[Input], key: ChainKey, env: Env, transition: Transition) -> None:
+        """What a step has made is the chain's newest draft, and on its way into the store."""
         entity.state = transition.state
         if not transition.stored:
             self._volatile(entity, letter, transition)
@@ -300,7 +312,8 @@ class Engine:
         member = StepMember(self, entity, letter, transition)
         try:
             self._reserve(entity, key, env, member)
-            member.writes = [rows.chain_write(key, each, namespace.search_attributes) for each in member.transitions]
+            types = env.namespace.search_attributes
+            member.writes = [rows.chain_write(key, each, types) for each in member.transitions]
         except Exception:
             log.exception("a step could not be written: %s", type(letter.fact).__name__)
             member.release()

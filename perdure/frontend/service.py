@@ -287,6 +287,8 @@ class Frontend:
             if len(wire.message) > crowds.SMALL_BYTES:
                 leaves = [self._admitted(len(wire.message))]
             request = _parsed(route, wire)
+            if leaves is not None:
+                await _counted(request)
             for interceptor in route.interceptors:
                 leave = interceptor.enter(call, request)
                 if leave is not None:
@@ -324,12 +326,16 @@ def _parsed(route: _Route, wire: ServerCall) -> Any:
         request = route.parse(wire.message)
     except Exception as error:
         raise _Malformed(f"grpc: error unmarshalling request: {error}") from error
-    if len(wire.message) > crowds.SMALL_BYTES:
-        try:
-            crowds.check(request)
-        except crowds.Crowded as crowded:
-            raise InvalidArgument(str(crowded)) from None
     return request
+
+
+async def _counted(request: Any) -> None:
+    """Refuse a request with too many elements before anybody walks through it."""
+    try:
+        for _ in crowds.check(request):
+            await asyncio.sleep(0)
+    except crowds.Crowded as crowded:
+        raise InvalidArgument(str(crowded)) from None
 
 
 def _fail(wire: ServerCall, error: WireError) -> None:

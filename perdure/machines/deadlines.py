@@ -66,6 +66,20 @@ def pop(heap: Deadline) -> Deadline | None:
     return _merge(heap.left, heap.right)
 
 
+def more_due(heap: Deadline | None, until: int, count: int) -> bool:
+    """Whether more than `count` entries stand at `until` or before; looks at no more of them than that."""
+    found = 0
+    below = [heap]
+    while below:
+        entry = below.pop()
+        if entry is not None and entry.when <= until:
+            found += 1
+            if found > count:
+                return True
+            below += (entry.left, entry.right)
+    return False
+
+
 def _merge(a: Deadline, b: Deadline) -> Deadline:
     """Both heaps in one. Ties go by kind, then key, so that equal deadlines surface in the order of semantics 5.6."""
     if (b.when, b.kind, b.key) < (a.when, a.kind, a.key):

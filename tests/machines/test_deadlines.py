@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, built, pop, push
+from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, built, more_due, pop, push
 
 ENTRIES = st.tuples(st.integers(0, 9), st.sampled_from((ACTIVITY, TIMER)), st.integers(1, 5))
 
@@ -76,3 +76,10 @@ def _leftist(heap: Deadline | None) -> bool:
     right = heap.right.rank if heap.right is not None else 0
     left = heap.left.rank if heap.left is not None else 0
     return heap.rank == right + 1 and left >= right and _leftist(heap.left) and _leftist(heap.right)
+
+
+@given(st.lists(ENTRIES), st.integers(0, 9), st.integers(0, 5))
+def test_it_knows_whether_many_are_due(entries: list[tuple[int, int, int]], until: int, count: int) -> None:
+    due = [when for when, _, _ in entries if when <= until]
+
+    assert more_due(built(entries), until, count) == (len(due) > count)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from perdure.api import enums, history
 from perdure.machines.deadlines import ACTIVITY, CALLBACK, pop, push
+from perdure.machines.pieces import PIECE, Pieces, whole
 from perdure.machines.workflow import activity_task, callbacks, close, deletion, workflow_task
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import Execution
@@ -22,6 +23,11 @@ NEVER = (1 << 63) - 1
 
 def rang(step: Step, alarm: AlarmRang) -> None:
     """Do everything that is due."""
+    whole(ringing(step, alarm))
+
+
+def ringing(step: Step, alarm: AlarmRang) -> Pieces[None]:
+    """`rang`, with a stop behind every so many deadlines."""
     execution = find(step, alarm.run_id, going=True)
     draft = step.edit(execution)
     now = draft.env.now
@@ -37,7 +43,7 @@ def rang(step: Step, alarm: AlarmRang) -> None:
     if execution.task is None and workflow_task.in_backoff(execution) and now >= execution.info.execution_time:
         workflow_task.schedule_if_needed(step, draft)
     _task_timeouts(step, draft, now)
-    if _due(step, draft, now):
+    if (yield from _due(step, draft, now)):
         workflow_task.schedule_if_needed(step, draft)
     activity_task.offer_owed(step, draft)
     pending = draft.execution.task
@@ -62,11 +68,15 @@ def _task_timeouts(step: Step, draft: RunDraft, now: int) -> None:
         workflow_task.schedule_if_needed(step, draft)
 
 
-def _due(step: Step, draft: RunDraft, now: int) -> bool:
+def _due(step: Step, draft: RunDraft, now: int) -> Pieces[bool]:
     """Fire timers and activity timeouts in the order of their deadlines; True when the worker must hear of it."""
     execution = draft.execution
     recorded = False
+    done = 0
     while execution.deadlines is not None and execution.deadlines.when <= now:
+        done += 1
+        if not done % PIECE:
+            yield
         entry = execution.deadlines
         execution.deadlines = pop(entry)
         if entry.kind == ACTIVITY:

@@ -10,6 +10,7 @@ from perdure.api.names import short_name
 from perdure.api.times import duration_ns
 from perdure.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
 from perdure.machines.deadlines import ACTIVITY
+from perdure.machines.pieces import PIECE, Pieces, whole
 from perdure.machines.workflow import activity_task, close, queries, update_messages, updates, workflow_task
 from perdure.machines.workflow.activity_inputs import ActivityDelivery
 from perdure.machines.workflow.builds import inherited_stamp
@@ -76,6 +77,11 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
     """Apply the commands, schedule what must follow, and answer; an error as outcome means that the task was failed
     instead.
     """
+    return whole(completing(step, report))
+
+
+def completing(step: Step, report: WorkflowTaskCompleted) -> Pieces[WorkflowTaskCompletion | ServiceError]:
+    """`completed`, with a stop behind every so many commands."""
     execution = find(step, report.run_id)
     task = workflow_task.matching_task(execution, report.token)
     request = report.request
@@ -102,6 +108,8 @@ def completed(step: Step, report: WorkflowTaskCompleted) -> WorkflowTaskCompleti
             text = f"binary {request.binary_checksum} is marked as bad deployment"
             raise CommandRejected(enums.WORKFLOW_TASK_FAILED_CAUSE_BAD_BINARY, text)
         for index, command in enumerate(request.commands):
+            if index and not index % PIECE:
+                yield
             batch.index = index
             HANDLERS[command.command_type](batch, command)
         protocol_message.remaining_messages(batch)

@@ -16,7 +16,9 @@ from immutables import Map
 from perdure.api import enums, failures
 from perdure.errors import InvalidArgument, Unavailable
 from perdure.ids import ChainKey
+from perdure.machines.deadlines import more_due
 from perdure.machines.env import Env
+from perdure.machines.pieces import PIECE, Pieces
 from perdure.machines.workflow import (
     activity_operations,
     activity_task,
@@ -159,6 +161,12 @@ HANDLERS: dict[type[Input], Callable[[Step, Any], object]] = {
     UpdateAbandoned: updates.abandoned,
 }
 """Every input and the one function that handles it."""
+
+LONG_HANDLERS: dict[type[Input], Callable[[Step, Any], Pieces[object]]] = {
+    AlarmRang: alarm.ringing,
+    WorkflowTaskCompleted: completion.completing,
+}
+"""The same handlers in pieces, of inputs that may have thousands of things to do."""
 
 
 @final
@@ -347,6 +355,8 @@ def _may_be_followed(execution: Execution, fact: Input, now: int) -> bool:
     """Whether this input may end the run and begin one that takes something from this run's first event."""
     cron = bool(execution.info.cron_schedule)
     retries = cron or execution.info.retry is not None
+    if not (retries or execution.start_linked):
+        return False
     if isinstance(fact, WorkflowTaskCompleted):
         for command in fact.request.commands:
             if retries and command.command_type == enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
@@ -383,6 +393,25 @@ def step(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Transition:
     current = Step(env, state, key)
     handler = HANDLERS[type(fact)]
     return _finish(current, handler(current, fact))
+
+
+def pieces(key: ChainKey, state: ChainState, fact: Input, env: Env) -> Pieces[Transition]:
+    """The same step in pieces, for an input that `is_long`."""
+    current = Step(env, state, key)
+    handler = LONG_HANDLERS[type(fact)]
+    outcome = yield from handler(current, fact)
+    yield
+    return _finish(current, outcome)
+
+
+def is_long(state: ChainState, fact: Input, now: int) -> bool:
+    """Whether a step of this input would hold its process up."""
+    if isinstance(fact, WorkflowTaskCompleted):
+        return len(fact.request.commands) > PIECE
+    if isinstance(fact, AlarmRang):
+        execution = state.runs.get(fact.run_id)
+        return execution is not None and more_due(execution.deadlines, now, PIECE)
+    return False
 
 
 def _finish(current: Step, outcome: object) -> Transition:

@@ -16,7 +16,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import msgspec
 
@@ -307,21 +307,15 @@ class SqliteStore:
 
     async def load(self, digest: bytes, run_id: bytes | None) -> tuple[ChainRow, RunRow | None] | None:
         with self._reading() as connection:
-            if connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone() is None:
-                return None  # the way of every start of a new workflow: one statement, no transaction
-            connection.execute("BEGIN")  # one snapshot for all: a commit may end in its thread meanwhile
+            chain_row = connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone()
+            if chain_row is None:
+                return None  # the way of every start of a new workflow: one statement
+            if not self._write_lock.locked():
+                return _with_run(connection, chain_row, digest, run_id)  # nobody can write before it returns
+            connection.execute("BEGIN")  # a commit may end in its thread meanwhile: one snapshot for all
             try:
                 chain_row = connection.execute(sql.LOAD_CHAIN, (digest,)).fetchone()
-                if chain_row is None:
-                    return None
-                chain = ChainRow(*chain_row)
-                wanted = chain.current_run_id if run_id is None else run_id
-                run_row = connection.execute(sql.LOAD_RUN, (wanted, digest)).fetchone()
-                if run_row is None:
-                    return chain, None
-                version, alarm_ns, core = run_row
-                parts = connection.execute(sql.LOAD_RUN_PARTS, (wanted,)).fetchall()
-                return chain, RunRow(wanted, version, core, alarm_ns, parts)
+                return None if chain_row is None else _with_run(connection, chain_row, digest, run_id)
             finally:
                 connection.execute("COMMIT")
 
@@ -419,6 +413,20 @@ class SqliteStore:
             return await self._read_thread.run(lambda: read(scan))
         except sqlite3.Error as error:
             raise StoreError(f"{error}{advice(error)}") from error
+
+
+def _with_run(
+    connection: sqlite3.Connection, chain_row: Sequence[Any], digest: bytes, run_id: bytes | None
+) -> tuple[ChainRow, RunRow | None]:
+    """A chain's row, and that of the run, the current one if `run_id` is None, with its parts."""
+    chain = ChainRow(*chain_row)
+    wanted = chain.current_run_id if run_id is None else run_id
+    run_row = connection.execute(sql.LOAD_RUN, (wanted, digest)).fetchone()
+    if run_row is None:
+        return chain, None
+    version, alarm_ns, core = run_row
+    parts = connection.execute(sql.LOAD_RUN_PARTS, (wanted,)).fetchall()
+    return chain, RunRow(wanted, version, core, alarm_ns, parts)
 
 
 def _is_wal(connection: sqlite3.Connection) -> bool:

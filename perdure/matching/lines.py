@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import final
 
-from perdure.clock import Clock
+from perdure.clock import SECOND, Clock
 from perdure.machines import version_routing
 from perdure.machines.partition import Partition
 from perdure.machines.queue_data import EMPTY, QueueData
@@ -25,7 +25,7 @@ from perdure.machines.task_queue import (
 )
 from perdure.machines.token_bucket import effective
 
-COUNT_EVERY_NS = 1_000_000_000
+COUNT_EVERY_NS = SECOND
 """How often the tasks of all lines are counted: with 10^5 queues a count takes some milliseconds."""
 
 

@@ -14,11 +14,6 @@ What the callers owe:
 * Who cannot start a task for a reason that will last (the owner is changing) waits before it polls again after
   `give_back`: the task stands first in line and would come back at once.
 * When a run closes while it has offered, undispatched tasks, `forget` frees their memory; nothing else depends on it.
-
-Beyond the interface that was agreed first: `settle` (a definite answer must end the memory of a hand-out, and give an
-unused rate token back), `give_back` says what became of the task (its sticky queue may be gone), `unload_sticky`
-returns the tasks, `lost` hears of a started task whose poller vanished in the very turn of the loop in which it got
-it, `configure` and `close`.
 """
 
 from __future__ import annotations
@@ -27,7 +22,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import final
 
-from perdure.clock import Clock
+from perdure.api import enums
+from perdure.clock import SECOND, Clock
 from perdure.errors import ResourceExhausted, Unavailable
 from perdure.machines.queue_data import QueueData
 from perdure.machines.task_queue import (
@@ -50,11 +46,10 @@ from perdure.machines.task_queue import (
 from perdure.matching.descriptions import merged
 from perdure.matching.errors import NoRecentPoller, QueryTimedOut, StickyUnavailable
 from perdure.matching.lines import Line, Lines
+from perdure.matching.waiting import Asked, Reservation, Waiter, waiter_of
 from perdure.matching.workers import WorkerRegistry
 
-_NS = 1_000_000_000
-
-QUEUE_IDLE_NS = 300 * _NS
+QUEUE_IDLE_NS = 300 * SECOND
 """A queue that holds nothing is unloaded after this long (`matching.maxTaskQueueIdleTime`)."""
 
 NO_POLLER_MARGIN_S = 1.0
@@ -63,79 +58,14 @@ NO_POLLER_MARGIN_S = 1.0
 RESERVED_GRACE_S = 0.5
 """How long a reserved poll outlives its time while the commit runs; polls end 1 s before the worker's deadline."""
 
-SHUT_DOWN_WORKER_NS = 30 * _NS
+SHUT_DOWN_WORKER_NS = 30 * SECOND
 """Polls that a worker had on the way when it shut down are answered empty for this long."""
 
 SHUT_DOWN_WORKERS_MAX = 10_000
+"""Workers that are remembered for that; the oldest is forgotten for a new one."""
+
 QUERIES_WAITING_MAX = 1_000
 """Queries that may wait for a worker of one queue; the next one is refused."""
-
-_CONCURRENT_LIMIT = 2
-"""enums.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT"""
-
-
-@final
-class _Waiter:
-    """What a waiting poll awaits, and what ends the wait."""
-
-    __slots__ = ("future", "overtime", "timer")
-
-    def __init__(self, future: asyncio.Future[Matched | None]) -> None:
-        self.future = future
-        self.timer: asyncio.TimerHandle | None = None
-        self.overtime = False
-
-    def end(self, matched: Matched | None) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if not self.future.done():
-            self.future.set_result(matched)
-
-
-@final
-class _Asked:
-    """A query whose caller waits: for a worker first, then for the answer."""
-
-    __slots__ = ("future", "query", "queue", "timer")
-
-    def __init__(self, query: QueryTask, queue: Line, future: asyncio.Future[object]) -> None:
-        self.query = query
-        self.queue = queue
-        self.future = future
-        self.timer: asyncio.TimerHandle | None = None
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-@final
-class Reservation:
-    """A poll kept for a task that is being committed; closed by exactly one of `deliver` and `release`."""
-
-    __slots__ = ("_matching", "_poll", "_queue", "identity", "request", "worker_version")
-
-    def __init__(self, matching: Matching, queue: Line, poll: Poll) -> None:
-        self._matching = matching
-        self._queue: Line | None = queue
-        self._poll = poll
-        self.request = poll.request
-        self.identity = poll.request.identity
-        self.worker_version = poll.request.worker_version
-
-    def deliver(self, task: Task, started: object) -> bool:
-        """Hand out the committed start. False when the poll has gone: the engine does what a lost delivery needs."""
-        return self._matching._deliver(self._close(), self._poll, task, started)
-
-    def release(self) -> None:
-        """The commit failed: the poll returns to its place in the line."""
-        self._matching._release(self._close(), self._poll)
-
-    def _close(self) -> Line:
-        queue = self._queue
-        assert queue is not None, "a reservation is closed once"
-        self._queue = None
-        return queue
 
 
 @final
@@ -164,7 +94,7 @@ class Matching:
         self._lost = lost
         self._idle_ns = idle_ns
         self._lines = Lines(settings or Settings(), clock_of or self._one_clock, fair)
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, Asked] = {}
         self._shut_down: dict[tuple[str, str], int] = {}
         self.workers = WorkerRegistry()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -232,11 +162,32 @@ class Matching:
             poll = loaded.partition.reserved(task.priority, now_ns)
             if poll is None:
                 return None
-            if not _waiter(poll).future.done():
+            if not waiter_of(poll).future.done():
                 return Reservation(self, loaded, poll)
             # Its client is gone; the poll's own coroutine has not run since.
             self._gone(loaded, poll, alive=False)
             self._hand(loaded, loaded.partition.released(poll, now_ns, loaded.clock.now_ns()))
+
+    def deliver_reserved(self, queue: Line, poll: Poll, task: Task, started: object) -> bool:
+        """The commit behind a `Reservation` succeeded; see there."""
+        now_ns = self._now_ns()
+        waiter = waiter_of(poll)
+        if waiter.future.done() and poll.state == PollState.RESERVED:
+            self._gone(queue, poll, alive=False)
+        if not queue.partition.delivered(poll, task, started, now_ns):
+            return False
+        waiter.end(poll.matched)
+        return True
+
+    def release_reserved(self, queue: Line, poll: Poll) -> None:
+        """The commit behind a `Reservation` failed."""
+        now_ns = self._now_ns()
+        waiter = waiter_of(poll)
+        ended = waiter.overtime or waiter.future.done() or self._closed
+        if ended and poll.state == PollState.RESERVED:
+            self._gone(queue, poll, alive=waiter.overtime)
+            waiter.end(None)
+        self._hand(queue, queue.partition.released(poll, now_ns, queue.clock.now_ns()))
 
     # Polls
 
@@ -262,7 +213,7 @@ class Matching:
             self._gone(loaded, poll, alive=True)
             return None
         future: asyncio.Future[Matched | None] = self._loop.create_future()
-        waiter = _Waiter(future)
+        waiter = Waiter(future)
         poll.waiter = waiter
         waiter.timer = self._loop.call_later(timeout_s, self._time_out, loaded, poll)
         try:
@@ -292,7 +243,7 @@ class Matching:
             for poll in list(queue.partition.waiting.values()):
                 if poll.request.worker_instance_key == worker_instance_key:
                     self._gone(queue, poll, alive=False)
-                    _waiter(poll).end(None)
+                    waiter_of(poll).end(None)
                     count += 1
             if identity:
                 queue.partition.poller_forgotten(identity)
@@ -306,7 +257,7 @@ class Matching:
             return []
         tasks, polls, queries = loaded.partition.emptied()
         for poll in polls:
-            _waiter(poll).end(None)
+            waiter_of(poll).end(None)
         for query in queries:
             self._asked[query.task_id].fail(StickyUnavailable())
         return tasks
@@ -329,9 +280,10 @@ class Matching:
                 raise StickyUnavailable
         loaded = self._line(key, now_ns)
         if loaded.partition.queries_waiting >= QUERIES_WAITING_MAX:
-            raise ResourceExhausted("too many queries wait for a worker of this task queue", _CONCURRENT_LIMIT)
+            cause = enums.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT
+            raise ResourceExhausted("too many queries wait for a worker of this task queue", cause)
         assert query.task_id not in self._asked
-        asked = _Asked(query, loaded, self._loop.create_future())
+        asked = Asked(query, loaded, self._loop.create_future())
         self._asked[query.task_id] = asked
         ends_at = self._loop.time() + timeout_s
         early_s = timeout_s - NO_POLLER_MARGIN_S
@@ -398,7 +350,7 @@ class Matching:
         for queue in self._lines.loaded.values():
             _, polls, _ = queue.partition.emptied()
             for poll in polls:
-                _waiter(poll).end(None)
+                waiter_of(poll).end(None)
             if queue.timer is not None:
                 queue.timer.cancel()
         for asked in self._asked.values():
@@ -411,7 +363,7 @@ class Matching:
     # Inside
 
     def _now_ns(self) -> int:
-        return round(self._loop.time() * _NS)
+        return round(self._loop.time() * SECOND)
 
     def _one_clock(self, _: str) -> Clock:
         return self._clock
@@ -448,7 +400,7 @@ class Matching:
         for line in lines:
             for poll in list(line.partition.waiting.values()) if line.key.version else ():
                 self._gone(line, poll, alive=True)
-                _waiter(poll).end(None)
+                waiter_of(poll).end(None)
         for asked in list(self._asked.values()):
             target = self._lines.of_query(queue, asked.query)
             moves = asked.queue in lines and asked.queue.key.parts != target.parts
@@ -465,7 +417,7 @@ class Matching:
                 waiter = poll.waiter
                 if waiter is None:
                     continue  # It is being made in `poll`, which looks at it next.
-                assert isinstance(waiter, _Waiter)
+                assert isinstance(waiter, Waiter)
                 if waiter.future.done():
                     # Its client is gone, and with a connection a thousand may go at once: hence no recursion.
                     again.extend(self._taken_back(queue, poll))
@@ -504,7 +456,7 @@ class Matching:
         queue.partition.left(poll, self._now_ns(), queue.clock.now_ns(), alive)
 
     def _time_out(self, queue: Line, poll: Poll) -> None:
-        waiter = _waiter(poll)
+        waiter = waiter_of(poll)
         if poll.state == PollState.RESERVED and not waiter.overtime:
             waiter.overtime = True
             waiter.timer = self._loop.call_later(RESERVED_GRACE_S, self._time_out, queue, poll)
@@ -512,26 +464,7 @@ class Matching:
         self._gone(queue, poll, alive=True)
         waiter.end(None)
 
-    def _deliver(self, queue: Line, poll: Poll, task: Task, started: object) -> bool:
-        now_ns = self._now_ns()
-        waiter = _waiter(poll)
-        if waiter.future.done() and poll.state == PollState.RESERVED:
-            self._gone(queue, poll, alive=False)
-        if not queue.partition.delivered(poll, task, started, now_ns):
-            return False
-        waiter.end(poll.matched)
-        return True
-
-    def _release(self, queue: Line, poll: Poll) -> None:
-        now_ns = self._now_ns()
-        waiter = _waiter(poll)
-        ended = waiter.overtime or waiter.future.done() or self._closed
-        if ended and poll.state == PollState.RESERVED:
-            self._gone(queue, poll, alive=waiter.overtime)
-            waiter.end(None)
-        self._hand(queue, queue.partition.released(poll, now_ns, queue.clock.now_ns()))
-
-    def _query_late(self, asked: _Asked, ends_at: float) -> None:
+    def _query_late(self, asked: Asked, ends_at: float) -> None:
         now_ns = self._now_ns()
         waits = asked.queue.partition.query_waits(asked.query)
         if waits and not asked.queue.partition.query_worker_seen(now_ns):
@@ -551,7 +484,7 @@ class Matching:
             queue.timer = None
         if wake_ns is not None:
             queue.timer_ns = wake_ns
-            queue.timer = self._loop.call_at(wake_ns / _NS, self._wake, queue)
+            queue.timer = self._loop.call_at(wake_ns / SECOND, self._wake, queue)
 
     def _wake(self, queue: Line) -> None:
         queue.timer = None
@@ -565,7 +498,7 @@ class Matching:
 
     def _arm_idle(self) -> None:
         if self._idle_timer is None and not self._closed:
-            self._idle_timer = self._loop.call_later(self._idle_ns / _NS, self._unload_idle)
+            self._idle_timer = self._loop.call_later(self._idle_ns / SECOND, self._unload_idle)
 
     def _unload_idle(self) -> None:
         """Forget what nobody has touched. Runs once an idle time, and only while something is loaded."""
@@ -579,12 +512,6 @@ class Matching:
         self._shut_down = {key: until_ns for key, until_ns in self._shut_down.items() if until_ns > now_ns}
         if self._lines.loaded or self._shut_down:
             self._arm_idle()
-
-
-def _waiter(poll: Poll) -> _Waiter:
-    waiter = poll.waiter
-    assert isinstance(waiter, _Waiter)
-    return waiter
 
 
 def _due_of(task: Task) -> int:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, final
 
+from perdure.clock import SECOND
 from perdure.visibility.worker_query import WorkerFields
 
-TTL_NS: Final = 300 * 1_000_000_000
+TTL_NS: Final = 300 * SECOND
 """A worker that has been silent for so long is forgotten (`matching.workerRegistryEntryTTL`)."""
 
 WORKERS_MAX: Final = 1_000_000

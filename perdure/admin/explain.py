@@ -7,11 +7,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from perdure.api import enums
+from perdure.clock import SECOND
 from perdure.machines.workflow import deletion, workflow_task
 from perdure.machines.workflow.execution import Execution
 from perdure.machines.workflow.pending_activity import Activity
-
-_SECOND = 1_000_000_000
 
 
 def explain(execution: Execution, now_ns: int) -> list[str]:
@@ -116,7 +115,7 @@ def _many(count: int, noun: str) -> str:
 
 def _when(when_ns: int, now_ns: int) -> str:
     """A time with its distance from now."""
-    shown = datetime.fromtimestamp(when_ns // _SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    seconds = abs(when_ns - now_ns) // _SECOND
+    shown = datetime.fromtimestamp(when_ns // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    seconds = abs(when_ns - now_ns) // SECOND
     distance = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
     return f"{shown} ({'in ' + distance if when_ns > now_ns else distance + ' ago'})"

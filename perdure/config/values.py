@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from perdure.clock import SECOND
+
 T = TypeVar("T")
 
-_SECOND = 1_000_000_000
 _UNITS_NS: Final = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,
     "μs": 1_000,
     "ms": 1_000_000,
-    "s": _SECOND,
-    "m": 60 * _SECOND,
-    "h": 3600 * _SECOND,
-    "d": 24 * 3600 * _SECOND,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 24 * 3600 * SECOND,
 }
 _TERM = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 _NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)")
@@ -75,7 +76,7 @@ class Setting(Generic[T]):
 class RetrySettings(NamedTuple):
     """What fills the unset fields of a retry policy (semantics 2.1 item 3)."""
 
-    initial_interval_ns: int = _SECOND
+    initial_interval_ns: int = SECOND
     maximum_interval_coefficient: float = 100.0
     backoff_coefficient: float = 2.0
     maximum_attempts: int = 0
@@ -125,14 +126,14 @@ def to_duration_ns(value: object) -> int:
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return round(value * _SECOND)
+        return round(value * SECOND)
     raise ValueError("value not convertible to Duration")
 
 
 def parse_duration(text: str) -> int:
     """Nanoseconds of "1h30m", "1.5s", "-2d", "250ms", "0"; a number without unit counts seconds. ValueError else."""
     if _NUMBER.fullmatch(text):
-        return round(float(text) * _SECOND)
+        return round(float(text) * SECOND)
     sign = -1 if text.startswith("-") else 1
     rest = text.removeprefix("-").removeprefix("+")
     total = 0.0
@@ -159,7 +160,7 @@ def to_retry_settings(value: object) -> RetrySettings:
     default = RetrySettings()
     initial_s = fields.get("initialintervalinseconds")
     return RetrySettings(
-        default.initial_interval_ns if initial_s is None else to_int(initial_s) * _SECOND,
+        default.initial_interval_ns if initial_s is None else to_int(initial_s) * SECOND,
         to_float(fields.get("maximumintervalcoefficient", default.maximum_interval_coefficient)),
         to_float(fields.get("backoffcoefficient", default.backoff_coefficient)),
         to_int(fields.get("maximumattempts", default.maximum_attempts)),

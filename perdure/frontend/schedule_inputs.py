@@ -11,6 +11,7 @@ from typing import Any, Final
 from perdure.api import common, enums, workflow, workflowservice
 from perdure.api.schedule import Schedule as Definition
 from perdure.api.schedule import SchedulePatch
+from perdure.clock import SECOND
 from perdure.errors import InvalidArgument
 from perdure.frontend import search_attribute_inputs, sizes, start_inputs, validate
 from perdure.frontend.services import Call, Services
@@ -131,5 +132,5 @@ def _check_patch(wanted: SchedulePatch) -> None:
 
 
 def _check_time(time: Any) -> None:
-    if not _SECONDS_MIN <= time.seconds <= _SECONDS_MAX or not 0 <= time.nanos < 1_000_000_000:
+    if not _SECONDS_MIN <= time.seconds <= _SECONDS_MAX or not 0 <= time.nanos < SECOND:
         raise InvalidArgument("invalid timestamp")

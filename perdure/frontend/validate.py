@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from perdure.api import common, deployment, enums, failure, taskqueue
 from perdure.api.times import BadDuration, checked_duration_ns, duration_ns, duration_of
+from perdure.clock import SECOND
 from perdure.config.values import RetrySettings
 from perdure.errors import InvalidArgument, PermissionDenied, Unimplemented
 from perdure.machines import priorities, queue_names, retry
@@ -135,7 +136,7 @@ def capped_duration(message: Any, field: str) -> int:
         return 0
     duration = getattr(message, field)
     checked = checked_duration_ns(duration)
-    if checked != duration.seconds * 1_000_000_000 + duration.nanos:
+    if checked != duration.seconds * SECOND + duration.nanos:
         duration.CopyFrom(duration_of(checked))
     return checked
 
@@ -294,7 +295,7 @@ def _valid_duration(seconds: int, nanos: int) -> None:
     shown = f"duration (seconds:{seconds}  nanos:{nanos})"
     if abs(seconds) > _DURATION_SECONDS_MAX:
         wrong = f"{shown} exceeds {'-' if seconds < 0 else '+'}10000 years"
-    elif abs(nanos) >= 1_000_000_000:
+    elif abs(nanos) >= SECOND:
         wrong = f"{shown} has out-of-range nanos"
     elif seconds * nanos < 0:
         wrong = f"{shown} has seconds and nanos with different signs"

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from perdure.api import Message, taskqueue, workflowservice
 from perdure.api.times import timestamp_of
+from perdure.clock import SECOND
 from perdure.config import dynamic as settings
 from perdure.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from perdure.frontend import validate
@@ -21,7 +22,7 @@ from perdure.machines.task_queue import WORKFLOW, QueueKey
 _Update = workflowservice.UpdateWorkerVersioningRulesRequest
 
 BUILD_ID_BYTES_MAX: Final = 255
-POLLER_SEEN_NS: Final = 70 * 1_000_000_000
+POLLER_SEEN_NS: Final = 70 * SECOND
 """A build id may be committed when a worker of it was seen in this window."""
 
 

@@ -15,6 +15,7 @@ import msgspec
 from perdure.api import Message, enums, worker, workflowservice
 from perdure.api.names import short_name
 from perdure.api.times import timestamp_ns
+from perdure.clock import SECOND
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound, Unimplemented
 from perdure.frontend.services import Call, Services
@@ -168,7 +169,7 @@ def _opened(token: bytes) -> str | None:
 
 
 def _now_ns(services: Services) -> int:
-    return round(services.loop.time() * 1_000_000_000)
+    return round(services.loop.time() * SECOND)
 
 
 def _key_of(one: Worker) -> str:

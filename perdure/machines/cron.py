@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import final
 
 from perdure.api.times import DURATION_MAX_NS
-from perdure.machines.zones import SECOND, UnknownZone, go_duration, instant_of, local, zone_named
+from perdure.clock import SECOND
+from perdure.machines.zones import UnknownZone, go_duration, instant_of, local, zone_named
 
 YEARS_AHEAD_MAX = 5
 """A schedule that names no time within so many years names none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
+from perdure.clock import HOUR, MINUTE, SECOND
 from perdure.ids import IdSource
 from perdure.machines.workflow.rule import Rule
 
@@ -88,8 +89,8 @@ class Limits:
         self.callbacks_per_update: int = 32
         self.callbacks_beside_updates: int = 32
         """Completion callbacks of one run, of any kind, beyond which no update may bring one."""
-        self.callback_retry_initial: int = 1_000_000_000
-        self.callback_retry_maximum: int = 3_600_000_000_000
+        self.callback_retry_initial: int = SECOND
+        self.callback_retry_maximum: int = HOUR
         self.search_attribute_value_size: int = 2048
         self.search_attributes_size: int = 40 * 1024
         """Of all search attributes of a run together."""
@@ -101,11 +102,11 @@ class Limits:
         self.updates_total: int = 2000
         self.updates_suggest: float = 0.9
         """The share of `updates_total` from which on continue-as-new is suggested."""
-        self.default_workflow_task_timeout: int = 10_000_000_000
-        self.workflow_task_timeout_max: int = 120_000_000_000
-        self.task_heartbeat_timeout: int = 1_800_000_000_000
-        self.task_retry_max_interval: int = 600_000_000_000
-        self.reuse_minimal_interval: int = 1_000_000_000
+        self.default_workflow_task_timeout: int = 10 * SECOND
+        self.workflow_task_timeout_max: int = 2 * MINUTE
+        self.task_heartbeat_timeout: int = 30 * MINUTE
+        self.task_retry_max_interval: int = 10 * MINUTE
+        self.reuse_minimal_interval: int = SECOND
         self.eager_activities: bool = True
         self.eager_workflow_start: bool = True
 

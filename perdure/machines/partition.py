@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import final
 
+from perdure.clock import SECOND
 from perdure.machines.fair_line import FairLine, KeyLimits
 from perdure.machines.poller_history import PollerHistory
 from perdure.machines.rate_meter import BUCKET_NS, WINDOW_NS, RateMeter
@@ -40,7 +41,6 @@ from perdure.machines.task_queue import (
 )
 from perdure.machines.token_bucket import NEVER, TokenBucket, effective
 
-_SECOND = 1_000_000_000
 _LONG_AGO = -(1 << 62)
 
 _SWEEP_MIN = 1024
@@ -48,11 +48,11 @@ _SWEEP_MIN = 1024
 
 _TRIM_MAX = 10_000
 
-_IDLE_POLL_NS = _SECOND
+_IDLE_POLL_NS = SECOND
 """A poll that waited so long shows that its worker has more of them than it needs."""
 _BACKLOG_OLD_NS = 200_000_000
 """A backlog whose oldest task waits longer wants more polls."""
-_ADVICE_EVERY_NS = _SECOND // 10
+_ADVICE_EVERY_NS = SECOND // 10
 """How often one worker may be advised to poll more."""
 
 

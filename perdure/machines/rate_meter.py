@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, final
 
-_SECOND: Final = 1_000_000_000
+from perdure.clock import SECOND
 
-BUCKET_NS: Final = 5 * _SECOND
+BUCKET_NS: Final = 5 * SECOND
 BUCKETS: Final = 6
 """Rates cover the last 30 s and the 5 s that run, as Temporal's do."""
 WINDOW_NS: Final = BUCKETS * BUCKET_NS
@@ -45,7 +45,7 @@ class RateMeter:
         """Tasks a second, added and dispatched. Over less than a second a rate says nothing but noise."""
         self.roll(now_ns)
         span_ns = max(1, min(now_ns - self._since_ns, now_ns - self._end_ns + (BUCKETS + 1) * BUCKET_NS))
-        seconds = max(1.0, span_ns / _SECOND)
+        seconds = max(1.0, span_ns / SECOND)
         added = self.added + sum([counts[0] for counts in self._buckets])
         dispatched = self.dispatched + sum([counts[1] for counts in self._buckets])
         return added / seconds, dispatched / seconds

@@ -6,8 +6,9 @@ from typing import final
 
 from perdure.api import common, enums, failure
 from perdure.api.times import DURATION_MAX_NS, BadDuration, checked_duration_ns, duration_ns, set_duration
+from perdure.clock import SECOND
 
-INITIAL_INTERVAL = 1_000_000_000
+INITIAL_INTERVAL = SECOND
 BACKOFF_COEFFICIENT = 2.0
 MAXIMUM_INTERVAL_FACTOR = 100
 _INT64_MAX = (1 << 63) - 1

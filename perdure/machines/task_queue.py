@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TypeAlias, final
 
+from perdure.clock import SECOND
 from perdure.ids import ChainKey
 
 WORKFLOW = 1
@@ -29,8 +30,6 @@ QueueParts: TypeAlias = tuple[str, str, int, bool, str]
 
 TaskKey: TypeAlias = tuple[str, int, int, int, QueueParts]
 """(run id, scheduled event id, attempt, stamp, queue): the identity of one obligation to dispatch."""
-
-_SECOND = 1_000_000_000
 
 
 class Offered(IntEnum):
@@ -256,9 +255,9 @@ class Settings:
 
     def __init__(
         self,
-        sticky_window_ns: int = 10 * _SECOND,
-        query_window_ns: int = 20 * _SECOND,
-        poller_history_ns: int = 300 * _SECOND,
+        sticky_window_ns: int = 10 * SECOND,
+        query_window_ns: int = 20 * SECOND,
+        poller_history_ns: int = 300 * SECOND,
         pollers_max: int = 1_000,
     ) -> None:
         self.sticky_window_ns = sticky_window_ns

@@ -8,13 +8,14 @@ from __future__ import annotations
 from math import ceil
 from typing import final
 
+from perdure.clock import SECOND
+
 NEVER = 1 << 62
 """A time that does not come: what a rate of 0 waits for."""
 
 UNLIMITED_RATE = 100_000.0
 """Tasks per second that no queue reaches: what a queue and a poller without a limit are shown with."""
 
-_SECOND = 1_000_000_000
 _LONG_AGO = -(1 << 62)
 
 
@@ -57,7 +58,7 @@ class TokenBucket:
             self._interval_ns = 0
             self.ready_ns = NEVER
             return
-        self._interval_ns = int(_SECOND / rate)
+        self._interval_ns = int(SECOND / rate)
         self._depth_ns = (max(1, ceil(rate * burst_s)) - 1) * self._interval_ns
         # A wait that an older, slower rate asked for is cut to one interval of the new one.
         self.ready_ns = min(self.ready_ns, now_ns + self._interval_ns)

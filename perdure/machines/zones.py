@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from perdure.clock import SECOND
 from perdure.machines.zone_files import readable
 
-SECOND = 1_000_000_000
 _UNITS = {
     "ns": 1,
     "us": 1_000,

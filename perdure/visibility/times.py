@@ -9,7 +9,8 @@ import re
 from datetime import date
 from typing import Final
 
-_NS: Final = 1_000_000_000
+from perdure.clock import SECOND
+
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 _EPOCH: Final = date(1970, 1, 1).toordinal()
@@ -24,10 +25,10 @@ _UNITS: Final = {
     "µs": 1_000,
     "μs": 1_000,
     "ms": 1_000_000,
-    "s": _NS,
-    "m": 60 * _NS,
-    "h": 3600 * _NS,
-    "d": 24 * 3600 * _NS,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 24 * 3600 * SECOND,
 }
 _CLOCK: Final = re.compile(r"\+?([0-9]+):\+?([0-9]+):\+?([0-9]+)")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
@@ -53,7 +54,7 @@ def parse_rfc3339(text: str) -> int | None:
         offset = (hours * 3600 + minutes * 60) * (-1 if found[8][0] == "-" else 1)
     seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
     fraction = int((found[7] or "0")[:9].ljust(9, "0"))
-    return max(_INT64_MIN, min(_INT64_MAX, seconds * _NS + fraction))
+    return max(_INT64_MIN, min(_INT64_MAX, seconds * SECOND + fraction))
 
 
 def parse_duration(text: str) -> int | None:
@@ -84,4 +85,4 @@ def _clock(text: str) -> int:
     found = _CLOCK.match(text)
     if found is None or len(text) > 40 or int(found[2]) > 59 or int(found[3]) > 59:
         return _INT64_MAX + 1
-    return (int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])) * _NS
+    return (int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3])) * SECOND

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from perdure.clock import SECOND
 from perdure.errors import InvalidArgument
 from perdure.visibility import syntax
 from perdure.visibility.evaluate import COMPARE
@@ -27,7 +28,6 @@ _TEXTS: Final = (
     "WorkerStatus",
 )
 _TIMES: Final = ("StartTime", "HeartbeatTime")
-_SECOND: Final = 1_000_000_000
 
 
 @final
@@ -148,7 +148,7 @@ def _time(node: syntax.Node) -> int:
     if isinstance(node, syntax.Text):
         found = parse_rfc3339(node.value)
     elif isinstance(node, syntax.Number) and node.digits.lstrip("-").isdigit():
-        found = int(node.digits) * _SECOND
+        found = int(node.digits) * SECOND
     if found is None:
         raise _Unfit
     return found

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from perdure.api.times import DURATION_MAX_NS
+from perdure.clock import SECOND
 from perdure.machines import cron
 from perdure.machines.cron import BadSchedule, backoff, next_time, parse
-from perdure.machines.zones import SECOND
 
 
 def ns(text: str) -> int:

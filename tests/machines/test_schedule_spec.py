@@ -20,10 +20,10 @@ from temporalio.api.schedule.v1 import ScheduleSpec as WireSpec
 
 from perdure.api.schedule import CalendarSpec, IntervalSpec, Range, ScheduleSpec, StructuredCalendarSpec
 from perdure.api.times import duration_of, timestamp_of
+from perdure.clock import SECOND
 from perdure.machines.schedule.fingerprint import fingerprint32
 from perdure.machines.schedule.spec import Spec, canonical, compiled, next_due, tidy
 from perdure.machines.schedule.text import BadSpec
-from perdure.machines.zones import SECOND
 
 from .schedule_cases import RECORDED, Json
 

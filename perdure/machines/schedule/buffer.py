@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from perdure.clock import SECOND
 from perdure.machines.schedule.spec import compiled, next_due
 from perdure.machines.schedule.state import (
     ALLOW_ALL,
@@ -20,7 +21,6 @@ from perdure.machines.schedule.state import (
     Stopping,
     Waiting,
 )
-from perdure.machines.zones import SECOND
 
 BUFFER_MAX = 1000
 """Starts that a schedule may have before it, waiting or on their way; more are dropped."""

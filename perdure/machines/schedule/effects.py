@@ -10,9 +10,9 @@ from typing import final
 
 from perdure.api import common
 from perdure.api.schedule import ScheduleAction
+from perdure.clock import SECOND
 from perdure.ids import uuid4
 from perdure.machines.schedule.state import Schedule, Starting, Stopping
-from perdure.machines.zones import SECOND
 
 OWED_MAX = 50
 """So many starts of one schedule are owed at once; the others follow."""

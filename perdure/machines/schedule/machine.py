@@ -16,6 +16,7 @@ from perdure.api import enums, failure
 from perdure.api.schedule import Schedule as Definition
 from perdure.api.schedule import SchedulePatch
 from perdure.api.times import duration_ns, timestamp_ns
+from perdure.clock import SECOND
 from perdure.errors import FailedPrecondition, NotFound, WorkflowExecutionAlreadyStarted
 from perdure.ids import ChainKey, Kind
 from perdure.machines.closing_report import ExecutionClosed
@@ -35,7 +36,6 @@ from perdure.machines.schedule.state import (
     decode,
     encode,
 )
-from perdure.machines.zones import SECOND
 
 NOT_FOUND: Final = "schedule not found"
 RECENT_MAX: Final = 10

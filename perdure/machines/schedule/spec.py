@@ -13,10 +13,11 @@ from typing import final
 
 from perdure.api.schedule import IntervalSpec, Range, ScheduleSpec, StructuredCalendarSpec
 from perdure.api.times import duration_ns, timestamp_ns
+from perdure.clock import SECOND
 from perdure.machines.schedule.calendar import BEYOND, YEAR_MAX, YEAR_MIN, Calendar
 from perdure.machines.schedule.fingerprint import fingerprint32
 from perdure.machines.schedule.text import BadSpec, cron_of, structured_of
-from perdure.machines.zones import SECOND, UnknownZone, zone_named, zone_of_data
+from perdure.machines.zones import UnknownZone, zone_named, zone_of_data
 
 LOOKS_MAX = 50_000
 """So many looks at calendars and intervals for one time, and the search is given up: what is left of the spec is

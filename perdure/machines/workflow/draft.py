@@ -13,6 +13,7 @@ from immutables import Map
 
 from perdure.api import common, enums, history, sdk
 from perdure.api.splice import event_fragment
+from perdure.clock import SECOND
 from perdure.ids import ChainKey, uuid_bytes
 from perdure.machines.deadlines import push
 from perdure.machines.env import Env
@@ -108,7 +109,7 @@ class RunDraft:
         """
         event = history.HistoryEvent()
         event.event_type = event_type  # type: ignore[assignment]  # wire numbers are plain ints here
-        seconds, nanos = divmod(time or self.env.now, 1_000_000_000)
+        seconds, nanos = divmod(time or self.env.now, SECOND)
         event.event_time.seconds = seconds
         event.event_time.nanos = nanos
         getattr(event, ATTRIBUTES_FIELD[event_type]).CopyFrom(attributes)

@@ -14,6 +14,7 @@ from typing import Any, final
 from immutables import Map
 
 from perdure.api import enums, failures
+from perdure.clock import MINUTE
 from perdure.errors import InvalidArgument, Unavailable
 from perdure.ids import ChainKey
 from perdure.machines.deadlines import more_due
@@ -105,7 +106,7 @@ from perdure.machines.workflow.task_inputs import (
 )
 from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 
-ALARM_SLACK = 60_000_000_000
+ALARM_SLACK = MINUTE
 """A stored alarm may be early by this much before a write moves it: hot runs leave their indexed column alone (DESIGN
 1.3).
 """

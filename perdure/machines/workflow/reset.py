@@ -15,6 +15,7 @@ from immutables import Map
 from perdure.api import enums, failures, history
 from perdure.api.splice import split_events
 from perdure.api.times import timestamp_ns
+from perdure.clock import SECOND
 from perdure.errors import InvalidArgument
 from perdure.machines.workflow import (
     activity_task,
@@ -172,7 +173,7 @@ def _follow_task(execution: Execution, event: history.HistoryEvent) -> None:
         case enums.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
             scheduled = event.workflow_task_scheduled_event_attributes
             when = timestamp_ns(event.event_time)
-            timeout = scheduled.start_to_close_timeout.seconds * 1_000_000_000
+            timeout = scheduled.start_to_close_timeout.seconds * SECOND
             execution.task = WorkflowTask(
                 event.event_id, scheduled.attempt, execution.info.task_queue, False, when, when, timeout
             )

@@ -12,6 +12,7 @@ from perdure.api import failure as failures
 from perdure.api.names import short_name
 from perdure.api.splice import event_fragment
 from perdure.api.times import set_duration, timestamp_of
+from perdure.clock import SECOND
 from perdure.errors import NotFound
 from perdure.machines.env import Limits
 from perdure.machines.json_payloads import keyword_list
@@ -30,8 +31,8 @@ SERVER_IDENTITY = "history-service"
 TASK_NOT_FOUND = "Workflow task not found."
 BACKOFF_FROM_ATTEMPT = 4
 """From this attempt on the start-to-close timeout grows: that is the pause between retries (semantics 3.2)."""
-BACKOFF_INITIAL = 5_000_000_000
-SPECULATIVE_SCHEDULE_TO_START = 5_000_000_000
+BACKOFF_INITIAL = 5 * SECOND
+SPECULATIVE_SCHEDULE_TO_START = 5 * SECOND
 """How long a speculative task waits on a normal queue, ns: nobody but this process knows of it (semantics 3.2)."""
 PROBLEMS_REPORTED_FROM = 5
 """So many failures in a row set TemporalReportedProblems (semantics 3.7)."""

@@ -23,6 +23,7 @@ PURE: Final = (
     "perdure/api/splice.py",
     "perdure/transport/floods.py",
     "perdure/transport/frames.py",
+    "perdure/transport/header_blocks.py",
     "perdure/transport/headers.py",
     "perdure/transport/http2.py",
     "perdure/transport/limits.py",

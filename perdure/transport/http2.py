@@ -13,17 +13,16 @@ from __future__ import annotations
 from typing import final
 
 from perdure.transport import frames, headers
-from perdure.transport.floods import Budget
+from perdure.transport.floods import Budget, PingWatch
 from perdure.transport.frames import ConnectionBroken
+from perdure.transport.header_blocks import UnfinishedBlock
 from perdure.transport.hpack import HeaderBlock, HeaderDecoder, HeaderListTooLarge, HpackFailed
 from perdure.transport.limits import (
-    CONTINUATIONS_MAX,
     CONTROL_POINTS,
     CONTROLS_EARNED_BY_REQUEST,
     CONTROLS_PER_SECOND,
     DATA_BYTES_PER_POINT,
     GAPS_MAX,
-    PING_STRIKES_MAX,
     RESET_POINTS,
     RESET_YOUNG_S,
     RESETS_PER_SECOND,
@@ -50,29 +49,23 @@ class Connection:
     """One side of a connection. The shell writes `take()` after every call that may have produced output."""
 
     __slots__ = (
-        "_block_end_stream",
-        "_block_frames",
-        "_block_parts",
-        "_block_size",
-        "_block_stream",
         "_buffer",
         "_controls",
         "_decoder",
         "_events",
         "_gaps",
-        "_last_ping",
         "_limits",
         "_next_stream_id",
         "_now",
         "_owed_since",
-        "_ping_strikes",
-        "_ping_work",
+        "_pings",
         "_preface_due",
         "_recv_taken",
         "_recv_window",
         "_resets",
         "_sent_seen",
         "_settings_due",
+        "_unfinished",
         "closing_above",
         "failed",
         "is_client",
@@ -105,17 +98,11 @@ class Connection:
         self._recv_window = limits.connection_window_bytes
         self._recv_taken = 0
         self._next_stream_id = 1
-        self._block_stream = 0
-        self._block_parts: list[bytes] = []
-        self._block_size = 0
-        self._block_frames = 0
-        self._block_end_stream = False
+        self._unfinished: UnfinishedBlock | None = None
         self._gaps: list[tuple[int, int]] = []
         self._resets = Budget(RESET_POINTS, RESETS_PER_SECOND, now)
         self._controls = Budget(CONTROL_POINTS, CONTROLS_PER_SECOND, now)
-        self._last_ping = now - limits.ping_interval_min_s
-        self._ping_work = 0
-        self._ping_strikes = 0
+        self._pings = PingWatch(limits.ping_interval_min_s, now)
         self._sent_seen = 0
         self._start()
 
@@ -168,7 +155,7 @@ class Connection:
     @property
     def owed_since(self) -> float:
         """Since when the peer owes us the rest of its preface or of a header block; negative when it owes nothing."""
-        return self._owed_since if self._settings_due or self._block_stream else -1.0
+        return self._owed_since if self._settings_due or self._unfinished is not None else -1.0
 
     def earn(self, points: float) -> None:
         """The layer above found that the peer did something useful; see the budgets."""
@@ -205,7 +192,8 @@ class Connection:
                 break
             position = stop
             payload = data[start:stop]
-            if self._block_stream and (kind != frames.CONTINUATION or stream_id != self._block_stream):
+            unfinished = self._unfinished
+            if unfinished is not None and (kind != frames.CONTINUATION or stream_id != unfinished.stream_id):
                 raise ConnectionBroken(frames.PROTOCOL_ERROR, "header block is interrupted")
             if self._settings_due and kind != frames.SETTINGS:
                 raise ConnectionBroken(frames.PROTOCOL_ERROR, "first frame is not SETTINGS")
@@ -271,26 +259,18 @@ class Connection:
         if flags & frames.FLAG_END_HEADERS:
             self._header_block(stream_id, payload, end_stream)
             return
-        self._block_stream = stream_id
-        self._block_parts = [payload]
-        self._block_size = len(payload)
-        self._block_frames = 0
-        self._block_end_stream = end_stream
+        self._unfinished = UnfinishedBlock(stream_id, payload, end_stream)
         self._owed_since = self._now
 
     def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._block_stream == 0:
+        block = self._unfinished
+        if block is None:
             raise ConnectionBroken(frames.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
-        self._block_parts.append(payload)
-        self._block_size += len(payload)
-        self._block_frames += 1
-        if self._block_size > self._limits.header_list_bytes_max or self._block_frames > CONTINUATIONS_MAX:
+        if not block.add(payload, self._limits.header_list_bytes_max):
             raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, "header block is too large")
         if flags & frames.FLAG_END_HEADERS:
-            block = b"".join(self._block_parts)
-            self._block_parts = []
-            self._block_stream = 0
-            self._header_block(stream_id, block, self._block_end_stream)
+            self._unfinished = None
+            self._header_block(stream_id, block.whole(), block.end_stream)
 
     def _header_block(self, stream_id: int, encoded: bytes, ended: bool) -> None:
         try:
@@ -459,17 +439,8 @@ class Connection:
             self._events.append(PingAcknowledged(payload))
             return
         self.sender.out.append(frames.ping(payload, True))
-        if self.is_client:
-            return
-        if self.sender.work != self._ping_work:
-            # The peer measures the bandwidth-delay product beside our answers; that is no keepalive.
-            self._ping_work = self.sender.work
-            self._ping_strikes = 0
-        elif self._now - self._last_ping < self._limits.ping_interval_min_s:
-            self._ping_strikes += 1
-            if self._ping_strikes > PING_STRIKES_MAX:
-                raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, "too_many_pings")
-        self._last_ping = self._now
+        if not self.is_client and not self._pings.tolerates(self.sender.work, self._now):
+            raise ConnectionBroken(frames.ENHANCE_YOUR_CALM, "too_many_pings")
 
     def _rst_stream(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:

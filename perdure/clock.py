@@ -7,15 +7,15 @@ measured by `loop.time()`, which never jumps; this port must not be used for the
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+MILLISECOND: Final = 1_000_000
+SECOND: Final = 1_000_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
 
-WALL = 0
+WALL: Final = 0
 """The number of the wall clock among the clocks of namespaces (DESIGN 1.12)."""
 
 

@@ -39,6 +39,8 @@ from perdure.machines.workflow.update_inputs import (
 STAGE_ADMITTED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED)
 STAGE_ACCEPTED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED)
 STAGE_COMPLETED: Final = int(enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED)
+_AWAITED: Final = (STAGE_ACCEPTED, STAGE_COMPLETED)
+"""Who names another stage, also one that does not exist, is told at once how far the update has come."""
 
 ABORTED_BY_CLOSE = "workflow update was aborted by closing workflow"
 CLOSING = "workflow operation can not be applied because workflow is closing"
@@ -90,11 +92,12 @@ def admit(step: Step, execution: Execution, ask: AdmitUpdate) -> UpdatePending |
         )
     callbacks.check_room_of_update(execution, limits, ask.update_id, len(ask.callbacks))
     draft = step.edit(execution)
-    waiter = UpdateWaiter(ask.waiter, ask.stage)
-    draft.put_update(PendingUpdate(ask.update_id, ADMITTED, ask.request, waiters=(waiter,)))
+    waits = ask.stage in _AWAITED
+    waiters = (UpdateWaiter(ask.waiter, ask.stage),) if waits else ()
+    draft.put_update(PendingUpdate(ask.update_id, ADMITTED, ask.request, waiters=waiters))
     if draft.execution.task is None and not draft.execution.awaits_parent:
         workflow_task.schedule_speculative(draft)
-    return UpdatePending(execution.info.run_id)
+    return UpdatePending(execution.info.run_id) if waits else UpdateStatus(execution.info.run_id, STAGE_ADMITTED)
 
 
 def _attach_callbacks(step: Step, execution: Execution, pending: PendingUpdate, ask: AdmitUpdate) -> Execution:
@@ -172,7 +175,7 @@ def _attach(step: Step, execution: Execution, update_id: str, stage: int, waiter
     """The status, if it will do; else the caller joins those who wait."""
     status = known_status(execution, update_id)
     assert status is not None, "the caller has found the update"
-    if status.stage >= stage or stage <= STAGE_ADMITTED:
+    if status.stage >= stage or stage not in _AWAITED:
         return status
     pending = find_pending(execution, update_id)
     assert pending is not None, "an update without an outcome is on its way"

@@ -42,6 +42,11 @@ NO_FAULT = (
     enums.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_PAUSE_REQUESTED_BEFORE_TASK_STARTED,
 )
 """Causes of which no worker is guilty."""
+BEGINS_ANEW = (
+    enums.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+    enums.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
+)
+"""Causes after which the next task is a first attempt (semantics 3.7)."""
 
 
 def schedule_if_needed(step: Step, draft: RunDraft) -> None:
@@ -395,6 +400,8 @@ def fail(
         )
         draft.record(enums.EVENT_TYPE_WORKFLOW_TASK_FAILED, attributes)
     _ended_badly(draft, task)
+    if cause in BEGINS_ANEW:
+        execution.task_attempt = 1
     if cause == enums.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
         execution.close_attempted = True
     if cause not in NO_FAULT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from temporalio.api.protocol.v1 import Message
-from temporalio.api.update.v1 import Input, Meta, Outcome, Request, Response, UpdateRef
+from temporalio.api.update.v1 import Input, Meta, Outcome, Request, Response, UpdateRef, WaitPolicy
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import Script
@@ -18,6 +18,7 @@ from ..update_values import (
     fail,
     idle,
     message,
+    poll_request,
     poll_update,
     reject,
     respond,
@@ -397,12 +398,18 @@ def run_timeout(s: Script) -> None:
 
 
 def wait_policies(s: Script) -> None:
-    """UNSPECIFIED means COMPLETED for an update."""
+    """UNSPECIFIED means COMPLETED for an update. Who waits for a stage that does not exist does not wait."""
     idle(s)
     pending = update(s, wait_policy=stage("UNSPECIFIED"))
     task = s.poll()
     complete_with(s, task, done(task))
     pending.join()
+    unknown = WaitPolicy(lifecycle_stage=9)  # type: ignore[arg-type]  # no such stage
+    s.call(update_request(s, "other", wait_policy=unknown), rpc.UpdateWorkflowExecutionResponse)
+    s.call(poll_request(s, "other", wait_policy=unknown), rpc.PollWorkflowExecutionUpdateResponse)
+    task = s.poll()
+    complete_with(s, task, done(task))
+    s.call(poll_request(s, "other", wait_policy=unknown), rpc.PollWorkflowExecutionUpdateResponse)
 
 
 def reset(s: Script) -> None:

@@ -233,6 +233,15 @@ def failure_fields(s: Script) -> None:
         s.history()
 
 
+def failures_that_begin_anew(s: Script) -> None:
+    """After two causes, which servers use, the next task is a first attempt (3.7)."""
+    for cause in ("RESET_WORKFLOW", "FAILOVER_CLOSE_COMMAND"):
+        s.another(cause)
+        s.fail_task(s.begin_quietly(), cause)
+        s.history()
+        s.describe()
+
+
 def failure_message_too_large(s: Script) -> None:
     """Cause GRPC_MESSAGE_TOO_LARGE terminates the workflow (3.7)."""
     s.fail_task(s.begin_quietly(), "GRPC_MESSAGE_TOO_LARGE")

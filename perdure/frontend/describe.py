@@ -124,6 +124,7 @@ def _info(execution: Execution, response: workflowservice.DescribeWorkflowExecut
     if execution.worker_stamp is not None:
         shown.most_recent_worker_version_stamp.SetInParent()
         shown.most_recent_worker_version_stamp.MergeFromString(execution.worker_stamp)
+    shown.worker_deployment_name = execution.worker_deployment
     shown.external_payload_count = execution.external_payload_count
     shown.external_payload_size_bytes = execution.external_payload_bytes
     if execution.override is not None:

@@ -13,7 +13,7 @@ from perdure.api import common, enums, history, workflow
 from perdure.api.times import duration_ns, timestamp_ns
 from perdure.machines import priorities
 from perdure.machines.deadlines import TIMER
-from perdure.machines.json_payloads import keyword_list
+from perdure.machines.json_payloads import keyword, keyword_list
 from perdure.machines.workflow import overrides, request_ids, reset_points
 from perdure.machines.workflow.callback import Callback
 from perdure.machines.workflow.child import Child
@@ -217,6 +217,7 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
         point = reset_points.ResetPoint(checksum, build_id, execution.info.run_id, event.event_id, now, 0, free)
         execution.reset_points = (*execution.reset_points, point)[-reset_points.RESET_POINTS_MAX :]
     _note_build(draft, stamp)
+    _note_deployment(draft, attributes.worker_deployment_name)
     if added and checksum:
         found = keyword_list(reset_points.checksums(execution.reset_points))
         draft.put_search_attribute(reset_points.BINARY_CHECKSUMS, found)
@@ -233,6 +234,16 @@ def _note_build(draft: RunDraft, stamp: common.WorkerVersionStamp | None) -> Non
     )
     if noted != held:
         draft.put_search_attribute(reset_points.BUILD_IDS, noted)
+
+
+def _note_deployment(draft: RunDraft, name: str) -> None:
+    """The name that the worker of the newest completion goes by; an earlier run's attribute came along, or is gone."""
+    execution = draft.execution
+    execution.worker_deployment = name
+    if name or reset_points.DEPLOYMENT in execution.search_attributes:
+        wanted = keyword(name) if name else None
+        if wanted != execution.search_attributes.get(reset_points.DEPLOYMENT):
+            draft.put_search_attribute(reset_points.DEPLOYMENT, wanted)
 
 
 def _started(draft: RunDraft, event: history.HistoryEvent) -> None:
@@ -296,7 +307,25 @@ def _add_update_callbacks(
 
 
 def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
-    """Buffered, the event is applied before it has an id, and once more when it gets one."""
+    options_numbered(draft, event)
+    attributes = event.workflow_execution_options_updated_event_attributes
+    if attributes.HasField("priority"):
+        draft.execution.info = with_priority(draft.execution.info, priorities.stored(attributes.priority))
+    if attributes.HasField("versioning_override"):
+        _set_override(draft, attributes.versioning_override)
+    elif attributes.unset_versioning_override:
+        draft.execution.worker_deployment = ""
+        if draft.execution.override:
+            draft.execution.override = b""
+            draft.put_search_attribute(overrides.BEHAVIOR, None)
+            _note_build(draft, None)
+            _note_deployment(draft, "")
+
+
+def options_numbered(draft: RunDraft, event: history.HistoryEvent) -> None:
+    """What of new options names its event. Buffered, the event is applied before it has an id; this is done once more
+    when it gets one, and nothing else: by then a workflow task may have completed and said something newer.
+    """
     request_id = event.workflow_execution_options_updated_event_attributes.attached_request_id
     if request_id:
         request_ids.attach(draft.execution, request_id, max(0, event.event_id), event.event_type)
@@ -310,20 +339,13 @@ def _options_updated(draft: RunDraft, event: history.HistoryEvent) -> None:
             of_update.attached_request_id,
             of_update.attached_completion_callbacks,
         )
-    if attributes.HasField("priority"):
-        draft.execution.info = with_priority(draft.execution.info, priorities.stored(attributes.priority))
-    if attributes.HasField("versioning_override"):
-        _set_override(draft, attributes.versioning_override)
-    elif attributes.unset_versioning_override and draft.execution.override:
-        draft.execution.override = b""
-        draft.put_search_attribute(overrides.BEHAVIOR, None)
-        _note_build(draft, None)
 
 
 def _set_override(draft: RunDraft, override: workflow.VersioningOverride) -> None:
     draft.execution.override = override.SerializeToString()
     draft.put_search_attribute(overrides.BEHAVIOR, overrides.behavior_payload())
     _note_build(draft, None)
+    _note_deployment(draft, draft.execution.worker_deployment)
 
 
 def _closed(status: int) -> Callable[[RunDraft, history.HistoryEvent], None]:

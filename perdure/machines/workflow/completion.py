@@ -239,6 +239,7 @@ def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request)
     completed_attributes.identity = request.identity
     completed_attributes.binary_checksum = request.binary_checksum
     completed_attributes.versioning_behavior = request.versioning_behavior
+    completed_attributes.worker_deployment_name = request.deployment_options.deployment_name
     execution.worker_stamp = None
     if request.HasField("worker_version_stamp"):
         completed_attributes.worker_version.CopyFrom(request.worker_version_stamp)

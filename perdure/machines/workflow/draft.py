@@ -175,7 +175,7 @@ class RunDraft:
                 attributes = getattr(event, ATTRIBUTES_FIELD[event.event_type])
                 attributes.started_event_id = started.get(attributes.scheduled_event_id, attributes.started_event_id)
             elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:
-                recorded.apply(self, event)
+                recorded.options_numbered(self, event)
             elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 request_id = event.workflow_execution_signaled_event_attributes.request_id
                 if request_id in self.execution.signal_events:

@@ -147,6 +147,7 @@ class Execution:
         "update_count",
         "updates",
         "version",
+        "worker_deployment",
         "worker_stamp",
     )
 
@@ -209,6 +210,8 @@ class Execution:
         """At most `reset_points.RESET_POINTS_MAX`, oldest first, those of earlier runs among them."""
         self.start_linked: bool = False
         """Whether the first event has links, which the next run of the chain takes over."""
+        self.worker_deployment = ""
+        """The deployment that the worker of the newest completed workflow task named, versioned or not."""
         self.request_ids: tuple[tuple[str, int, int], ...] = ()
         """Attached requests, at most `request_ids.ATTACHED_MAX`: id and type of the event; 0 while that is buffered."""
         self.updates: tuple[PendingUpdate, ...] = ()
@@ -308,6 +311,7 @@ class Execution:
         self.reset_points = before.reset_points
         self.request_ids = before.request_ids
         self.start_linked = before.start_linked
+        self.worker_deployment = before.worker_deployment
         self.updates = before.updates
         self.override = before.override
         self.external_payload_count = before.external_payload_count

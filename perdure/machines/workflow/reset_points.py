@@ -22,6 +22,7 @@ RESET_POINTS_MAX = 20
 
 BUILD_IDS = "BuildIds"
 BINARY_CHECKSUMS = "BinaryChecksums"
+DEPLOYMENT = "TemporalWorkerDeployment"
 UNVERSIONED = "unversioned"
 _ASSIGNED = "assigned:"
 _PINNED = "pinned:"

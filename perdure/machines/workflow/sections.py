@@ -54,6 +54,14 @@ def _decode_start_linked(execution: Execution, stored: Any) -> None:
     execution.start_linked = bool(stored)
 
 
+def _encode_deployment(execution: Execution) -> object | None:
+    return execution.worker_deployment or None
+
+
+def _decode_deployment(execution: Execution, stored: Any) -> None:
+    execution.worker_deployment = str(stored)
+
+
 def _encode_operations(execution: Execution) -> object | None:
     return run_operations.encode(execution.operations)
 
@@ -68,6 +76,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(3, _encode_start_linked, _decode_start_linked, "start_linked"),
     Section(4, overrides.encode, overrides.decode),
     Section(5, external_payloads.encode, external_payloads.decode, "external_payload_count"),
+    Section(6, _encode_deployment, _decode_deployment, "worker_deployment"),
     Section(8, pending_update.encode, pending_update.decode, "updates", "update_count"),
     Section(20, kin_rows.encode_children, kin_rows.decode_children, "children"),
     Section(21, kin_rows.encode_external_signals, kin_rows.decode_external_signals, "external_signals"),
@@ -78,7 +87,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(41, callback.encode, callback.decode, "callbacks"),
     Section(42, signal_events.encode, signal_events.decode, "signal_events"),
 )
-"""Every section there is. Numbers taken: 1 to 5, 8, 20 to 23, 30, 40 to 42."""
+"""Every section there is. Numbers taken: 1 to 6, 8, 20 to 23, 30, 40 to 42."""
 
 
 _ATTRIBUTES: tuple[tuple[str, Section], ...] = tuple([(name, one) for one in SECTIONS for name in one.attributes])

@@ -19,9 +19,12 @@ from temporalio.api.workflowservice import v1 as rpc
 from .. import update_values, values
 from ..script import NAMESPACE, Pending
 from ..wire import RpcFailed
+from .fields import HUGE_SHARE, content, links, of_start
 from .story import POLL_SECONDS, WAIT_SECONDS, Ask, Story, Task
 
 ANSWERED = QueryResultType.QUERY_RESULT_TYPE_ANSWERED
+FAIL = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+USE_EXISTING = WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 ARRIVAL_SECONDS = 0.15
 """What a query needs to reach the server; nothing shows that it has."""
 
@@ -31,7 +34,9 @@ def signal(story: Story, draw: random.Random) -> bool:
     if draw.random() < 0.3 and story.is_first_run:
         fields["request_id"] = f"same-{draw.randint(1, 2)}-{story.s.nonce}"
     if draw.random() < 0.3:
-        fields |= {"input": values.payloads('"in"'), "header": values.header(s="1")}
+        fields |= {"input": content(draw), "header": values.header(s="1")}
+    if draw.random() < 0.15:
+        fields |= {"links": links(story, draw), "control": "control"}
     if draw.random() < 0.3:
         fields["workflow_execution"] = values.execution(story.s.workflow_id)
     story.s.signal(draw.choice(("go", "stop")), **fields)
@@ -39,15 +44,27 @@ def signal(story: Story, draw: random.Random) -> bool:
 
 
 def cancel(story: Story, draw: random.Random) -> bool:
-    story.s.cancel(reason=draw.choice(("", "why")))
+    story.s.cancel(reason=draw.choice(("", "why")), **_of_whom(story, draw))
     return True
+
+
+def _of_whom(story: Story, draw: random.Random) -> dict[str, Anything]:
+    """By run, by the first run of its chain, or whichever is current; with links or without."""
+    fields: dict[str, Anything] = {}
+    if draw.random() < 0.3:
+        fields["links"] = links(story, draw)
+    if draw.random() < 0.3:
+        fields["workflow_execution"] = values.execution(story.s.workflow_id)
+    if draw.random() < 0.3 and not story.fragile:
+        fields["first_execution_run_id"] = draw.choice(story.runs)
+    return fields
 
 
 def terminate(story: Story, draw: random.Random) -> bool:
     """Not while a query waits: the reference never answers it then."""
     if any(not ask.update_id for ask in story.asks):
         return False
-    story.s.terminate(reason="enough", details=values.payloads('"d"'))
+    story.s.terminate(reason="enough", details=content(draw, '"d"'), **_of_whom(story, draw))
     return True
 
 
@@ -64,7 +81,7 @@ def _policies(draw: random.Random) -> dict[str, Anything]:
 
 def start_again(story: Story, draw: random.Random) -> bool:
     """The same workflow id, under some policies."""
-    fields = _policies(draw)
+    fields = _policies(draw) | of_start(story, draw)
     if draw.random() < 0.3 and story.is_first_run:
         fields["request_id"] = f"start-{story.s.nonce}"
     started = story.s.start(**fields)
@@ -74,8 +91,10 @@ def start_again(story: Story, draw: random.Random) -> bool:
 
 
 def signal_with_start(story: Story, draw: random.Random) -> bool:
-    fields = _policies(draw)
+    fields = _policies(draw) | of_start(story, draw)
     fields.pop("on_conflict_options", None)
+    if draw.random() < 0.2:
+        fields |= {"signal_input": content(draw), "control": "control"}
     if draw.random() < 0.3 and story.is_first_run:
         fields["request_id"] = f"same-{draw.randint(1, 2)}-{story.s.nonce}"
     before = story.s.run_id
@@ -168,6 +187,11 @@ def update(story: Story, draw: random.Random) -> bool:
     fields: dict[str, Anything] = {}
     if draw.random() < 0.5:
         fields["workflow_execution"] = values.execution(story.s.workflow_id)
+    if draw.random() < 0.2 and not story.fragile:
+        fields["first_execution_run_id"] = draw.choice(story.runs)
+    if draw.random() < HUGE_SHARE * 2:
+        fields["request"] = update_values.body(story.s, name)
+        fields["request"].input.args.CopyFrom(values.huge())
     pending = update_values.update(story.s, name, wait, **fields)
     _await_admission(story, name, pending)
     stage = UpdateWorkflowExecutionLifecycleStage.Value(f"UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_{wait}")
@@ -203,14 +227,10 @@ def update_with_start(story: Story, draw: random.Random) -> bool:
     if story.was_paused:
         return False
     name = f"u{draw.randint(1, 6)}"
-    start = story.s.start_request(
-        workflow_id_conflict_policy=draw.choice(
-            (
-                WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-                WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-            )
-        )
-    )
+    fields = _policies(draw) | of_start(story, draw)
+    fields.pop("on_conflict_options", None)
+    fields.setdefault("workflow_id_conflict_policy", draw.choice((FAIL, USE_EXISTING)))
+    start = story.s.start_request(**fields)
     asked = update_values.update_request(
         story.s, name, "COMPLETED", workflow_execution=values.execution(story.s.workflow_id)
     )

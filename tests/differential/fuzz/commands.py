@@ -7,39 +7,50 @@ the outcomes of two could come in either order. What a command says is drawn fro
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any as Anything
 
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import ActivityType, Priority
+from temporalio.api.common.v1 import ActivityType
 from temporalio.api.enums.v1 import ContinueAsNewInitiator, ParentClosePolicy, WorkflowIdReusePolicy
-from temporalio.api.sdk.v1 import UserMetadata
 from temporalio.api.taskqueue.v1 import TaskQueue
 
 from .. import values
+from .fields import content, note, priority
 from .story import SHORT_SECONDS, Story
 
 Maker = Callable[[Story, random.Random], Command]
 
-WRONG_SHARE = 0.05
+WRONG_SHARE = 0.04
 """Share of the commands that are spoiled."""
+SENSE_SHARE = 0.9
+"""How often an id is one that makes sense where there is none to choose from."""
+
+
+def _free(draw: random.Random, names: tuple[str, ...], taken: Container[str]) -> str:
+    """One of these ids, mostly one that is free."""
+    free = [name for name in names if name not in taken]
+    return draw.choice(free if free and draw.random() < SENSE_SHARE else names)
 
 
 def _start_timer(story: Story, draw: random.Random) -> Command:
-    return values.start_timer(draw.choice(("t1", "t2", "t3")), draw.choice((3600.0, 7200.0, 50.0)))
+    name = _free(draw, ("t1", "t2", "t3", "t4"), story.view.timers)
+    return values.start_timer(name, draw.choice((3600.0, 7200.0, 50.0)))
 
 
 def _short_timer(story: Story, draw: random.Random) -> Command:
-    return values.start_timer(draw.choice(("t1", "s1", "s2")), draw.choice((0.0, SHORT_SECONDS)))
+    return values.start_timer(_free(draw, ("t1", "s1", "s2"), story.view.timers), draw.choice((0.0, SHORT_SECONDS)))
 
 
 def _cancel_timer(story: Story, draw: random.Random) -> Command:
     known = sorted(story.view.timers)
+    if not known and draw.random() < SENSE_SHARE:
+        return _start_timer(story, draw)
     return values.cancel_timer(draw.choice(known if known and draw.random() < 0.9 else ["t1", "s1", "gone"]))
 
 
 def _activity(story: Story, draw: random.Random) -> Command:
-    name = draw.choice(("a", "b", "c"))
+    name = _free(draw, ("a", "b", "c", "d"), story.view.activities.values())
     fields: dict[str, Anything] = {
         "task_queue": TaskQueue(name=f"act-{name}-{story.s.queue}"),
         "activity_type": ActivityType(name=draw.choice(("Act", "Other"))),
@@ -61,10 +72,10 @@ def _activity(story: Story, draw: random.Random) -> Command:
         fields["start_to_close_timeout"] = None
         fields["schedule_to_close_timeout"] = values.seconds(100)
     if draw.random() < 0.2:
-        fields["input"] = values.payloads('"in"')
+        fields["input"] = content(draw)
         fields["header"] = values.header(h="1")
     if draw.random() < 0.15:
-        fields["priority"] = Priority(priority_key=draw.choice((1, 3, 5)), fairness_key="f")
+        fields["priority"] = priority(draw)
     if draw.random() < 0.25:
         fields["request_eager_execution"] = True
     elif draw.random() < 0.1:
@@ -75,7 +86,7 @@ def _activity(story: Story, draw: random.Random) -> Command:
 
 def _short_activity(story: Story, draw: random.Random) -> Command:
     """An activity that times out before any worker comes."""
-    name = draw.choice(("a", "x"))
+    name = _free(draw, ("a", "x"), story.view.activities.values())
     kind = draw.choice(("schedule_to_start_timeout", "schedule_to_close_timeout"))
     # With neither a retry in it nor another timer beside it, each of the two has one outcome.
     return values.schedule_activity(
@@ -88,11 +99,13 @@ def _short_activity(story: Story, draw: random.Random) -> Command:
 
 def _cancel_activity(story: Story, draw: random.Random) -> Command:
     known = sorted(story.view.activities)
+    if not known and draw.random() < SENSE_SHARE:
+        return _activity(story, draw)
     return values.cancel_activity(draw.choice(known if known and draw.random() < 0.9 else [0, 4, 5, 9, 99]))
 
 
 def _marker(story: Story, draw: random.Random) -> Command:
-    fields: dict[str, Anything] = {"details": {"d": values.payloads("1")}} if draw.random() < 0.5 else {}
+    fields: dict[str, Anything] = {"details": {"d": content(draw, "1")}} if draw.random() < 0.5 else {}
     if draw.random() < 0.3:
         fields |= {"header": values.header(m="2"), "failure": values.failure("in a marker")}
     return values.record_marker(draw.choice(("marker", "Version", "core_local_activity")), **fields)
@@ -142,7 +155,7 @@ def _child(story: Story, draw: random.Random) -> Command:
         "workflow_id_reuse_policy": reuse,
     }
     if draw.random() < 0.3:
-        fields["input"] = values.payloads("1")
+        fields["input"] = content(draw, "1")
         fields["memo"] = values.memo(kid="1")
         fields["search_attributes"] = values.attributes(DiffInt="7")
         fields["header"] = values.header(k="1")
@@ -151,20 +164,25 @@ def _child(story: Story, draw: random.Random) -> Command:
     if draw.random() < 0.2:
         fields["workflow_run_timeout"] = values.seconds(500)
         fields["control"] = "control"
+    if draw.random() < 0.2:
+        fields["priority"] = priority(draw)
+    if draw.random() < 0.05:
+        fields["cron_schedule"] = draw.choice(("@every 5h", "not a schedule"))
     story.kids[name] = f"q-{name}"
     return values.command("START_CHILD_WORKFLOW_EXECUTION", **fields)
 
 
 def _target(story: Story, draw: random.Random) -> Anything:
     names = [story.other_id, story.child_id(1), story.child_id(2), story.s.workflow_id, "nobody-" + story.s.nonce]
-    return values.execution(draw.choice(names))
+    known = sorted(story.kids) + [story.other_id] * story.has_other
+    return values.execution(draw.choice(known if known and draw.random() < 0.7 else names))
 
 
 def _signal_external(story: Story, draw: random.Random) -> Command:
     story.calm()
     fields: dict[str, Anything] = {"execution": _target(story, draw), "signal_name": "from afar"}
     if draw.random() < 0.3:
-        fields |= {"input": values.payloads("1"), "control": "c", "header": values.header(x="1")}
+        fields |= {"input": content(draw, "1"), "control": "c", "header": values.header(x="1")}
     if draw.random() < 0.3 and not story.was_reset:
         # A run that a reset made reaches children from before the point, unlike in the reference (decision 011).
         fields["child_workflow_only"] = True
@@ -197,6 +215,12 @@ def _continue(story: Story, draw: random.Random) -> Command:
     if draw.random() < 0.2:
         fields["workflow_run_timeout"] = values.seconds(300)
         fields["workflow_task_timeout"] = values.seconds(20)
+    if draw.random() < 0.15:
+        fields["backoff_start_interval"] = values.seconds(draw.choice((0.2, 1, 3600)))
+    if draw.random() < 0.1:
+        fields["cron_schedule"] = draw.choice(("@every 5h", "@every 1s", "not a schedule"))
+    if draw.random() < 0.1:
+        fields["workflow_type"] = values.workflow_type("Next")
     return values.continue_as_new(**({"input": values.payloads('"next"')} | fields))
 
 
@@ -245,7 +269,7 @@ def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> lis
     """
     made: list[Command] = []
     if careful:
-        return [_marker(story, draw)] if draw.random() < 0.7 else []
+        return [values.record_marker()] if draw.random() < 0.7 else []
     for _ in range(draw.choice((0, 1, 1, 2, 2, 3, 4))):
         made.append(_pick(draw, TOGETHER)(story, draw))
     closes = draw.random() < CLOSE_SHARE
@@ -258,8 +282,8 @@ def batch(story: Story, draw: random.Random, inline: bool, careful: bool) -> lis
         draw.shuffle(made)
     made = _without_replaced_timers(made)
     for one in made:
-        if draw.random() < 0.05:
-            one.user_metadata.CopyFrom(UserMetadata(summary=values.payload('"summary"')))
+        if draw.random() < 0.1:
+            one.user_metadata.CopyFrom(note(draw))
     return made
 
 

@@ -125,6 +125,11 @@ class Story:
         return len(self._seen) <= 1
 
     @property
+    def runs(self) -> list[str]:
+        """All runs of the workflow that were current once, the first first."""
+        return list(self._seen) or [self.s.run_id]
+
+    @property
     def older_runs(self) -> list[str]:
         """Runs that came before the current one, and are still there."""
         return [run_id for run_id in self._seen if run_id not in (self.s.run_id, *self._deleted)]

@@ -22,6 +22,7 @@ from ..runner import Run
 from ..script import Script, Stopped
 from ..wire import Connection, RpcFailed
 from . import clients, operators, workers
+from .fields import links, note, priority
 from .plan import Plan
 from .story import BRIEF_POLL_SECONDS, STICKY_REST_SECONDS, Story
 
@@ -66,6 +67,10 @@ VERBS: dict[str, tuple[Verb, float]] = {
 
 KIN_SHARE = 0.3
 """Share of the stories that have many children."""
+
+REVIVALS = frozenset({"start again", "signal with start", "update with start", "reset run"})
+"""Verbs that begin a run where there is none any more."""
+REVIVAL_SHARE = 0.5
 
 STURDY = frozenset({"poll", "complete", "fail task", "hold on", "signal", "cancel", "update", "query", "terminate"})
 """Verbs that do not fail, for moments when a failure elsewhere has effects (:attr:`Story.fragile`)."""
@@ -152,7 +157,7 @@ def _begin(story: Story) -> None:
     if draw.random() < 0.05:
         fields["workflow_start_delay"] = values.seconds(3600)
     if draw.random() < 0.05:
-        fields["cron_schedule"] = "@every 5h"
+        fields["cron_schedule"] = draw.choice(("@every 5h", "@every 1s"))
     if draw.random() < 0.1:
         fields["request_eager_execution"] = True
     if draw.random() < 0.08:
@@ -160,6 +165,8 @@ def _begin(story: Story) -> None:
         fields["workflow_task_timeout"] = values.seconds(6)
     if draw.random() < 0.1:
         fields["versioning_override"] = operators.AUTO_UPGRADE
+    if draw.random() < 0.3:
+        fields |= {"priority": priority(draw), "user_metadata": note(draw), "links": links(story, draw)}
     story.kin = draw.random() < KIN_SHARE
     reply = story.s.start(**fields)
     if reply.eager_workflow_task.task_token:
@@ -184,7 +191,7 @@ def _meet_sticky_worker(story: Story) -> None:
 def _step(story: Story, step: int) -> None:
     """The first verb in this step's order that has something to do."""
     _meet_sticky_worker(story)
-    for name in story.plan.order(step, [(name, weight) for name, (_, weight) in VERBS.items()]):
+    for name in _order(story, step):
         if story.fragile and name not in STURDY:
             continue
         before = len(story.s.transcript)
@@ -194,6 +201,14 @@ def _step(story: Story, step: int) -> None:
             clients.unblocked_query(story)
             return
         del story.s.transcript[before:]
+
+
+def _order(story: Story, step: int) -> list[str]:
+    """The verbs in the order in which this step tries them; where nothing runs, mostly those first that begin anew."""
+    order = story.plan.order(step, [(name, weight) for name, (_, weight) in VERBS.items()])
+    if story.running or story.plan.draw(f"{step}/revival").random() > REVIVAL_SHARE:
+        return order
+    return sorted(order, key=lambda name: name not in REVIVALS)
 
 
 def verbs_of(run: Run) -> tuple[str, ...]:

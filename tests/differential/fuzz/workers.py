@@ -20,6 +20,7 @@ from .. import update_values, values
 from ..script import NAMESPACE, WORKER, filled
 from ..wire import RpcFailed
 from .commands import batch
+from .fields import content, of_worker
 from .story import BRIEF_POLL_SECONDS, POLL_SECONDS, SHORT_SECONDS, Story, Task
 
 ActivityTask = rpc.PollActivityTaskQueueResponse
@@ -52,7 +53,7 @@ def complete(story: Story, draw: random.Random) -> bool:
         return False
     task = story.held
     story.old_tasks.append(task)
-    fields: dict[str, Anything] = {}
+    fields = of_worker(draw)
     inline = draw.random() < 0.15
     if inline:
         fields["return_new_workflow_task"] = True
@@ -116,7 +117,7 @@ def _messages(story: Story, task: Task, draw: random.Random) -> list[Message]:
 def _query_result(draw: random.Random) -> WorkflowQueryResult:
     if draw.random() < 0.3:
         return WorkflowQueryResult(result_type=FAILED, error_message="no", failure=values.failure("query"))
-    return WorkflowQueryResult(result_type=ANSWERED, answer=values.payloads('"answer"'))
+    return WorkflowQueryResult(result_type=ANSWERED, answer=content(draw, '"answer"'))
 
 
 def fail_task(story: Story, draw: random.Random) -> bool:
@@ -281,11 +282,11 @@ def _end(story: Story, task: ActivityTask, draw: random.Random, by_id: bool) -> 
     if by_id:
         _end_by_id(story, kind, cause, _by_id(story, task, draw))
     elif kind == "complete":
-        story.s.complete_activity(task)
+        story.s.complete_activity(task, result=content(draw, '"ok"'))
     elif kind == "cancel":
         story.s.cancel_activity(task)
     else:
-        last = values.payloads('"last"') if draw.random() < 0.3 else None
+        last = content(draw, '"last"') if draw.random() < 0.3 else None
         story.s.fail_activity(task, cause, last_heartbeat_details=last)
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from temporalio.api.common.v1 import WorkerVersionStamp
+from temporalio.api.deployment.v1 import WorkerDeploymentOptions
+from temporalio.api.enums.v1 import WorkerVersioningMode
+from temporalio.api.workflow.v1 import VersioningOverride
 from temporalio.api.workflowservice import v1 as rpc
 
+from .. import operations
+from ..family import start_kid
 from ..script import NAMESPACE, Script
 from ..values import attributes, command, complete_workflow, continue_as_new, fail_workflow, retry_policy, workflow_type
+
+
+AUTO_UPGRADE = VersioningOverride(auto_upgrade=True)
 
 
 def _turns(s: Script, *checksums: str) -> None:
@@ -112,3 +120,70 @@ def listed(s: Script) -> None:
             s.call(request, rpc.ListWorkflowExecutionsResponse)
         else:
             s.eventually(request, rpc.ListWorkflowExecutionsResponse, lambda reply: bool(reply.executions))
+
+
+def _named(name: str, build_id: str = "b") -> WorkerDeploymentOptions:
+    return WorkerDeploymentOptions(
+        deployment_name=name,
+        build_id=build_id,
+        worker_versioning_mode=WorkerVersioningMode.WORKER_VERSIONING_MODE_UNVERSIONED,
+    )
+
+
+def deployment_names(s: Script) -> None:
+    """A worker that is not versioned names its deployment: kept until another completes, and in search attributes."""
+    s.complete(s.begin_quietly(), deployment_options=_named("boats"), force_create_new_workflow_task=True)
+    s.describe()
+    s.complete(s.poll_quietly(), deployment_options=_named("ships"), force_create_new_workflow_task=True)
+    s.describe()
+    s.reset(4)
+    s.describe()
+    s.complete(s.poll_quietly(), force_create_new_workflow_task=True)
+    s.describe()
+    s.complete(s.poll_quietly(), continue_as_new(), deployment_options=_named("boats"))
+    s.await_close()
+    s.history()
+    s.run_id = ""
+    task = s.poll_quietly()
+    s.describe()
+    s.complete(task)
+    s.describe()
+
+
+def deployment_names_and_overrides(s: Script) -> None:
+    """Taking away a versioning override, or what is none, takes the name away; setting one does not."""
+    s.complete(s.begin_quietly(), deployment_options=_named("boats"), force_create_new_workflow_task=True)
+    operations.change_options(s, "versioning_override")
+    s.describe()
+    operations.change_options(s, "versioning_override", options={"versioning_override": AUTO_UPGRADE})
+    s.describe()
+    s.complete(s.poll_quietly(), deployment_options=_named("ships"), force_create_new_workflow_task=True)
+    operations.change_options(s, "versioning_override", options={"versioning_override": AUTO_UPGRADE})
+    s.describe()
+    operations.change_options(s, "versioning_override")
+    s.describe()
+    s.complete(s.poll_quietly(), deployment_options=_named("boats"), force_create_new_workflow_task=True)
+    operations.change_options(s, "versioning_override", options={"versioning_override": AUTO_UPGRADE})
+    s.complete(s.poll_quietly(), continue_as_new(), deployment_options=_named("boats"))
+    s.await_close()
+    s.run_id = ""
+    s.poll_quietly()
+    s.describe()
+
+
+def deployment_name_after_buffered_options(s: Script) -> None:
+    """Options that change while a task runs count before its completion, whose event comes first."""
+    task = s.begin_quietly()
+    operations.change_options(s, "versioning_override", options={"versioning_override": AUTO_UPGRADE})
+    operations.change_options(s, "versioning_override")
+    s.complete(task, deployment_options=_named("boats"))
+    s.describe()
+    s.history()
+
+
+def points_beside_the_pending(s: Script) -> None:
+    """A point is not resettable where a child, or a call to another workflow, is pending."""
+    s.complete(s.begin_quietly(), start_kid(s), force_create_new_workflow_task=True)
+    s.await_event("CHILD_WORKFLOW_EXECUTION_STARTED")
+    s.complete(s.poll_quietly(), binary_checksum="one")
+    s.describe()

@@ -208,6 +208,7 @@ def _task_completed(draft: RunDraft, event: history.HistoryEvent) -> None:
     execution = draft.execution
     execution.last_completed_started_event_id = attributes.started_event_id
     stamp = attributes.worker_version if attributes.HasField("worker_version") else None
+    execution.worker_stamp = stamp.SerializeToString() if stamp is not None else None
     build_id = stamp.build_id if stamp is not None else ""
     checksum = attributes.binary_checksum
     added = not reset_points.known(execution.reset_points, checksum, build_id)

@@ -232,7 +232,6 @@ def _stamp(request: Request) -> bytes | None:
 
 
 def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request) -> None:
-    execution = draft.execution
     completed_attributes = history.WorkflowTaskCompletedEventAttributes()
     completed_attributes.scheduled_event_id = written.scheduled_event_id
     completed_attributes.started_event_id = written.started_event_id
@@ -240,10 +239,8 @@ def _record_completion(draft: RunDraft, written: WorkflowTask, request: Request)
     completed_attributes.binary_checksum = request.binary_checksum
     completed_attributes.versioning_behavior = request.versioning_behavior
     completed_attributes.worker_deployment_name = request.deployment_options.deployment_name
-    execution.worker_stamp = None
     if request.HasField("worker_version_stamp"):
         completed_attributes.worker_version.CopyFrom(request.worker_version_stamp)
-        execution.worker_stamp = request.worker_version_stamp.SerializeToString()
     if request.HasField("sdk_metadata"):
         completed_attributes.sdk_metadata.CopyFrom(request.sdk_metadata)
     if request.HasField("metering_metadata"):

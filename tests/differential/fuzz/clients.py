@@ -126,9 +126,13 @@ def signal_kid(story: Story, draw: random.Random) -> bool:
 
 
 def query(story: Story, draw: random.Random) -> bool:
-    """A query; where nothing else is going on a worker answers it at once, else it rides on a task."""
+    """A query; where nothing else is going on a worker answers it at once, else it rides on a task.
+
+    Not beside an update over the limit: that ends the run, and the reference asks anew whether the query is wanted.
+    """
     if (
         story.sticky
+        or any(ask.is_huge for ask in story.asks)
         or any(not ask.update_id for ask in story.asks)
         or story.described.pending_workflow_task.attempt > 1
     ):
@@ -189,13 +193,14 @@ def update(story: Story, draw: random.Random) -> bool:
         fields["workflow_execution"] = values.execution(story.s.workflow_id)
     if draw.random() < 0.2 and not story.fragile:
         fields["first_execution_run_id"] = draw.choice(story.runs)
-    if draw.random() < HUGE_SHARE * 2:
+    is_huge = draw.random() < HUGE_SHARE * 2 and all(ask.update_id for ask in story.asks)
+    if is_huge:
         fields["request"] = update_values.body(story.s, name)
         fields["request"].input.args.CopyFrom(values.huge())
     pending = update_values.update(story.s, name, wait, **fields)
     _await_admission(story, name, pending)
     stage = UpdateWorkflowExecutionLifecycleStage.Value(f"UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_{wait}")
-    story.asks.append(Ask(pending, name, stage))
+    story.asks.append(Ask(pending, name, stage, is_huge=is_huge))
     return True
 
 

@@ -25,9 +25,7 @@ HUGE_SHARE = 0.01
 def priority(draw: random.Random) -> Priority:
     """A priority, sometimes of zeros, sometimes one that no server takes."""
     if draw.random() < 0.04:
-        return draw.choice(
-            (Priority(priority_key=-1), Priority(fairness_key="k" * 65), Priority(fairness_weight=-1.0))
-        )
+        return draw.choice((Priority(priority_key=-1), Priority(fairness_key="k" * 65), Priority(fairness_weight=-1.0)))
     return Priority(
         priority_key=draw.choice((0, 1, 3, 5)),
         fairness_key=draw.choice(("", "f", "g")),
@@ -119,7 +117,5 @@ def of_worker(draw: random.Random) -> dict[str, Anything]:
             )
         }
     if kind == "meters":
-        return {
-            "metering_metadata": MeteringMetadata(nonfirst_local_activity_execution_attempts=draw.choice((0, 3)))
-        }
+        return {"metering_metadata": MeteringMetadata(nonfirst_local_activity_execution_attempts=draw.choice((0, 3)))}
     return {}

@@ -64,7 +64,7 @@ class Ask:
     """An update or a query under way.
 
     `is_accepted` once a worker has taken the update; `is_answered` once one has sent an answer to the query. `starts`
-    if the request is to start a run where there is none.
+    if the request is to start a run where there is none. `is_huge` if no worker can take the update up.
     """
 
     pending: Pending[Anything]
@@ -73,6 +73,7 @@ class Ask:
     is_accepted: bool = False
     is_answered: bool = False
     starts: bool = False
+    is_huge: bool = False
 
 
 @dataclass

@@ -181,6 +181,17 @@ def deployment_name_after_buffered_options(s: Script) -> None:
     s.history()
 
 
+def stamp_after_a_reset(s: Script) -> None:
+    """The run that a reset makes knows the build of its last completed task, versioned or not."""
+    for label, versioned in (("not versioned", False), ("versioned", True)):
+        s.another(label)
+        stamp = WorkerVersionStamp(build_id="one", use_versioning=versioned)
+        s.complete(s.begin_quietly(), worker_version_stamp=stamp, force_create_new_workflow_task=True)
+        s.fail_task(s.poll_quietly())
+        s.reset(7)
+        s.describe()
+
+
 def points_beside_the_pending(s: Script) -> None:
     """A point is not resettable where a child, or a call to another workflow, is pending."""
     s.complete(s.begin_quietly(), start_kid(s), force_create_new_workflow_task=True)

@@ -13,7 +13,6 @@ from ..family import start_kid
 from ..script import NAMESPACE, Script
 from ..values import attributes, command, complete_workflow, continue_as_new, fail_workflow, retry_policy, workflow_type
 
-
 AUTO_UPGRADE = VersioningOverride(auto_upgrade=True)
 
 

@@ -183,3 +183,17 @@ def test_an_update_that_was_taken_over_is_not_lost_to_a_workers_mistake() -> Non
         "WorkflowExecutionUpdateAccepted",
         "WorkflowExecutionUpdateCompleted",
     ]
+
+
+def test_an_update_that_was_taken_over_and_is_ignored_asks_for_no_task_for_ever() -> None:
+    """Nor if the process that sent it has forgotten so: the worker has its request in history."""
+    story = idle()
+    story.update("u")
+    story.take()
+    story.complete(place(accept("u", 5)), messages=[accept("u", 5)])
+    story.apply(story.informed(Reset("", 4, "why", "again", frozenset())))
+    story.take()
+    story.crash()
+    story.complete()
+    assert "WorkflowTaskCompleted" in story.history()[-1]
+    assert (story.execution.task, story.execution.updates) == (None, ())

@@ -227,9 +227,13 @@ def _refuse(step: Step, draft: RunDraft, pending: PendingUpdate, outcome: Servic
 
 
 def reject_unprocessed(step: Step, draft: RunDraft) -> None:
-    """The worker completed its task without a word about updates that it was sent: the server rejects them."""
+    """The worker completed its task without a word about updates that it was sent: the server rejects them.
+
+    What history tells of a worker has seen, also if this process has forgotten since that it was sent: otherwise who
+    ignores updates would get task after task wherever memory is short.
+    """
     for pending in draft.execution.updates:
-        if pending.state == SENT:
+        if pending.state == SENT or (pending.state == ADMITTED and pending.admitted_event):
             failure = failures.application_failure(
                 "Workflow Update is rejected because it wasn't processed by worker. "
                 "Probably, Workflow Update is not supported by the worker.",

@@ -26,7 +26,8 @@ from perdure.machines.workflow.activity_inputs import (
     ActivityTaskStarted,
 )
 from perdure.machines.workflow.chain import ChainState
-from perdure.machines.workflow.inputs import Input, Start
+from perdure.machines.workflow.inputs import Input
+from perdure.machines.workflow.start_inputs import Start
 from perdure.machines.workflow.task_inputs import WorkflowTaskCompleted, WorkflowTaskDelivery, WorkflowTaskStarted
 from perdure.machines.workflow.task_token import TaskToken
 

@@ -49,7 +49,8 @@ from perdure.machines.workflow.inputs import (
     Input,
     Stale,
 )
-from perdure.machines.workflow.machine import Needs, Transition
+from perdure.machines.workflow.machine import Transition
+from perdure.machines.workflow.needs import Needs, needs
 from perdure.store.api import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ class Engine:
                 if self._fetch(entity, None):
                     continue
                 return
-            missing = machine.needs(entity.state, letter.fact, self._clock.now_ns())
+            missing = needs(entity.state, letter.fact, self._clock.now_ns())
             if missing is not None:
                 if missing.history and entity.in_flight:
                     # Only what has committed can be read: the last of it goes on here.

@@ -15,7 +15,7 @@ from perdure.engine.histories import HISTORY_BYTES_MAX, Histories, whole_events
 from perdure.ids import uuid_bytes
 from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.inputs import Input
-from perdure.machines.workflow.machine import Needs
+from perdure.machines.workflow.needs import Needs
 from perdure.machines.workflow.parts import PART_COMPLETED_UPDATE, PART_SIGNAL_ID, PART_START_REQUEST
 from perdure.store.api import RunRow, Store
 

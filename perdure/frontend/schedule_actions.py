@@ -23,7 +23,8 @@ from perdure.machines.closing_report import InternalCallback
 from perdure.machines.schedule.effects import StartWorkflow, StopWorkflow
 from perdure.machines.schedule.inputs import StartAnswered, StopAnswered
 from perdure.machines.token_bucket import TokenBucket
-from perdure.machines.workflow.inputs import RequestCancel, StartOutcome, Terminate
+from perdure.machines.workflow.inputs import RequestCancel, Terminate
+from perdure.machines.workflow.start_inputs import StartOutcome
 
 RESERVED_MAX: Final = 100_000
 """Starts that may wait for their turn; beyond that turns are dealt anew."""

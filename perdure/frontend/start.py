@@ -10,7 +10,7 @@ from perdure.frontend import links
 from perdure.frontend.histories import workflow_task_response
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import prepare_signal_with_start, prepare_start
-from perdure.machines.workflow.inputs import StartOutcome
+from perdure.machines.workflow.start_inputs import StartOutcome
 
 _EAGER_FIELD: Final = workflowservice.StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[
     "eager_workflow_task"

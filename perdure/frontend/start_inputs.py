@@ -14,8 +14,9 @@ from perdure.frontend import callback_checks, links, search_attribute_inputs, si
 from perdure.frontend.services import Call, Services
 from perdure.machines import cron
 from perdure.machines.workflow import overrides
-from perdure.machines.workflow.inputs import Signal, Start
+from perdure.machines.workflow.inputs import Signal
 from perdure.machines.workflow.start_fields import take_over
+from perdure.machines.workflow.start_inputs import Start
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest
 SignalWithStartRequest = workflowservice.SignalWithStartWorkflowExecutionRequest

@@ -22,14 +22,8 @@ from perdure.frontend import links
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import prepare_start
 from perdure.frontend.updates import Wait, admit_input, check_update, update_response
-from perdure.machines.workflow.inputs import Start, StartOutcome
-from perdure.machines.workflow.update_inputs import (
-    AdmitUpdate,
-    UpdateLost,
-    UpdateRefused,
-    UpdateStatus,
-    UpdateWithStartOutcome,
-)
+from perdure.machines.workflow.start_inputs import Start, StartOutcome, UpdateWithStartOutcome
+from perdure.machines.workflow.update_inputs import AdmitUpdate, UpdateLost, UpdateRefused, UpdateStatus
 from perdure.machines.workflow.updates import ABORTED_BY_CLOSE
 
 StartRequest = workflowservice.StartWorkflowExecutionRequest

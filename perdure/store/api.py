@@ -246,7 +246,9 @@ class VisibilityPage:
 
 @final
 class Traits:
-    """What a store declares of itself."""
+    """What a store declares of itself: its name; whether many chains share a commit; whether lists follow the write
+    (else the record is owed to them); whether histories are appended before the rows that name them (DESIGN 1.13).
+    """
 
     __slots__ = ("history_first", "name", "shares_commits", "visibility_in_transaction")
 
@@ -293,7 +295,7 @@ class Store(Protocol):
         ...
 
     async def load_parts(self, run_id: bytes, kind: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The bodies of those keys that exist; at most 1,000 keys."""
+        """The bodies of those keys that exist; at most `limits.KEYS_MAX` keys. `run_id` may be a chain's digest."""
         ...
 
     async def read_history(

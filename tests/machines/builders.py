@@ -32,9 +32,10 @@ from perdure.machines.workflow.activity_inputs import (
 from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.effects import Answer, OfferTask
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import AlarmRang, Input, Signal, Start, Terminate
+from perdure.machines.workflow.inputs import AlarmRang, Input, Signal, Terminate
 from perdure.machines.workflow.pending_activity import Activity
 from perdure.machines.workflow.rule import Rule
+from perdure.machines.workflow.start_inputs import Start
 from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,

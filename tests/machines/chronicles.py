@@ -19,9 +19,11 @@ from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.effects import Answer, Invoke, OfferTask, Send
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import AlarmRang, Input, RequestCancel, ResetSticky, Signal, Start, StartOutcome
+from perdure.machines.workflow.inputs import AlarmRang, Input, RequestCancel, ResetSticky, Signal
+from perdure.machines.workflow.needs import needs
 from perdure.machines.workflow.operator_inputs import Delete
 from perdure.machines.workflow.query_inputs import Query
+from perdure.machines.workflow.start_inputs import Start, StartOutcome, UpdateWithStartOutcome
 from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompleted,
     WorkflowTaskCompletion,
@@ -30,12 +32,7 @@ from perdure.machines.workflow.task_inputs import (
     WorkflowTaskStarted,
 )
 from perdure.machines.workflow.task_token import TaskToken
-from perdure.machines.workflow.update_inputs import (
-    AdmitUpdate,
-    PollUpdate,
-    UpdateAbandoned,
-    UpdateWithStartOutcome,
-)
+from perdure.machines.workflow.update_inputs import AdmitUpdate, PollUpdate, UpdateAbandoned
 from perdure.machines.workflow.updates import STAGE_COMPLETED
 from tests.machines.audit import Shelf, audited_step
 from tests.machines.builders import QUEUE, SECOND, Story, env_at, event_type
@@ -195,7 +192,7 @@ class Chronicle(Story):
     def informed(self, fact: Input) -> Input:
         """Look up what the step needs, as the engine does, on the shelf."""
         while True:
-            missing = machine.needs(self.state, fact, self.now)
+            missing = needs(self.state, fact, self.now)
             if missing is None:
                 return fact
             state = self.state

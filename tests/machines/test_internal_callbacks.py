@@ -14,8 +14,8 @@ from perdure.machines.closing_report import InternalCallback
 from perdure.machines.workflow import alarm
 from perdure.machines.workflow.chain import ChainState
 from perdure.machines.workflow.execution import COMPLETED, FAILED, TERMINATED, TIMED_OUT
-from perdure.machines.workflow.inputs import Start
 from perdure.machines.workflow.owed import INTERNAL_CALLBACK
+from perdure.machines.workflow.start_inputs import Start
 from tests.machines.builders import SECOND, complete_workflow, retry_policy, running_execution
 from tests.machines.chronicles import TERMINATE_EXISTING, continue_as_new, fail_workflow
 from tests.machines.families import Family, Relative, entity_key

@@ -13,7 +13,7 @@ from perdure.machines.env import Limits
 from perdure.machines.json_payloads import keyword_list
 from perdure.machines.workflow import request_ids, reset_points
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Start
+from perdure.machines.workflow.start_inputs import Start
 from tests.machines.builders import complete_workflow
 from tests.machines.chronicles import (
     USE_EXISTING,

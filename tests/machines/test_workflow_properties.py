@@ -41,7 +41,6 @@ from perdure.machines.workflow.calls import StartChild
 from perdure.machines.workflow.child import Parent
 from perdure.machines.workflow.commands.protocol_message import is_rejection
 from perdure.machines.workflow.exchange import CallUndelivered, ChildClosed, ParentClosed, ScheduleFirstTask
-from perdure.machines.workflow.inputs import StartOutcome
 from perdure.machines.workflow.operator_inputs import (
     ActivitySelection,
     PauseActivity,
@@ -54,6 +53,7 @@ from perdure.machines.workflow.operator_inputs import (
     UpdateOptions,
 )
 from perdure.machines.workflow.pending_update import ACCEPTED
+from perdure.machines.workflow.start_inputs import StartOutcome
 from perdure.machines.workflow.task_inputs import WorkflowTaskCompletion, WorkflowTaskDelivery
 from perdure.machines.workflow.update_inputs import UpdatePending
 from perdure.machines.workflow.updates import STAGE_ACCEPTED, STAGE_COMPLETED

@@ -9,7 +9,7 @@ from perdure.errors import InvalidArgument, NotFound
 from perdure.machines.env import Limits
 from perdure.machines.workflow.execution import CANCELED, RUNNING, TERMINATED, TIMED_OUT
 from perdure.machines.workflow.inputs import AlarmRang, Signal, Terminate
-from perdure.machines.workflow.machine import needs
+from perdure.machines.workflow.needs import needs
 from tests.machines.builders import SECOND, T0, complete_workflow, retry_policy, schedule_activity, start_timer
 from tests.machines.chronicles import Chronicle, busy, cancel_workflow, idle
 

@@ -3,9 +3,10 @@
 A map of this folder; every module stands in it once.
 
 * The door is `machine`: a chain and an input go in; what changes, what is answered and what is to be done come out.
-  Inputs and their outcomes: `inputs`, `task_inputs` and `activity_inputs` (what workers ask and say, with the
-  `task_token`), `query_inputs`, `update_inputs`, `operator_inputs`, and what chains send each other, `exchange`.
-  `target` finds the run that an input means. What comes out: `effects`, `calls` to other chains among them.
+  What must have been looked up before: `needs`. Inputs and their outcomes: `inputs`, `start_inputs`, `task_inputs` and
+  `activity_inputs` (what workers ask and say, with the `task_token`), `query_inputs`, `update_inputs`,
+  `operator_inputs`, and what chains send each other, `exchange`. `target` finds the run that an input means. What comes
+  out: `effects`, `calls` to other chains among them.
 * State is plain values. `chain` is a chain and its runs, `execution` a run, `run_info` what is fixed when a run starts;
   the rest is what these hold: `pending_task`, `pending_activity`, `child`, `callback`, `pending_update`, `origin`,
   `run_operations`, `rule`, `bad_attributes`. The reset points (`reset_points`), the override (`overrides`), the

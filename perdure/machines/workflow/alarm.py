@@ -7,6 +7,7 @@ still owed, so that a new owner finds it; the *volatile* alarm leaves out what t
 from __future__ import annotations
 
 from perdure.api import enums, history
+from perdure.clock import MINUTE
 from perdure.machines.deadlines import ACTIVITY, CALLBACK, pop, push
 from perdure.machines.pieces import PIECE, Pieces, whole
 from perdure.machines.workflow import activity_task, callbacks, close, deletion, workflow_task
@@ -19,6 +20,10 @@ from perdure.machines.workflow.target import find
 
 NEVER = (1 << 63) - 1
 """Later than any time."""
+ALARM_SLACK = MINUTE
+"""A stored alarm may be early by this much before a write moves it: hot runs leave their indexed column alone (DESIGN
+1.3).
+"""
 
 
 def rang(step: Step, alarm: AlarmRang) -> None:

@@ -309,31 +309,41 @@ def decode_run(core: bytes, version: int, alarm: int, rows: list[tuple[int, byte
     execution = Execution(info_of(fields[1]))
     execution.version = version
     execution.alarm = alarm
-    _restore_fields(execution, fields)
+    activities, timers, buffered, memo, attributes, signal_ids, sections = _restore_fields(execution, fields)
     execution.parts_unread = execution.parts_spilled & parts.BY_KEY_SPILLED
+    # A collection is in the core or in rows of its own.
     by_kind: dict[int, list[tuple[bytes, bytes]]] = {}
     for kind, key, body in rows:
         by_kind.setdefault(kind, []).append((key, body))
-    _restore_collections(execution, fields, by_kind)
-    decode_sections(execution, fields[32])
-    activities = [activity_of(f) for f in fields[26]] + [activity_of(f) for f in _bodies(by_kind, parts.PART_ACTIVITY)]
-    timers = [Timer(*f) for f in fields[27]] + [Timer(*f) for f in _bodies(by_kind, parts.PART_TIMER)]
-    _index(execution, activities, timers)
+    execution.buffered = tuple(BufferedEvent(*f) for f in [*buffered, *_bodies(by_kind, parts.PART_BUFFERED)])
+    execution.memo = map_of(dict(memo) | _named(by_kind, parts.PART_MEMO))
+    execution.search_attributes = map_of(dict(attributes) | _named(by_kind, parts.PART_SEARCH_ATTRIBUTE))
+    execution.signal_ids = map_of(dict.fromkeys(signal_ids, True))
+    _restore_rows(execution, by_kind)
+    decode_sections(execution, sections)
+    _index(
+        execution,
+        [activity_of(f) for f in [*activities, *_bodies(by_kind, parts.PART_ACTIVITY)]],
+        [Timer(*f) for f in [*timers, *_bodies(by_kind, parts.PART_TIMER)]],
+    )
     return execution
 
 
-def _restore_fields(execution: Execution, fields: tuple[Any, ...]) -> None:
-    execution.status, execution.next_event_id, execution.history_size = fields[2:5]
-    execution.branches = tuple((branch, last) for branch, last in fields[5])
+def _restore_fields(execution: Execution, fields: tuple[Any, ...]) -> list[Any]:
+    """The fields of the core in the order in which `encode_run` writes them; returns the collections behind them."""
     (
+        _,
+        _,
+        execution.status,
+        execution.next_event_id,
+        execution.history_size,
+        branches,
         execution.transition_count,
         execution.last_update_time,
         execution.close_time,
         execution.new_run_id,
         execution.retention,
-    ) = fields[6:11]
-    execution.task = None if fields[11] is None else task_of(fields[11])
-    (
+        task,
         execution.task_attempt,
         execution.task_ever_scheduled,
         execution.task_problems,
@@ -348,18 +358,15 @@ def _restore_fields(execution: Execution, fields: tuple[Any, ...]) -> None:
         execution.timer_count,
         execution.close_attempted,
         execution.parts_spilled,
-    ) = fields[12:26]
+        *collections,
+    ) = fields
+    execution.branches = tuple((branch, last) for branch, last in branches)
+    execution.task = None if task is None else task_of(task)
+    return collections
 
 
-def _restore_collections(
-    execution: Execution, fields: tuple[Any, ...], by_kind: dict[int, list[tuple[bytes, bytes]]]
-) -> None:
-    """Each collection from the core and from its rows; a collection is in one of the two."""
-    buffered = [*fields[28], *_bodies(by_kind, parts.PART_BUFFERED)]
-    execution.buffered = tuple(BufferedEvent(*f) for f in buffered)
-    execution.memo = map_of(dict(fields[29]) | _named(by_kind, parts.PART_MEMO))
-    execution.search_attributes = map_of(dict(fields[30]) | _named(by_kind, parts.PART_SEARCH_ATTRIBUTE))
-    execution.signal_ids = map_of(dict.fromkeys(fields[31], True))
+def _restore_rows(execution: Execution, by_kind: dict[int, list[tuple[bytes, bytes]]]) -> None:
+    """What only rows have here: in the core these collections are sections."""
     children = [child_of(f) for f in _bodies(by_kind, parts.PART_CHILD)]
     execution.children = map_of({child.initiated_event_id: child for child in children})
     signals = _named(by_kind, parts.PART_SIGNAL_EVENT)

@@ -43,7 +43,7 @@ from perdure.machines.workflow.exchange import (
     ScheduleFirstTask,
 )
 from perdure.machines.workflow.execution import Execution
-from perdure.machines.workflow.inputs import Input, Start, StartOutcome
+from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.owed import (
     ABANDON,
     ARCHIVE,
@@ -52,6 +52,7 @@ from perdure.machines.workflow.owed import (
 )
 from perdure.machines.workflow.parts import PART_CALLBACK, PART_CHILD, PART_EXTERNAL_CANCEL, PART_EXTERNAL_SIGNAL
 from perdure.machines.workflow.start_fields import take_over
+from perdure.machines.workflow.start_inputs import Start, StartOutcome
 
 MANY_CHILDREN = 10
 """With so many children the reference leaves close policies to a workflow of its own, whose name is then their author's

@@ -170,9 +170,9 @@ def minimum_backoff(previous: Execution, env: Env, requested: int) -> int:
 
 
 def start_event(step: Step, run_id: str) -> history.HistoryEvent:
-    """A run's first event, which the engine has loaded for this step (`machine.needs`)."""
+    """A run's first event, which the engine has loaded for this step (`needs.py`)."""
     source = step.state.start_events.get(run_id)
-    assert source is not None, "the engine loads the start event for a retry (machine.needs)"
+    assert source is not None, "the engine loads the start event for a retry (needs.py)"
     return history.HistoryEvent.FromString(source)
 
 

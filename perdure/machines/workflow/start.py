@@ -20,16 +20,11 @@ from perdure.machines.workflow import (
 )
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.execution import CANCELED, FAILED, RUNNING, TERMINATED, TIMED_OUT, Execution
-from perdure.machines.workflow.inputs import Signal, Start, StartOutcome
+from perdure.machines.workflow.inputs import Signal
 from perdure.machines.workflow.run_info import RunInfo, run_expiration
+from perdure.machines.workflow.start_inputs import Start, StartOutcome, UpdateWithStartOutcome
 from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
-from perdure.machines.workflow.update_inputs import (
-    AdmitUpdate,
-    UpdatePending,
-    UpdateRefused,
-    UpdateStatus,
-    UpdateWithStartOutcome,
-)
+from perdure.machines.workflow.update_inputs import AdmitUpdate, UpdatePending, UpdateRefused, UpdateStatus
 
 Request = workflowservice.StartWorkflowExecutionRequest
 _RUNNING = "Workflow execution is already running. WorkflowId: {}, RunId: {}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from perdure.errors import ServiceError
-from perdure.machines.workflow.inputs import Input, StartOutcome
+from perdure.machines.workflow.inputs import Input
 
 
 @final
@@ -109,17 +109,6 @@ class UpdateLost:
 
     def __init__(self, error: ServiceError) -> None:
         self.error = error
-
-
-@final
-class UpdateWithStartOutcome:
-    """Both answers of an update-with-start; `update` is `UpdatePending` or `UpdateStatus`."""
-
-    __slots__ = ("start", "update")
-
-    def __init__(self, start: StartOutcome, update: UpdatePending | UpdateStatus) -> None:
-        self.start = start
-        self.update = update
 
 
 @final

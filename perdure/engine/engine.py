@@ -18,7 +18,7 @@ from typing import Any, final
 
 from perdure.api import enums
 from perdure.clock import Clock
-from perdure.engine import long_steps, mail, rows
+from perdure.engine import mail, rows
 from perdure.engine.alarms import Alarms
 from perdure.engine.archiving import Archiving
 from perdure.engine.cache import Cache
@@ -30,6 +30,7 @@ from perdure.engine.entities import Entities
 from perdure.engine.entity import MAILBOX_MAX, Entity
 from perdure.engine.histories import Histories
 from perdure.engine.loading import load, look_up
+from perdure.engine.long_steps import by_turns
 from perdure.engine.mail import Letter
 from perdure.engine.ports import Dispatch, Namespaces, Outside, Reservation
 from perdure.engine.waiters import Waiters
@@ -120,7 +121,7 @@ class Engine:
         self.histories = Histories(store)
         self.waiters = Waiters()
         self.watchers = Watchers(self.submit)
-        self.long_step = asyncio.Lock()
+        self._long_step = asyncio.Lock()
         """Held by the one chain whose step is made in pieces."""
         self._delivery = Delivery(self.submit, self.histories, self._spawn)
         self.callbacks = Callbacks(self.submit, self.histories, outside, self._spawn)
@@ -291,7 +292,7 @@ class Engine:
             entity.state = ChainState(state.chain, state.runs, state.start_requests, state.start_events)
         if machine.is_long(entity.state, letter.fact, env.now):
             entity.busy = True
-            self._spawn(long_steps.step(self, entity, letter, key, env))
+            self._spawn(self._step_by_turns(entity, letter, key, env))
             return
         try:
             transition = machine.step(key, state, letter.fact, env)
@@ -303,6 +304,30 @@ class Engine:
             self._faulty(entity, letter)
             return
         self._take(entity, letter, key, env, transition)
+
+    async def _step_by_turns(self, entity: Entity, letter: Letter[Input], key: ChainKey, env: Env) -> None:
+        """One step in pieces, then on with the mailbox; the chain is busy until then."""
+        state = entity.state
+        try:
+            async with self._long_step:
+                pieces = machine.pieces(key, state, letter.fact, env)
+                transition = await by_turns(pieces, lambda: entity.state is state)
+            entity.busy = False
+            if transition is not None:
+                self._take(entity, letter, key, env, transition)
+            else:
+                entity.mailbox.appendleft(letter)
+        except ServiceError as error:
+            entity.busy = False
+            self._follow(entity, letter, error, [])
+        except Exception:
+            log.exception("a step failed: %s", type(letter.fact).__name__)
+            entity.busy = False
+            self._faulty(entity, letter)
+        except asyncio.CancelledError:
+            letter.resolve(Unavailable("server is shutting down"))
+            raise
+        self._drain(entity)
 
     def _take(self, entity: Entity, letter: Letter[Input], key: ChainKey, env: Env, transition: Transition) -> None:
         """What a step has made is the chain's newest draft, and on its way into the store."""

@@ -46,7 +46,7 @@ from perdure.machines.task_queue import (
 from perdure.matching.descriptions import merged
 from perdure.matching.errors import NoRecentPoller, QueryTimedOut, StickyUnavailable
 from perdure.matching.lines import Line, Lines
-from perdure.matching.waiting import Asked, Reservation, Waiter, waiter_of
+from perdure.matching.waiting import Asked, Waiter, waiter_of
 from perdure.matching.workers import WorkerRegistry
 
 QUEUE_IDLE_NS = 300 * SECOND
@@ -66,6 +66,35 @@ SHUT_DOWN_WORKERS_MAX = 10_000
 
 QUERIES_WAITING_MAX = 1_000
 """Queries that may wait for a worker of one queue; the next one is refused."""
+
+
+@final
+class Reservation:
+    """A poll kept for a task that is being committed; closed by exactly one of `deliver` and `release`."""
+
+    __slots__ = ("_matching", "_poll", "_queue", "identity", "request", "worker_version")
+
+    def __init__(self, matching: Matching, queue: Line, poll: Poll) -> None:
+        self._matching = matching
+        self._queue: Line | None = queue
+        self._poll = poll
+        self.request = poll.request
+        self.identity = poll.request.identity
+        self.worker_version = poll.request.worker_version
+
+    def deliver(self, task: Task, started: object) -> bool:
+        """Hand out the committed start. False when the poll has gone: the engine does what a lost delivery needs."""
+        return self._matching._deliver(self._close(), self._poll, task, started)
+
+    def release(self) -> None:
+        """The commit failed: the poll returns to its place in the line."""
+        self._matching._release(self._close(), self._poll)
+
+    def _close(self) -> Line:
+        queue = self._queue
+        assert queue is not None, "a reservation is closed once"
+        self._queue = None
+        return queue
 
 
 @final
@@ -168,7 +197,7 @@ class Matching:
             self._gone(loaded, poll, alive=False)
             self._hand(loaded, loaded.partition.released(poll, now_ns, loaded.clock.now_ns()))
 
-    def deliver_reserved(self, queue: Line, poll: Poll, task: Task, started: object) -> bool:
+    def _deliver(self, queue: Line, poll: Poll, task: Task, started: object) -> bool:
         """The commit behind a `Reservation` succeeded; see there."""
         now_ns = self._now_ns()
         waiter = waiter_of(poll)
@@ -179,7 +208,7 @@ class Matching:
         waiter.end(poll.matched)
         return True
 
-    def release_reserved(self, queue: Line, poll: Poll) -> None:
+    def _release(self, queue: Line, poll: Poll) -> None:
         """The commit behind a `Reservation` failed."""
         now_ns = self._now_ns()
         waiter = waiter_of(poll)

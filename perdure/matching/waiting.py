@@ -1,15 +1,12 @@
-"""Who waits at a task queue: a poll for work, a caller of a query for its answer, a commit for its poll."""
+"""Who waits at a task queue: a poll for work, a caller of a query for its answer."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, final
+from typing import final
 
-from perdure.machines.task_queue import Matched, Poll, QueryTask, Task
+from perdure.machines.task_queue import Matched, Poll, QueryTask
 from perdure.matching.lines import Line
-
-if TYPE_CHECKING:
-    from perdure.matching.service import Matching
 
 
 @final
@@ -48,35 +45,6 @@ class Asked:
         """The caller gets an error, if it has no answer yet."""
         if not self.future.done():
             self.future.set_exception(error)
-
-
-@final
-class Reservation:
-    """A poll kept for a task that is being committed; closed by exactly one of `deliver` and `release`."""
-
-    __slots__ = ("_matching", "_poll", "_queue", "identity", "request", "worker_version")
-
-    def __init__(self, matching: Matching, queue: Line, poll: Poll) -> None:
-        self._matching = matching
-        self._queue: Line | None = queue
-        self._poll = poll
-        self.request = poll.request
-        self.identity = poll.request.identity
-        self.worker_version = poll.request.worker_version
-
-    def deliver(self, task: Task, started: object) -> bool:
-        """Hand out the committed start. False when the poll has gone: the engine does what a lost delivery needs."""
-        return self._matching.deliver_reserved(self._close(), self._poll, task, started)
-
-    def release(self) -> None:
-        """The commit failed: the poll returns to its place in the line."""
-        self._matching.release_reserved(self._close(), self._poll)
-
-    def _close(self) -> Line:
-        queue = self._queue
-        assert queue is not None, "a reservation is closed once"
-        self._queue = None
-        return queue
 
 
 def waiter_of(poll: Poll) -> Waiter:

@@ -9,10 +9,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perdure.clock import MILLISECOND
+from perdure.ids import ChainKey
+from perdure.machines.pieces import Pieces
+from perdure.machines.workflow import alarm, completion, machine
+from perdure.machines.workflow.chain import ChainState
 from perdure.store.faulty import Faults
 from tests.sim.audit import Violation
 from tests.sim.scenario import SMALL_CACHE, Plan, simulate, swarm
@@ -63,6 +68,25 @@ def test_what_a_killed_process_had_sent_may_still_arrive(seed: int) -> None:
     """Only the process dies: its last batch may land behind its successor's first read, and must be fenced out."""
     world = simulate(seed, Plan(swarm(0.04), crashes=True, cache_bytes_max=SMALL_CACHE))
     assert world.crashes
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_step_in_pieces_breaks_no_promise(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every completion and every alarm is made in pieces of one command, on chains whose drafts get lost."""
+    begun: list[object] = []
+    pieces = machine.pieces
+
+    def counted(key: ChainKey, state: ChainState, *rest: Any) -> Pieces[machine.Transition]:
+        begun.append(key)
+        return pieces(key, state, *rest)
+
+    monkeypatch.setattr(machine, "is_long", lambda _state, fact, _now: type(fact) in machine.LONG_HANDLERS)
+    monkeypatch.setattr(machine, "pieces", counted)
+    monkeypatch.setattr(alarm, "PIECE", 1)
+    monkeypatch.setattr(completion, "PIECE", 1)
+    world = simulate(seed, Plan(swarm(0.08, latency_ms=200), cache_bytes_max=SMALL_CACHE, crashes=seed % 2 == 1))
+    assert world.injected
+    assert len(begun) > 50
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, built, more_due, pop, push
+from perdure.machines.deadlines import ACTIVITY, TIMER, Deadline, built, joined, more_due, pop, push
 
 ENTRIES = st.tuples(st.integers(0, 9), st.sampled_from((ACTIVITY, TIMER)), st.integers(1, 5))
 
@@ -83,3 +83,8 @@ def test_it_knows_whether_many_are_due(entries: list[tuple[int, int, int]], unti
     due = [when for when, _, _ in entries if when <= until]
 
     assert more_due(built(entries), until, count) == (len(due) > count)
+
+
+@given(st.lists(ENTRIES), st.lists(ENTRIES))
+def test_many_join_as_one_by_one(first: list[tuple[int, int, int]], more: list[tuple[int, int, int]]) -> None:
+    assert drain(joined(built(first), more)) == sorted(first + more)

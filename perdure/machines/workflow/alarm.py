@@ -55,6 +55,7 @@ def ringing(step: Step, alarm: AlarmRang) -> Pieces[None]:
     speculative = pending is not None and pending.speculative
     if not draft.stored and not speculative and draft.execution.alarm and draft.execution.alarm <= now:
         # Loaded by an alarm that was early: move it, or every restart would look at this run again.
+        draft.queue_deadlines()
         settle(draft.execution)
         if durable_alarm(draft.execution) > now:
             draft.stored = draft.realarm = True
@@ -90,6 +91,7 @@ def _due(step: Step, draft: RunDraft, now: int) -> Pieces[bool]:
             callbacks.due(draft, entry.key, entry.when)
         else:
             recorded = _fire(draft, entry.key) or recorded
+        draft.queue_deadlines()
     return recorded
 
 

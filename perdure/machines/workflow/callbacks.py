@@ -96,6 +96,7 @@ def wake(draft: RunDraft) -> None:
         entry = execution.deadlines
         execution.deadlines = pop(entry)
         due(draft, entry.key, entry.when)
+        draft.queue_deadlines()
 
 
 def due(draft: RunDraft, number: int, when: int) -> None:

@@ -108,7 +108,7 @@ def closed(step: Step, draft: RunDraft, goes_on: bool = False, begins_again: boo
     if task is not None and (task.started_event_id or task.speculative):
         execution.task = None
     # A task that was only scheduled stays to be seen in Describe; nothing will start it any more.
-    execution.deadlines = None
+    draft.drop_deadlines()
     callbacks.await_attempts(draft)
     execution.owed = None
     workflow_task.clear_sticky(execution)

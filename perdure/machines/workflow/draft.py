@@ -15,7 +15,7 @@ from perdure.api import common, enums, history, sdk
 from perdure.api.splice import event_fragment
 from perdure.clock import SECOND
 from perdure.ids import ChainKey, uuid_bytes
-from perdure.machines.deadlines import push
+from perdure.machines.deadlines import joined, push
 from perdure.machines.env import Env
 from perdure.machines.persistent import EMPTY
 from perdure.machines.workflow import apply as recorded
@@ -59,6 +59,7 @@ class RunDraft:
 
     __slots__ = (
         "before",
+        "due",
         "env",
         "events",
         "execution",
@@ -79,6 +80,8 @@ class RunDraft:
         self.execution = execution
         self.first_event_id: int = execution.next_event_id
         self.events: list[bytes] = []
+        self.due: list[tuple[int, int, int]] = []
+        """Deadlines that are not in the run's queue yet: (when, kind, key)."""
         self.pending: list[history.HistoryEvent] = []
         self.touched: dict[tuple[int, str | int], bool] = {}
         self.stored: bool = before is None
@@ -411,7 +414,18 @@ class RunDraft:
 
     def deadline(self, when: int, kind: int, key: int) -> None:
         """Note that something about this activity or timer is due at `when` or later."""
-        self.execution.deadlines = push(self.execution.deadlines, when, kind, key)
+        self.due.append((when, kind, key))
+
+    def queue_deadlines(self) -> None:
+        """What was noted joins the queue: before anybody looks at that, and at the end of the step."""
+        if self.due:
+            self.execution.deadlines = joined(self.execution.deadlines, self.due)
+            self.due = []
+
+    def drop_deadlines(self) -> None:
+        """Nothing is due any more."""
+        self.execution.deadlines = None
+        self.due = []
 
     def owe(self, when: int, scheduled_event_id: int) -> None:
         """Note that an activity attempt scheduled for `when` is owed to matching until it starts."""

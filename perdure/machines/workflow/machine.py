@@ -292,6 +292,7 @@ def _finish(current: Step, outcome: object) -> Transition:
         _settle_events(current, draft)
         offers.make(current, draft)
         outbound.send(current, draft)
+        draft.queue_deadlines()
         alarm.settle(draft.execution)
         alarm_changed = _close_stored(draft) if draft.stored else False
         rows = codec.settle_parts(draft.execution, draft.touched) if draft.stored else []

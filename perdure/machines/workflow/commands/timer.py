@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.api import command as commands
 from perdure.api import enums, history
-from perdure.api.times import BadDuration, checked_duration_ns, duration_of
+from perdure.api.times import BadDuration, checked_duration_ns, set_duration
 from perdure.machines.workflow.commands.batch import Batch, CommandRejected
 from perdure.machines.workflow.draft import RunDraft
 
@@ -29,11 +29,11 @@ def start_timer(batch: Batch, command: commands.Command) -> None:
             _DUPLICATE,
             f"invalid history builder state for action: add-timer-started-event, TimerID: {wanted.timer_id}",
         )
-    attributes = history.TimerStartedEventAttributes(
-        timer_id=wanted.timer_id, workflow_task_completed_event_id=batch.completed_event_id
-    )
+    attributes = history.TimerStartedEventAttributes()
+    attributes.timer_id = wanted.timer_id
+    attributes.workflow_task_completed_event_id = batch.completed_event_id
     if wanted.HasField("start_to_fire_timeout"):
-        attributes.start_to_fire_timeout.CopyFrom(duration_of(duration))
+        set_duration(attributes.start_to_fire_timeout, duration)
     batch.record(enums.EVENT_TYPE_TIMER_STARTED, attributes, command)
 
 

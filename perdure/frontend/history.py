@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from perdure.api import Message, enums, history, workflowservice
+from perdure.api import Message, enums, failures, history, workflowservice
 from perdure.api.splice import with_field
 from perdure.clock import SECOND
 from perdure.config import dynamic as settings
@@ -151,7 +151,9 @@ class _Reading:
         shown.CopyFrom(event)
         shown.ClearField(kind)  # type: ignore[arg-type]  # the name is the message's own
         shown.event_type = enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
-        shown.workflow_execution_continued_as_new_event_attributes.new_execution_run_id = new_run_id
+        continued = shown.workflow_execution_continued_as_new_event_attributes
+        continued.new_execution_run_id = new_run_id
+        _tell_the_end(event, continued)
         return history.History(events=[shown]).SerializeToString()
 
     async def events(self, fragments_max: int) -> Message | bytes:
@@ -220,3 +222,13 @@ async def get_workflow_execution_history_reverse(
         rest = HistoryToken(token.run_id, 1, page.next_event_id, False, token.branches)
         response.next_page_token = services.tokens.reverse_page(call.namespace.id, target.workflow_id, rest)
     return with_field(response.SerializeToString(), _REVERSE_FIELD, page.body)
+
+
+def _tell_the_end(event: history.HistoryEvent, shown: history.WorkflowExecutionContinuedAsNewEventAttributes) -> None:
+    """What the run ended with, where its closing event is shown as a continuation."""
+    if event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+        shown.failure.CopyFrom(failures.timeout_failure("workflow timeout", enums.TIMEOUT_TYPE_START_TO_CLOSE))
+    elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+        shown.failure.CopyFrom(event.workflow_execution_failed_event_attributes.failure)
+    elif event.workflow_execution_completed_event_attributes.HasField("result"):
+        shown.last_completion_result.CopyFrom(event.workflow_execution_completed_event_attributes.result)

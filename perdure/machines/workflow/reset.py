@@ -367,7 +367,10 @@ def _reapply_event(draft: RunDraft, event: history.HistoryEvent, verb: Reset) ->
     if event.event_type in _OF_CHILDREN:
         _reapply_of_child(draft, event)
     elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED and _reapplies_signals(verb):
-        signaled = event.workflow_execution_signaled_event_attributes
+        signaled = history.WorkflowExecutionSignaledEventAttributes()
+        signaled.CopyFrom(event.workflow_execution_signaled_event_attributes)
+        # The copy tells what was said, not which workflow said it.
+        signaled.ClearField("external_workflow_execution")
         _remember_signal(draft, event)
         draft.record(enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, signaled, links=links)
     elif event.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED:

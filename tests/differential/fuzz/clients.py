@@ -90,6 +90,30 @@ def start_again(story: Story, draw: random.Random) -> bool:
     return True
 
 
+def brief_run(story: Story, draw: random.Random) -> bool:
+    """A run in the place of what is there, which times out, perhaps twice; its task may have timed out before.
+
+    Not while a query waits, as for :func:`terminate`.
+    """
+    if any(not ask.update_id for ask in story.asks):
+        return False
+    held = draw.random() < 0.5
+    fields: dict[str, Anything] = {
+        "workflow_id_conflict_policy": WorkflowIdConflictPolicy.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+        "workflow_run_timeout": values.seconds(2 if held else 1),
+        "workflow_task_timeout": values.seconds(1),
+    }
+    if draw.random() < 0.5:
+        fields["retry_policy"] = values.retry_policy(0.1, 1, 0, 2)
+    if not story.s.start(**fields).started:
+        return True
+    story.held = None
+    if held:
+        story.s.call(story.s.poll_request(), Task, POLL_SECONDS)
+    story.await_close_of(story.s.workflow_id)
+    return True
+
+
 def signal_with_start(story: Story, draw: random.Random) -> bool:
     fields = _policies(draw) | of_start(story, draw)
     fields.pop("on_conflict_options", None)

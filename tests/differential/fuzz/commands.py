@@ -172,6 +172,38 @@ def _child(story: Story, draw: random.Random) -> Command:
     return values.command("START_CHILD_WORKFLOW_EXECUTION", **fields)
 
 
+POLICIES = (
+    ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE,
+    ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE,
+    ParentClosePolicy.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+    ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON,
+)
+
+
+def kid_of(story: Story, parent: str, draw: random.Random) -> list[Command]:
+    """A child's child, if it may have one."""
+    name = story.child_of(parent, draw.choice((1, 2)))
+    if not name:
+        return []
+    story.kids[name] = f"q-{name}"
+    started = values.command(
+        "START_CHILD_WORKFLOW_EXECUTION",
+        workflow_id=name,
+        workflow_type=values.workflow_type("Kid"),
+        task_queue=story.queue_of(name),
+        parent_close_policy=draw.choice(POLICIES),
+    )
+    return [started]
+
+
+def call_up(story: Story, draw: random.Random) -> Command:
+    """A child signals its parent, or asks it to cancel."""
+    if draw.random() < 0.7:
+        target = values.execution(story.s.workflow_id)
+        return values.command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=target, signal_name="from below")
+    return values.command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", workflow_id=story.s.workflow_id)
+
+
 def _target(story: Story, draw: random.Random) -> Anything:
     names = [story.other_id, story.child_id(1), story.child_id(2), story.s.workflow_id, "nobody-" + story.s.nonce]
     known = sorted(story.kids) + [story.other_id] * story.has_other

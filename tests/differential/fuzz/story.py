@@ -182,6 +182,13 @@ class Story:
     def child_id(self, number: int) -> str:
         return f"kid-{number}-{self.s.nonce}"
 
+    def child_of(self, workflow_id: str, number: int) -> str:
+        """What a child calls a child of its own; "" in the last generation, and for strangers."""
+        for name, next_name in (("kid", "grandchild"), ("grandchild", "great")):
+            if workflow_id.startswith(name):
+                return f"{next_name}-{number}-{self.s.nonce}"
+        return ""
+
     @property
     def other_id(self) -> str:
         return f"other-{self.s.nonce}"
@@ -220,18 +227,18 @@ class Story:
         if self._watched and self._watched != self.s.run_id:
             self.accepted.clear()
             self._record_events(self._watched, self._events(self._watched))
-            self._await_children(self._watched)
+            self._await_children(self.s.execution(self._watched))
         self._watched = self.s.run_id
         self._record_events(self.s.run_id, self._events(self.s.run_id))
         self.described = self.s.describe()
         self._collect(decided)
         if self.view.closed and self.view.next_run_id:
             self.s.fact("the chain goes on", self.view.next_run_id)
-            self._await_children(self.s.run_id)
+            self._await_children(self.s.execution())
             self.s.run_id, self.held = self.view.next_run_id, None
             self.look()
         elif self.view.closed:
-            self._await_children(self.s.run_id)
+            self._await_children(self.s.execution())
             self._turn_to_started_run()
 
     def _turn_to_started_run(self) -> None:
@@ -280,10 +287,38 @@ class Story:
                 return
             pause.wait(0.02)
 
-    def _events(self, run_id: str) -> list[HistoryEvent]:
-        request = self.s.history_request(execution=self.s.execution(run_id))
+    def await_close_of(self, workflow_id: str) -> None:
+        """Wait until the current run is closed, however often it is tried again before."""
+        end = time.monotonic() + WAIT_SECONDS
+        pause = threading.Event()
+        while time.monotonic() < end:
+            info = self.describe_quietly(values.execution(workflow_id)).workflow_execution_info
+            if info.status not in (RUNNING, PAUSED):
+                return
+            pause.wait(0.02)
+
+    def await_kin(self, workflow_id: str) -> None:
+        """Wait until what a worker of a child or a stranger asked for has been done: its calls, its own children."""
+        end = time.monotonic() + REST_SECONDS
+        pause = threading.Event()
+        while time.monotonic() < end:
+            described = self.describe_quietly(values.execution(workflow_id))
+            view = view_of(self._events_of(described.workflow_execution_info.execution))
+            starting = [child for child in described.pending_children if not child.run_id]
+            if view.closed or not (starting or view.externals):
+                break
+            pause.wait(0.02)
+        for child in described.pending_children:
+            self.await_task_of(child.workflow_id)
+        self._await_children(described.workflow_execution_info.execution)
+
+    def _events_of(self, execution: WorkflowExecution) -> list[HistoryEvent]:
+        request = self.s.history_request(execution=execution)
         reply = self.s.send(request, rpc.GetWorkflowExecutionHistoryResponse)
         return [] if isinstance(reply, RpcFailed) else list(reply.history.events)
+
+    def _events(self, run_id: str) -> list[HistoryEvent]:
+        return self._events_of(self.s.execution(run_id))
 
     def _record_events(self, run_id: str, events: list[HistoryEvent]) -> None:
         """Record events that were not there the last time this run was looked at."""
@@ -335,15 +370,18 @@ class Story:
 
     # Children of a run that has closed, and those who wait for answers
 
-    def _await_children(self, run_id: str) -> None:
-        """Wait until the close policies of a run's children have been carried out."""
-        view = view_of(self._events(run_id))
+    def _await_children(self, execution: WorkflowExecution) -> None:
+        """Wait until the close policies of a run's children have been carried out, and those of theirs."""
+        view = view_of(self._events_of(execution))
         if view.was_reset or not view.closed:
             return
         end = time.monotonic() + REST_SECONDS
         pause = threading.Event()
         while time.monotonic() < end and any(self._owed(child) for child in view.children.values()):
             pause.wait(0.02)
+        for child in view.children.values():
+            if child.policy == TERMINATE:
+                self._await_children(values.execution(child.workflow_id, child.run_id))
 
     def _owed(self, child: Child) -> bool:
         if child.policy not in (TERMINATE, REQUEST_CANCEL):
@@ -439,15 +477,24 @@ class Story:
         for ask in self.asks:
             if ask.update_id:
                 self._record_answer(ask)
-        for name in ([self.other_id] if self.has_other else []) + sorted(self.kids):
+        for name in ([self.other_id] if self.has_other else []) + sorted(self.kids, key=_generation):
             request = rpc.TerminateWorkflowExecutionRequest(
                 namespace=NAMESPACE, workflow_execution=values.execution(name)
             )
             self.s.call(request, rpc.TerminateWorkflowExecutionResponse)
+            if name.startswith("g"):
+                # Its parent hears of it.
+                self.await_kin(name)
+                threading.Event().wait(0.25)
             self.s.history(execution=values.execution(name))
             self.s.describe(execution=values.execution(name))
         self.s.history()
         self.s.describe()
+
+
+def _generation(workflow_id: str) -> tuple[int, str]:
+    """The youngest first."""
+    return ("great", "grandchild", "kid").index(workflow_id.partition("-")[0]), workflow_id
 
 
 def _is_short(activity: PendingActivityInfo) -> bool:

@@ -21,7 +21,7 @@ from ..normalise import Normaliser
 from ..runner import Run
 from ..script import Script, Stopped
 from ..wire import Connection, RpcFailed
-from . import clients, operators, workers
+from . import clients, endings, operators, workers
 from .fields import links, note, priority
 from .plan import Plan
 from .story import BRIEF_POLL_SECONDS, STICKY_REST_SECONDS, Story
@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[Verb, float]] = {
     "cancel": (clients.cancel, 1),
     "terminate": (clients.terminate, 0.7),
     "start again": (clients.start_again, 1.5),
+    "brief run": (clients.brief_run, 0.4),
     "signal with start": (clients.signal_with_start, 1.5),
     "start other": (clients.start_other, 2),
     "signal kid": (clients.signal_kid, 1),
@@ -106,7 +107,6 @@ class LooseNormaliser(Normaliser):
             kept.CopyFrom(message)
             if kept.workflow_execution_info.close_time.seconds:
                 kept.ClearField("pending_workflow_task")
-            kept.workflow_execution_info.search_attributes.indexed_fields.pop("TemporalReportedProblems", None)
             message = kept
         yield from super().lines(message)
 
@@ -123,6 +123,8 @@ class LooseNormaliser(Normaliser):
         yield from lines
 
     def _field(self, field: FieldDescriptor, value: Anything) -> Iterator[str]:
+        if field.name == "indexed_fields":
+            value = {name: value[name] for name in value if name != "TemporalReportedProblems"}
         if field.name == "messages":
             value = sorted(value, key=lambda message: message.id)
         yield from super()._field(field, value)
@@ -137,6 +139,7 @@ def tell(plan: Plan, connection: Connection) -> Run:
         for step in plan.steps:
             _step(story, step)
         story.finish()
+        endings.look_back(story)
     return Run(script.name, tuple(script.transcript))
 
 

@@ -19,7 +19,7 @@ from temporalio.api.workflowservice import v1 as rpc
 from .. import update_values, values
 from ..script import NAMESPACE, WORKER, filled
 from ..wire import RpcFailed
-from .commands import batch
+from .commands import batch, call_up, kid_of
 from .fields import content, of_worker
 from .story import BRIEF_POLL_SECONDS, POLL_SECONDS, SHORT_SECONDS, Story, Task
 
@@ -320,14 +320,20 @@ def tend(story: Story, draw: random.Random) -> bool:
         story.s.fact("no task for", name)
         return True
     story.s.record(request, Task, task)
-    story.s.complete(task, *_ending(draw))
+    story.s.complete(task, *_ending(story, name, draw))
     story.calm()
     story.await_task_of(name)
+    story.await_kin(name)
     return True
 
 
-def _ending(draw: random.Random) -> list[Command]:
-    kind = draw.choice(("stay", "stay", "complete", "fail", "cancel", "continue"))
+def _ending(story: Story, name: str, draw: random.Random) -> list[Command]:
+    """What a child's worker does: it stays or closes, starts a child of its own, or calls its parent."""
+    kind = draw.choice(("stay", "stay", "complete", "fail", "cancel", "continue", "child", "child", "child", "call"))
+    if kind == "child":
+        return kid_of(story, name, draw)
+    if kind == "call":
+        return [call_up(story, draw)]
     if kind == "stay":
         return []
     if kind == "complete":

@@ -9,7 +9,6 @@ from temporalio.api.workflow.v1 import VersioningOverride
 from temporalio.api.workflowservice import v1 as rpc
 
 from .. import operations
-from ..family import start_kid
 from ..script import NAMESPACE, Script
 from ..values import attributes, command, complete_workflow, continue_as_new, fail_workflow, retry_policy, workflow_type
 
@@ -189,11 +188,3 @@ def stamp_after_a_reset(s: Script) -> None:
         s.fail_task(s.poll_quietly())
         s.reset(7)
         s.describe()
-
-
-def points_beside_the_pending(s: Script) -> None:
-    """A point is not resettable where a child, or a call to another workflow, is pending."""
-    s.complete(s.begin_quietly(), start_kid(s), force_create_new_workflow_task=True)
-    s.await_event("CHILD_WORKFLOW_EXECUTION_STARTED")
-    s.complete(s.poll_quietly(), binary_checksum="one")
-    s.describe()

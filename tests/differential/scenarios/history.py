@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import HistoryEventFilterType
 from temporalio.api.workflowservice import v1 as rpc
 
 from ..script import NAMESPACE, Script
-from ..values import complete_workflow, execution, record_marker
+from ..values import command, complete_workflow, execution, fail_workflow, record_marker, retry_policy, seconds
 
 CLOSE = HistoryEventFilterType.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
 
@@ -176,3 +176,22 @@ def page_size_bounds(s: Script) -> None:
     s.start()
     s.history(maximum_page_size=-1)
     s.history(maximum_page_size=1_000_000)
+
+
+def close_event_of_a_run_that_goes_on(s: Script) -> None:
+    """To a client that does not follow retries and cron itself, the last event is a continuation that tells the end."""
+    retried = retry_policy(0.1, 1, 0, 2)
+    nothing = command("COMPLETE_WORKFLOW_EXECUTION")
+    nothing.complete_workflow_execution_command_attributes.SetInParent()
+    for label, fields, end in (
+        ("failed", {"retry_policy": retried}, fail_workflow()),
+        ("completed", {"cron_schedule": "@every 1s"}, complete_workflow()),
+        ("completed with nothing", {"cron_schedule": "@every 1s"}, nothing),
+        ("timed out", {"retry_policy": retried, "workflow_run_timeout": seconds(1)}, None),
+    ):
+        s.another(label)
+        task = s.begin_quietly(**fields)
+        if end is not None:
+            s.complete(task, end)
+        s.history(wait_new_event=True, history_event_filter_type=CLOSE)
+        s.terminate(workflow_execution=s.execution(""))

@@ -203,3 +203,18 @@ def bad_operations(s: Script) -> None:
         if s.run_id != run_id:
             s.history()
             s.complete(s.poll())
+
+
+def signalled_by_another(s: Script) -> None:
+    """A signal that a reset takes over does not tell any more which workflow sent it."""
+    s.complete(s.begin_quietly())
+    receiver, run_id = s.workflow_id, s.run_id
+    s.another("sender")
+    signal = command(
+        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", execution=execution(receiver), signal_name="go", control="control"
+    )
+    s.complete(s.begin_quietly(), signal)
+    s.await_event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
+    s.workflow_id, s.run_id = receiver, run_id
+    s.reset(4)
+    s.history()

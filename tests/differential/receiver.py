@@ -121,6 +121,10 @@ class Receiver:
         self.await_requests(count)
         self._write(sorted(self._requests, key=lambda request: request.path))
 
+    def record_rest(self) -> None:
+        """Write what has come by now, by path and content: nobody waits."""
+        self._write(sorted(self._requests, key=lambda request: (request.path, request.body)))
+
     def _write(self, requests: list[Request]) -> None:
         for request in requests:
             self._script.section(f"{request.method} {request.path}")

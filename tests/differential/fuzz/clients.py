@@ -82,6 +82,11 @@ def _policies(draw: random.Random) -> dict[str, Anything]:
 def start_again(story: Story, draw: random.Random) -> bool:
     """The same workflow id, under some policies."""
     fields = _policies(draw) | of_start(story, draw)
+    if story.receiver is not None and draw.random() < 0.6:
+        fields["completion_callbacks"] = [story.receiver.callback(f"/{draw.choice(('again', 'more'))}")]
+        fields["on_conflict_options"] = OnConflictOptions(
+            attach_request_id=True, attach_completion_callbacks=draw.random() < 0.8, attach_links=draw.random() < 0.5
+        )
     if draw.random() < 0.3 and story.is_first_run:
         fields["request_id"] = f"start-{story.s.nonce}"
     started = story.s.start(**fields)

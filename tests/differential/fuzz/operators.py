@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any as Anything
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
 from temporalio.api.common.v1 import Priority
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
 from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflow.v1 import VersioningOverride
+from temporalio.api.workflow.v1 import PostResetOperation, VersioningOverride, WorkflowExecutionOptions
 
 from .. import operations, values
 from .story import PROBLEMS_MAX, Story
@@ -132,12 +133,27 @@ def reset_run(story: Story, draw: random.Random) -> bool:
         fields["reset_reapply_type"] = draw.choice(ResetReapplyType.values())
     if draw.random() < 0.2:
         fields["reset_reapply_exclude_types"] = [draw.choice(ResetReapplyExcludeType.values())]
+    if draw.random() < 0.15:
+        fields["post_reset_operations"] = [_afterwards(draw)]
     before = story.s.run_id
     story.s.reset(point, **fields)
     if story.s.run_id != before:
         story.held, story.was_reset = None, True
         story.problems += 1
     return True
+
+
+def _afterwards(draw: random.Random) -> PostResetOperation:
+    """What the run that a reset makes gets at once."""
+    if draw.random() < 0.2:
+        return PostResetOperation(signal_workflow=PostResetOperation.SignalWorkflow(signal_name="afterwards"))
+    options = WorkflowExecutionOptions(priority=Priority(priority_key=draw.choice((1, 2))))
+    override = draw.choice((AUTO_UPGRADE, AUTO_UPGRADE, None, UNKNOWN))
+    if override is not None:
+        options.versioning_override.CopyFrom(override)
+    mask = FieldMask(paths=draw.choice((["priority"], ["versioning_override"], ["versioning_override", "priority"])))
+    update = PostResetOperation.UpdateWorkflowOptions(workflow_execution_options=options, update_mask=mask)
+    return PostResetOperation(update_workflow_options=update)
 
 
 def change_options(story: Story, draw: random.Random) -> bool:

@@ -14,6 +14,7 @@ from typing import Any as Anything
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import (
+    CallbackState,
     ParentClosePolicy,
     PendingActivityState,
     PendingWorkflowTaskState,
@@ -26,6 +27,7 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice import v1 as rpc
 
 from .. import values
+from ..receiver import Receiver
 from ..script import NAMESPACE, Pending, Script
 from ..update_values import poll_request
 from ..wire import RpcFailed
@@ -55,6 +57,7 @@ FIRST_BACKOFF_MAX = 3.0
 ABANDON = ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
 TERMINATE = ParentClosePolicy.PARENT_CLOSE_POLICY_TERMINATE
 REQUEST_CANCEL = ParentClosePolicy.PARENT_CLOSE_POLICY_REQUEST_CANCEL
+CALLBACK_ENDS = (CallbackState.CALLBACK_STATE_SUCCEEDED, CallbackState.CALLBACK_STATE_FAILED)
 RUNNING = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
 PAUSED = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED
 
@@ -100,6 +103,7 @@ class Story:
     accepted: list[str] = field(default_factory=list)
     kids: dict[str, str] = field(default_factory=dict)
     has_other: bool = False
+    receiver: Receiver | None = None
     problems: int = 0
     closing: bool = False
     described: Described = field(default_factory=Described)
@@ -351,6 +355,8 @@ class Story:
 
     def _moving(self, described: Described, view: View) -> str:
         """What a server is still doing for this run by itself, else empty."""
+        if self.receiver is not None and view.closed and not (view.next_run_id or view.was_reset):
+            return "" if all(one.state in CALLBACK_ENDS for one in described.callbacks) else "callback"
         if view.closed or described.workflow_execution_info.status not in (RUNNING, PAUSED):
             return ""
         runs = described.pending_workflow_task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
@@ -490,6 +496,8 @@ class Story:
             self.s.describe(execution=values.execution(name))
         self.s.history()
         self.s.describe()
+        if self.receiver is not None:
+            self.receiver.record_rest()
 
 
 def _generation(workflow_id: str) -> tuple[int, str]:

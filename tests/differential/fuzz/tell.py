@@ -18,6 +18,7 @@ from temporalio.api.workflowservice import v1 as rpc
 
 from .. import values
 from ..normalise import Normaliser
+from ..receiver import Receiver
 from ..runner import Run
 from ..script import Script, Stopped
 from ..wire import Connection, RpcFailed
@@ -68,6 +69,9 @@ VERBS: dict[str, tuple[Verb, float]] = {
 
 KIN_SHARE = 0.3
 """Share of the stories that have many children."""
+
+CALLBACK_SHARE = 0.12
+"""Share of the stories in which somebody waits for the end of runs."""
 
 REVIVALS = frozenset({"start again", "signal with start", "update with start", "reset run"})
 """Verbs that begin a run where there is none any more."""
@@ -134,7 +138,9 @@ def tell(plan: Plan, connection: Connection) -> Run:
     """Carry out the plan; what was seen."""
     script = Script(connection, f"seed {plan.seed}", LooseNormaliser)
     story = Story(script, plan, plan.draw("start"))
-    with contextlib.suppress(Stopped):
+    with contextlib.ExitStack() as stack, contextlib.suppress(Stopped):
+        if plan.draw("callbacks").random() < CALLBACK_SHARE:
+            story.receiver = stack.enter_context(Receiver(script))
         _begin(story)
         for step in plan.steps:
             _step(story, step)
@@ -171,6 +177,8 @@ def _begin(story: Story) -> None:
     if draw.random() < 0.3:
         fields |= {"priority": priority(draw), "user_metadata": note(draw), "links": links(story, draw)}
     story.kin = draw.random() < KIN_SHARE
+    if story.receiver is not None and draw.random() < 0.8:
+        fields["completion_callbacks"] = [story.receiver.callback("/first", X_Who="first")]
     reply = story.s.start(**fields)
     if reply.eager_workflow_task.task_token:
         story.held = reply.eager_workflow_task

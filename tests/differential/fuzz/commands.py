@@ -57,7 +57,8 @@ def _activity(story: Story, draw: random.Random) -> Command:
         "retry_policy": draw.choice(
             (
                 values.retry_policy(3600),
-                values.retry_policy(0.1, 2),
+                # No backoff ever comes near what a story still waits for.
+                values.retry_policy(0.1, 2, 0.8),
                 values.retry_policy(0.1, 1, 0, 2),
                 values.retry_policy(3600, 1, 0, 1),
                 values.retry_policy(3600, 3, 7200, 5, "Fatal"),

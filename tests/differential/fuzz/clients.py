@@ -96,7 +96,7 @@ def start_again(story: Story, draw: random.Random) -> bool:
 
 
 def brief_run(story: Story, draw: random.Random) -> bool:
-    """A run in the place of what is there, which times out, perhaps twice; its task may have timed out before.
+    """A run in the place of what is there, which times out, perhaps twice; its task may have timed out before. What follows waits for that.
 
     Not while a query waits, as for :func:`terminate`.
     """
@@ -115,7 +115,6 @@ def brief_run(story: Story, draw: random.Random) -> bool:
     story.held = None
     if held:
         story.s.call(story.s.poll_request(), Task, POLL_SECONDS)
-    story.await_close_of(story.s.workflow_id)
     return True
 
 

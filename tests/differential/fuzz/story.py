@@ -41,6 +41,8 @@ REST_SECONDS = 4.0
 """How long a story waits for something to come to rest before it goes on and says so."""
 SHORT_SECONDS = 0.2
 """Length of timers and timeouts that a story waits out."""
+BRIEF_SECONDS = 2.0
+"""The longest timeout of a run that a story waits out."""
 PROBLEMS_MAX = 2
 """Failed tasks in a row. After five the reference writes a search attribute; terminations and resets count, too."""
 POLL_SECONDS = 4.0
@@ -291,16 +293,6 @@ class Story:
                 return
             pause.wait(0.02)
 
-    def await_close_of(self, workflow_id: str) -> None:
-        """Wait until the current run is closed, however often it is tried again before."""
-        end = time.monotonic() + WAIT_SECONDS
-        pause = threading.Event()
-        while time.monotonic() < end:
-            info = self.describe_quietly(values.execution(workflow_id)).workflow_execution_info
-            if info.status not in (RUNNING, PAUSED):
-                return
-            pause.wait(0.02)
-
     def await_kin(self, workflow_id: str) -> None:
         """Wait until what a worker of a child or a stranger asked for has been done: its calls, its own children."""
         end = time.monotonic() + REST_SECONDS
@@ -359,6 +351,8 @@ class Story:
             return "" if all(one.state in CALLBACK_ENDS for one in described.callbacks) else "callback"
         if view.closed or described.workflow_execution_info.status not in (RUNNING, PAUSED):
             return ""
+        if 0 < described.execution_config.workflow_run_timeout.ToTimedelta().total_seconds() <= BRIEF_SECONDS:
+            return "run"
         runs = described.pending_workflow_task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
         if not view.tasks and view.backoff < FIRST_BACKOFF_MAX:
             return "first task"

@@ -96,7 +96,9 @@ def start_again(story: Story, draw: random.Random) -> bool:
 
 
 def brief_run(story: Story, draw: random.Random) -> bool:
-    """A run in the place of what is there, which times out, perhaps twice; its task may have timed out before. What follows waits for that.
+    """A run in the place of what is there, which times out, perhaps twice; its task may have timed out before.
+
+    What follows waits for all of that.
 
     Not while a query waits, as for :func:`terminate`.
     """

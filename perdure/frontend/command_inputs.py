@@ -1,4 +1,6 @@
-"""What a worker's commands need of the namespaces: the ids of those that they name (semantics 4.0). No I/O."""
+"""What a worker's commands name outside of their run: the ids of namespaces and of Nexus endpoints (semantics 4.0). No
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,18 @@ def command_namespace(services: Services, call: Call, command: commands.Command)
     return services.namespaces.by_name(name) if name else call.namespace
 
 
-def command_namespaces(
+def named_ids(
     services: Services, call: Call, request: workflowservice.RespondWorkflowTaskCompletedRequest
 ) -> dict[int, str]:
-    """For the index of each command that names a namespace, its id. An unknown one fails the whole call."""
+    """For the index of each command that names a namespace or an endpoint, its id. An unknown namespace fails the whole
+    call, an unknown endpoint is left out.
+    """
     found: dict[int, str] = {}
     for index, command in enumerate(request.commands):
         if command.command_type in _COMMANDS_WITH_NAMESPACE:
             found[index] = command_namespace(services, call, command).id
+        elif command.command_type == enums.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION:
+            endpoint = services.endpoints.by_name(command.schedule_nexus_operation_command_attributes.endpoint)
+            if endpoint is not None:
+                found[index] = endpoint.id
     return found

@@ -9,7 +9,7 @@ from perdure.api.splice import with_field
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
 from perdure.frontend import search_attribute_inputs, validate
-from perdure.frontend.command_inputs import command_namespaces
+from perdure.frontend.command_inputs import named_ids
 from perdure.frontend.histories import activity_task_response, embedded, workflow_task_response
 from perdure.frontend.query import query_task_response
 from perdure.frontend.services import Call, Services
@@ -96,9 +96,9 @@ async def respond_workflow_task_completed(
     validate.identity(request.identity, services.view(call).limits.id_length)
     check_version(services, call, request, request.worker_version_stamp, request.sticky_attributes.worker_task_queue)
     token = call.token
-    namespace_ids = command_namespaces(services, call, request)
+    ids = named_ids(services, call, request)
     found = search_attribute_inputs.of_commands(services, call, request)
-    fact = WorkflowTaskCompleted(token, request, found, namespace_ids)
+    fact = WorkflowTaskCompleted(token, request, found, ids)
     outcome = await services.engine.submit(call.key(token.workflow_id), fact)
     assert isinstance(outcome, WorkflowTaskCompletion)
     answer = workflowservice.RespondWorkflowTaskCompletedResponse(reset_history_event_id=outcome.reset_event_id)

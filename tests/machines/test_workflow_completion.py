@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from perdure.api import command as commands
-from perdure.api import common, enums
+from perdure.api import common, enums, workflowservice
 from perdure.api import history as api_history
 from perdure.errors import InvalidArgument, ResourceExhausted
 from perdure.machines.env import Limits
 from perdure.machines.workflow.activity_inputs import ActivityTaskCompleted
 from perdure.machines.workflow.bad_attributes import BadSearchAttributes
 from perdure.machines.workflow.inputs import Signal, Stale
+from perdure.machines.workflow.task_inputs import WorkflowTaskCompleted
 from tests.machines.builders import (
     cancel_timer,
     complete_workflow,
@@ -277,6 +278,21 @@ def test_an_unknown_command_refuses_the_call() -> None:
     with pytest.raises(InvalidArgument, match=r"(?i)unknown command type: 777"):
         story.respond(commands.Command(command_type=777))  # type: ignore[arg-type]
     assert len(story.events) == 3
+
+
+def test_what_is_not_built_fails_the_task_and_says_so() -> None:
+    """A Nexus operation at an endpoint that exists: a refused call would leave the task to its timeout, in silence."""
+    story = busy()
+    asked = commands.ScheduleNexusOperationCommandAttributes(endpoint="e", service="s", operation="o")
+    command = commands.Command(
+        command_type=enums.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION, schedule_nexus_operation_command_attributes=asked
+    )
+    request = workflowservice.RespondWorkflowTaskCompletedRequest(commands=[command])
+    assert story.token is not None
+    outcome = story.apply(WorkflowTaskCompleted(story.token, request, {}, {0: "endpoint-id"}))
+    assert isinstance(outcome, InvalidArgument)
+    assert outcome.message == "FeatureDisabled: Nexus operations of workflows are not built yet"
+    assert "WorkflowTaskFailed" in story.history()[3]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from perdure.machines.workflow.commands import (
     closing,
     continue_as_new,
     external,
+    nexus,
     protocol_message,
     timer,
 )
@@ -60,8 +61,10 @@ HANDLERS: dict[int, Callable[[Batch, commands.Command], None]] = {
     enums.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: attributes.upsert_search_attributes,
     enums.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: attributes.modify_properties,
     enums.COMMAND_TYPE_PROTOCOL_MESSAGE: protocol_message.protocol_message,
+    enums.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION: nexus.schedule_nexus_operation,
+    enums.COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION: nexus.request_cancel_nexus_operation,
 }
-"""One verb, one handler. A command that is not here is not built: the whole call is refused and names it."""
+"""One verb, one handler. A command that is not here is none: the whole call is refused and names it."""
 
 CLOSING = frozenset(
     (
@@ -102,7 +105,7 @@ def completing(step: Step, report: WorkflowTaskCompleted) -> Pieces[WorkflowTask
     _complete_task(draft, task, request, dropped)
     queries.answer(step, draft, results)
     completed_event_id = 0 if dropped else draft.execution.next_event_id - 1
-    batch = Batch(step, draft, completed_event_id, request, report.search_attributes, report.namespace_ids)
+    batch = Batch(step, draft, completed_event_id, request, report.search_attributes, report.named_ids)
     try:
         if request.binary_checksum in step.env.namespace.bad_binaries:
             text = f"binary {request.binary_checksum} is marked as bad deployment"

@@ -120,23 +120,23 @@ class WorkflowTaskCompleted(Input):
 
     `search_attributes`: for the index of each command that carries some, the validated payloads (serialized, with
     their type metadata; b"" removes) or what is wrong with them: validation needs the namespace's
-    attribute map, which no machine sees. `namespace_ids`: for the index of each command that names a namespace, its id.
+    attribute map, which no machine sees. `named_ids`: for the index of each command that names a namespace, its id.
     """
 
-    __slots__ = ("namespace_ids", "request", "search_attributes", "token")
+    __slots__ = ("named_ids", "request", "search_attributes", "token")
 
     def __init__(
         self,
         token: TaskToken,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
         search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes],
-        namespace_ids: dict[int, str] | None = None,
+        named_ids: dict[int, str] | None = None,
     ) -> None:
         super().__init__(token.run_id)
         self.token = token
         self.request = request
         self.search_attributes = search_attributes
-        self.namespace_ids = namespace_ids or {}
+        self.named_ids = named_ids or {}
 
 
 @final

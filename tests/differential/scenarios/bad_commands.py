@@ -221,6 +221,18 @@ def memos(s: Script) -> None:
     )
 
 
+def nexus_operations(s: Script) -> None:
+    """Without an endpoint or an operation of that name the task fails, and says why."""
+    endpoint = {"endpoint": f"none-{s.nonce}", "service": "s", "operation": "o"}
+    cases = {
+        "no endpoint": [start_timer(), command("SCHEDULE_NEXUS_OPERATION", **endpoint)],
+        "schedule without attributes": [command("SCHEDULE_NEXUS_OPERATION")],
+        "no operation": [command("REQUEST_CANCEL_NEXUS_OPERATION", scheduled_event_id=5)],
+        "cancel without attributes": [command("REQUEST_CANCEL_NEXUS_OPERATION")],
+    }
+    _each(s, cases)
+
+
 def neighbours_leave_no_trace(s: Script) -> None:
     """One bad command discards its valid neighbours, and the next attempt may send them again (3.5.8)."""
     s.complete(s.begin(), start_timer("good"), record_marker(), cancel_timer("bad"), schedule_activity())

@@ -40,7 +40,7 @@ class Batch:
     """
 
     __slots__ = (
-        "_namespace_ids",
+        "_named_ids",
         "_search_attributes",
         "completed_event_id",
         "draft",
@@ -62,7 +62,7 @@ class Batch:
         completed_event_id: int,
         request: workflowservice.RespondWorkflowTaskCompletedRequest,
         search_attributes: dict[int, dict[str, bytes] | BadSearchAttributes] | None = None,
-        namespace_ids: dict[int, str] | None = None,
+        named_ids: dict[int, str] | None = None,
     ) -> None:
         self.step = step
         self.draft = draft
@@ -80,7 +80,7 @@ class Batch:
         self.unheeded: int = 0
         """Events of this batch that wait for their ids and are nothing to a worker."""
         self._search_attributes = search_attributes or {}
-        self._namespace_ids = namespace_ids or {}
+        self._named_ids = named_ids or {}
 
     def search_attributes(self) -> dict[str, bytes]:
         """The validated search attributes of the current command; b"" removes one."""
@@ -102,7 +102,11 @@ class Batch:
             return info.namespace_id
         if not self.env.limits.cross_namespace_commands:
             raise CommandRejected(cause, "cross namespace commands are not allowed")
-        return self._namespace_ids[self.index]
+        return self._named_ids[self.index]
+
+    def endpoint_id(self) -> str:
+        """The id of the Nexus endpoint that the current command names, "" when there is none."""
+        return self._named_ids.get(self.index, "")
 
     @property
     def execution(self) -> Execution:

@@ -8,6 +8,6 @@ engine does). Beside the groups stand
 * checks that several groups share: `validate`, `sizes`, `links`, `callback_checks`, `worker_calls`;
 * requests made into inputs: `start_inputs`, `schedule_inputs`, `search_attribute_inputs`, `command_inputs`,
   `reset_targets`;
-* state made into answers: `describe`, `histories`, `tokens`; `turns` for those that take long;
+* state made into answers: `describe`, `histories`, `task_responses`, `tokens`; `turns` for those that take long;
 * performers of entities of one row: `schedule_actions`, `batch_work`, `namespace_deletion`.
 """

@@ -8,9 +8,9 @@ from perdure.api import Message, common, workflowservice
 from perdure.api.failure import Failure
 from perdure.errors import InvalidArgument
 from perdure.frontend import validate
-from perdure.frontend.histories import activity_task_response
 from perdure.frontend.services import Call, Services
-from perdure.frontend.worker_calls import check_version, poll_of, submit_start
+from perdure.frontend.task_responses import activity_task_response
+from perdure.frontend.worker_calls import check_version, poll_of, start_matched
 from perdure.ids import ChainKey
 from perdure.machines.task_queue import ACTIVITY, QueueKey
 from perdure.machines.workflow.activity_inputs import (
@@ -20,7 +20,6 @@ from perdure.machines.workflow.activity_inputs import (
     ActivityTaskCanceled,
     ActivityTaskCompleted,
     ActivityTaskFailed,
-    ActivityTaskStarted,
     HeartbeatOutcome,
 )
 
@@ -51,15 +50,7 @@ async def poll_activity_task_queue(
         if outcome is None:
             task = matched.task
             assert task is not None, "no queries on activity queues"
-            fact = ActivityTaskStarted(
-                task.run_id,
-                task.scheduled_event_id,
-                task.attempt,
-                task.stamp,
-                services.ids.request_id(),
-                request.identity,
-            )
-            outcome = await submit_start(services, task, fact)
+            outcome = await start_matched(services, task, poll)
         if isinstance(outcome, ActivityDelivery):
             response = await activity_task_response(services, name, outcome)
             if matched.scaling:
@@ -67,7 +58,11 @@ async def poll_activity_task_queue(
             return response
 
 
-def _by_token(services: Services, call: Call, request: Any) -> tuple[ChainKey, str, ActivityTarget]:
+_Place = tuple[ChainKey, str, ActivityTarget]
+"""The chain, the run id ("" for the current run), and the activity in it."""
+
+
+def _by_token(services: Services, call: Call, request: Any) -> _Place:
     """Which activity a request with a task token is about."""
     validate.identity(request.identity, services.view(call).limits.id_length)
     token = call.token
@@ -75,7 +70,7 @@ def _by_token(services: Services, call: Call, request: Any) -> tuple[ChainKey, s
     return call.key(token.workflow_id), token.run_id, target
 
 
-def _by_id(services: Services, call: Call, request: Any) -> tuple[ChainKey, str, ActivityTarget]:
+def _by_id(services: Services, call: Call, request: Any) -> _Place:
     """Which activity a request names; an empty run id is the current run."""
     if not request.activity_id:
         raise InvalidArgument("ActivityId is not set on request.")
@@ -86,19 +81,17 @@ def _by_id(services: Services, call: Call, request: Any) -> tuple[ChainKey, str,
     return call.key(request.workflow_id), request.run_id, ActivityTarget(request.activity_id)
 
 
-_Target = tuple[ChainKey, str, ActivityTarget]
-
-
 def _stamp(request: Any) -> common.WorkerVersionStamp | None:
     """What a worker that has the task says of its build."""
     return request.worker_version if request.HasField("worker_version") else None
 
 
 async def _complete(
-    services: Services, at: _Target, request: Any, stamp: common.WorkerVersionStamp | None = None
+    services: Services, place: _Place, request: Any, stamp: common.WorkerVersionStamp | None = None
 ) -> None:
+    key, run_id, target = place
     result = request.result if request.HasField("result") else None
-    await services.engine.submit(at[0], ActivityTaskCompleted(at[1], at[2], result, request.identity, stamp))
+    await services.engine.submit(key, ActivityTaskCompleted(run_id, target, result, request.identity, stamp))
 
 
 async def respond_activity_task_completed(
@@ -118,14 +111,15 @@ async def respond_activity_task_completed_by_id(
 
 
 async def _fail(
-    services: Services, at: _Target, request: Any, stamp: common.WorkerVersionStamp | None = None
+    services: Services, place: _Place, request: Any, stamp: common.WorkerVersionStamp | None = None
 ) -> tuple[Failure, ...]:
+    key, run_id, target = place
     if request.HasField("failure"):
-        validate.activity_failure(request.failure, by_id=not at[2].scheduled_event_id)
+        validate.activity_failure(request.failure, by_id=not target.scheduled_event_id)
     details = request.last_heartbeat_details if request.HasField("last_heartbeat_details") else None
     failure = request.failure if request.HasField("failure") else None
-    fact = ActivityTaskFailed(at[1], at[2], failure, details, request.identity, stamp)
-    outcome = await services.engine.submit(at[0], fact)
+    fact = ActivityTaskFailed(run_id, target, failure, details, request.identity, stamp)
+    outcome = await services.engine.submit(key, fact)
     return outcome if isinstance(outcome, tuple) else ()
 
 
@@ -145,9 +139,10 @@ async def respond_activity_task_failed_by_id(
     return workflowservice.RespondActivityTaskFailedByIdResponse(failures=failures)
 
 
-async def _cancel(services: Services, at: _Target, request: Any) -> None:
+async def _cancel(services: Services, place: _Place, request: Any) -> None:
+    key, run_id, target = place
     details = request.details if request.HasField("details") else None
-    await services.engine.submit(at[0], ActivityTaskCanceled(at[1], at[2], details, request.identity))
+    await services.engine.submit(key, ActivityTaskCanceled(run_id, target, details, request.identity))
 
 
 async def respond_activity_task_canceled(
@@ -166,9 +161,10 @@ async def respond_activity_task_canceled_by_id(
     return workflowservice.RespondActivityTaskCanceledByIdResponse()
 
 
-async def _heartbeat(services: Services, at: _Target, request: Any) -> HeartbeatOutcome:
+async def _heartbeat(services: Services, place: _Place, request: Any) -> HeartbeatOutcome:
+    key, run_id, target = place
     details = request.details if request.HasField("details") else None
-    outcome = await services.engine.submit(at[0], ActivityHeartbeat(at[1], at[2], details, request.identity))
+    outcome = await services.engine.submit(key, ActivityHeartbeat(run_id, target, details, request.identity))
     assert isinstance(outcome, HeartbeatOutcome)
     return outcome
 

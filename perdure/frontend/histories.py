@@ -1,21 +1,13 @@
-"""Responses that carry history, put together from bytes: the serialized rest, then stored fragments (DESIGN 1.11).
-
-Events are never decoded here, except one by one (`read_event`): an activity poll shows fields of its scheduled event.
-"""
+"""Pages of history for answers, put together from stored fragments: events are not decoded (DESIGN 1.11)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from perdure.api import enums, history, workflowservice
-from perdure.api.splice import length_delimited, slice_events, split_entries, with_field
-from perdure.api.times import set_timestamp
+from perdure.api import history
+from perdure.api.splice import slice_events, split_entries
 from perdure.errors import Internal
 from perdure.frontend.services import Services
-from perdure.frontend.tokens import HistoryToken
-from perdure.machines.retry import show_policy
-from perdure.machines.workflow.activity_inputs import ActivityDelivery
-from perdure.machines.workflow.task_inputs import WorkflowTaskDelivery
 
 if TYPE_CHECKING:
     from perdure.store.api import Fragment
@@ -25,9 +17,6 @@ PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 
 PAGE_FRAGMENTS_MAX: Final = 256
 """Pages count batches of events, as the reference's do (`frontend.historyMaxPageSize`)."""
-
-_NORMAL: Final = enums.TASK_QUEUE_KIND_NORMAL
-POLL_HISTORY_FIELD: Final = workflowservice.PollWorkflowTaskQueueResponse.DESCRIPTOR.fields_by_name["history"].number
 
 
 class Page:
@@ -82,93 +71,8 @@ def _cut(fragment: Fragment, first: int, next_event_id: int) -> bytes:
     return slice_events(fragment.body, first, next_event_id)
 
 
-async def workflow_task_response(
-    services: Services,
-    namespace_id: str,
-    delivery: WorkflowTaskDelivery,
-    backlog_count_hint: int = 0,
-    scaling: int = 0,
-) -> bytes:
-    """A serialized PollWorkflowTaskQueueResponse for a started workflow task (semantics 3.4).
-
-    History that does not fit the first page is fetched with `next_page_token`; the synthetic events of a transient
-    task come last.
-    """
-    token = delivery.token
-    response = workflowservice.PollWorkflowTaskQueueResponse()
-    response.task_token = services.tokens.workflow_task(token)
-    response.workflow_execution.workflow_id = token.workflow_id
-    response.workflow_execution.run_id = token.run_id
-    response.workflow_type.name = delivery.workflow_type
-    response.previous_started_event_id = delivery.previous_started_event_id
-    response.started_event_id = delivery.started_event_id
-    response.attempt = delivery.attempt
-    response.backlog_count_hint = backlog_count_hint
-    set_timestamp(response.scheduled_time, delivery.scheduled_time)
-    set_timestamp(response.started_time, delivery.started_time)
-    response.workflow_execution_task_queue.name = delivery.task_queue
-    response.workflow_execution_task_queue.kind = _NORMAL
-    if scaling:
-        response.poller_scaling_decision.poll_request_delta_suggestion = scaling
-    for query_id, body in delivery.queries:
-        response.queries[query_id].MergeFromString(body)
-    for message in delivery.messages:
-        response.messages.add().MergeFromString(message)
-    first = delivery.first_event_id
-    body = b""
-    if first < delivery.next_event_id:
-        page = await read_page(services, delivery.branches, first, delivery.next_event_id, PAGE_FRAGMENTS_MAX)
-        body = page.body
-        first = page.next_event_id
-    if first < delivery.next_event_id:
-        rest = HistoryToken(token.run_id, first, delivery.next_event_id, False, delivery.branches, delivery.transient)
-        response.next_page_token = services.tokens.history_page(namespace_id, token.workflow_id, rest)
-    else:
-        body += delivery.transient
-    return with_field(response.SerializeToString(), POLL_HISTORY_FIELD, body)
-
-
 async def read_event(
     services: Services, branches: tuple[tuple[bytes, int], ...], event_id: int
 ) -> history.HistoryEvent:
     """One event, which must exist."""
     return history.HistoryEvent.FromString(await services.engine.histories.event(branches, event_id))
-
-
-async def activity_task_response(
-    services: Services, namespace: str, delivery: ActivityDelivery
-) -> workflowservice.PollActivityTaskQueueResponse:
-    """A PollActivityTaskQueueResponse for a started attempt (semantics 5.2)."""
-    token = delivery.token
-    event = await read_event(services, delivery.branches, token.scheduled_event_id)
-    scheduled = event.activity_task_scheduled_event_attributes
-    response = workflowservice.PollActivityTaskQueueResponse()
-    response.task_token = services.tokens.activity_task(token)
-    response.workflow_namespace = namespace
-    response.workflow_type.name = delivery.workflow_type
-    response.workflow_execution.workflow_id = token.workflow_id
-    response.workflow_execution.run_id = token.run_id
-    response.activity_type.CopyFrom(scheduled.activity_type)
-    response.activity_id = token.activity_id
-    set_timestamp(response.scheduled_time, delivery.first_scheduled_time)
-    set_timestamp(response.current_attempt_scheduled_time, delivery.current_attempt_scheduled_time)
-    set_timestamp(response.started_time, delivery.started_time)
-    response.attempt = delivery.attempt
-    if scheduled.HasField("header"):
-        response.header.CopyFrom(scheduled.header)
-    if scheduled.HasField("input"):
-        response.input.CopyFrom(scheduled.input)
-    for name in ("schedule_to_close_timeout", "start_to_close_timeout", "heartbeat_timeout"):
-        if scheduled.HasField(name):
-            getattr(response, name).CopyFrom(getattr(scheduled, name))
-    if delivery.heartbeat_details:
-        response.heartbeat_details.MergeFromString(delivery.heartbeat_details)
-    if delivery.priority:
-        response.priority.MergeFromString(delivery.priority)
-    show_policy(response.retry_policy, delivery.retry)
-    return response
-
-
-def embedded(field_number: int, messages: list[bytes]) -> bytes:
-    """Serialized messages as entries of a message field."""
-    return b"".join([length_delimited(field_number, message) for message in messages])

@@ -16,9 +16,10 @@ from perdure.clock import SECOND
 from perdure.config import dynamic as settings
 from perdure.errors import BLOB_EXCEEDS_LIMIT, InvalidArgument, NotFound, QueryFailed, ServiceError
 from perdure.frontend import validate
-from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, POLL_HISTORY_FIELD, read_page
+from perdure.frontend.histories import PAGE_FRAGMENTS_MAX, read_page
 from perdure.frontend.services import Call, Services
 from perdure.frontend.sizes import check_payloads
+from perdure.frontend.task_responses import POLL_HISTORY_FIELD
 from perdure.frontend.tokens import HistoryToken, QueryToken
 from perdure.ids import ChainKey
 from perdure.machines.priorities import priority_key

@@ -7,9 +7,9 @@ from typing import Final
 from perdure.api import Message, enums, workflowservice
 from perdure.api.splice import with_field
 from perdure.frontend import links
-from perdure.frontend.histories import workflow_task_response
 from perdure.frontend.services import Call, Services
 from perdure.frontend.start_inputs import prepare_signal_with_start, prepare_start
+from perdure.frontend.task_responses import workflow_task_response
 from perdure.machines.workflow.start_inputs import StartOutcome
 
 _EAGER_FIELD: Final = workflowservice.StartWorkflowExecutionResponse.DESCRIPTOR.fields_by_name[

@@ -10,7 +10,8 @@ from perdure.errors import NotFound
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
 from perdure.machines.task_queue import PollRequest, Task
-from perdure.machines.workflow.inputs import Input, Stale
+from perdure.machines.workflow.inputs import Stale
+from perdure.machines.workflow.offers import start_of
 
 
 def check_version(services: Services, call: Call, request: Any, named: Any, queue: taskqueue.TaskQueue) -> None:
@@ -41,8 +42,12 @@ def poll_of(
     )
 
 
-async def submit_start(services: Services, task: Task, fact: Input) -> object:
-    """Submit the start of a matched task and settle it with matching: the outcome, or `Stale` when its run is gone."""
+async def start_matched(services: Services, task: Task, poll: PollRequest) -> object:
+    """Start a matched task for its poller, and settle it with matching: the outcome, or `Stale` when its run is gone.
+
+    Anything but a definite answer of the start gives the task back (`perdure.matching`).
+    """
+    fact = start_of(task, services.ids.request_id(), poll.identity, poll.worker_version)
     settled = False
     try:
         try:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from perdure.api import Message, enums, workflowservice
-from perdure.api.splice import with_field
+from perdure.api.splice import length_delimited, with_field
 from perdure.config import dynamic as settings
 from perdure.errors import InvalidArgument, NotFound
 from perdure.frontend import search_attribute_inputs, validate
 from perdure.frontend.command_inputs import named_ids
-from perdure.frontend.histories import activity_task_response, embedded, workflow_task_response
 from perdure.frontend.query import query_task_response
 from perdure.frontend.services import Call, Services
-from perdure.frontend.worker_calls import check_version, poll_of, submit_start
+from perdure.frontend.task_responses import activity_task_response, workflow_task_response
+from perdure.frontend.worker_calls import check_version, poll_of, start_matched
 from perdure.frontend.workers import record_heartbeats
 from perdure.machines.task_queue import WORKFLOW, Matched, PollRequest, QueueKey, Task
 from perdure.machines.workflow.inputs import ResetSticky
@@ -22,7 +22,6 @@ from perdure.machines.workflow.task_inputs import (
     WorkflowTaskCompletion,
     WorkflowTaskDelivery,
     WorkflowTaskFailed,
-    WorkflowTaskStarted,
 )
 
 _EMPTY_POLL: Final = workflowservice.PollWorkflowTaskQueueResponse().SerializeToString()
@@ -55,36 +54,20 @@ async def poll_workflow_task_queue(
             return _EMPTY_POLL
         if matched.query is not None:
             return await query_task_response(services, call.namespace.id, queue.name, matched.query)
-        delivery = await _started(services, matched, poll, key)
+        delivery = await _started(services, matched, poll)
         if delivery is not None:
             hint, scaling = matched.backlog_count_hint, matched.scaling
             return await workflow_task_response(services, call.namespace.id, delivery, hint, scaling)
 
 
-async def _started(
-    services: Services, matched: Matched, poll: PollRequest, queue: QueueKey
-) -> WorkflowTaskDelivery | None:
-    """The task as started for this poller; None when it is not to be delivered, and the poll goes on.
-
-    Anything but a definite answer of the start gives the task back (`perdure.matching`).
-    """
+async def _started(services: Services, matched: Matched, poll: PollRequest) -> WorkflowTaskDelivery | None:
+    """The task as started for this poller; None when it is not to be delivered, and the poll goes on."""
     if matched.started is not None:
         assert isinstance(matched.started, WorkflowTaskDelivery)
         return matched.started
     task = matched.task
     assert task is not None
-    fact = WorkflowTaskStarted(
-        task.run_id,
-        task.scheduled_event_id,
-        task.attempt,
-        task.stamp,
-        services.ids.request_id(),
-        poll.identity,
-        queue.name,
-        queue.sticky,
-        poll.worker_version,
-    )
-    outcome = await submit_start(services, task, fact)
+    outcome = await start_matched(services, task, poll)
     return outcome if isinstance(outcome, WorkflowTaskDelivery) else None
 
 
@@ -108,7 +91,7 @@ async def respond_workflow_task_completed(
         response = with_field(response, _WORKFLOW_TASK_FIELD, task)
     if outcome.activities:
         tasks = [(await activity_task_response(services, name, one)).SerializeToString() for one in outcome.activities]
-        response += embedded(_ACTIVITY_TASKS_FIELD, tasks)
+        response += b"".join([length_delimited(_ACTIVITY_TASKS_FIELD, one) for one in tasks])
     return response
 
 

@@ -176,7 +176,7 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
             draft.deadline(timeout[0], ACTIVITY, scheduled_event_id)
             return False
         recorded = _time_out(draft, pending, timeout[1])
-    elif _to_offer(execution, pending, now) and not (pending.attempt > 1 and rules.paused_at_start(draft, pending)):
+    elif to_offer(execution, pending, now) and not (pending.attempt > 1 and rules.paused_at_start(draft, pending)):
         offer(step, draft, pending)
     after = execution.activities.get(scheduled_event_id)
     following = next_deadline(after, execution.paused) if after is not None else None
@@ -185,8 +185,10 @@ def due(step: Step, draft: RunDraft, scheduled_event_id: int) -> bool:
     return recorded
 
 
-def _to_offer(execution: Execution, pending: Activity, now: int) -> bool:
-    return not pending.started_time and not pending.offered and not execution.paused and pending.scheduled_time <= now
+def to_offer(execution: Execution, pending: Activity, now: int) -> bool:
+    """Whether the attempt is to be offered to matching now, and was not yet."""
+    waits = not pending.started_time and not pending.offered and pending.pause is None
+    return waits and not execution.paused and pending.scheduled_time <= now
 
 
 def replace(draft: RunDraft, old: Activity, new: Activity) -> None:

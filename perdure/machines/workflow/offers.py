@@ -34,18 +34,10 @@ def make(step: Step, draft: RunDraft) -> None:
         offered.offered = True
         execution.task = offered
         step.effects.append(_offer_of(step.key, execution, offered))
-    if execution.paused:
-        return
     for kind, key in list(draft.touched):
         if kind == PART_ACTIVITY and isinstance(key, int):
             pending = execution.activities.get(key)
-            if (
-                pending is not None
-                and not pending.started_time
-                and not pending.offered
-                and pending.pause is None
-                and pending.scheduled_time <= draft.env.now
-            ):
+            if pending is not None and activity_task.to_offer(execution, pending, draft.env.now):
                 activity_task.offer(step, draft, pending)
 
 

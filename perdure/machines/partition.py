@@ -16,7 +16,7 @@ finds its own object again in `Poll.waiter`.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import final
@@ -24,6 +24,7 @@ from typing import final
 from perdure.clock import SECOND
 from perdure.machines.fair_line import FairLine, KeyLimits
 from perdure.machines.poller_history import PollerHistory
+from perdure.machines.queue_level import LONG_AGO_NS, Level
 from perdure.machines.rate_meter import BUCKET_NS, WINDOW_NS, RateMeter
 from perdure.machines.task_queue import (
     ACTIVITY,
@@ -41,12 +42,11 @@ from perdure.machines.task_queue import (
 )
 from perdure.machines.token_bucket import NEVER, TokenBucket, effective
 
-_LONG_AGO = -(1 << 62)
-
 _SWEEP_MIN = 1024
 """A backlog is not searched for the dead before it holds this many: below it, they are cheap to keep."""
 
 _TRIM_MAX = 10_000
+"""Tasks of a level that one trimming looks at."""
 
 _IDLE_POLL_NS = SECOND
 """A poll that waited so long shows that its worker has more of them than it needs."""
@@ -54,46 +54,6 @@ _BACKLOG_OLD_NS = 200_000_000
 """A backlog whose oldest task waits longer wants more polls."""
 _ADVICE_EVERY_NS = SECOND // 10
 """How often one worker may be advised to poll more."""
-
-
-@final
-class _Level:
-    """What waits at one priority. Tasks in `returned` were handed out before, so all of them precede the others.
-
-    The others are in `keyed` where fairness keys matter, in `fresh` where they do not; the other one is empty.
-    """
-
-    __slots__ = ("fresh", "keyed", "meter", "priority", "queries", "query_turn", "returned")
-
-    def __init__(self, priority: int, meter: RateMeter, keyed: FairLine | None) -> None:
-        self.priority = priority
-        self.meter = meter
-        self.keyed = keyed
-        self.fresh: deque[Task] = deque()
-        self.returned: list[tuple[int, Task]] = []
-        self.queries: OrderedDict[str, QueryTask] = OrderedDict()
-        self.query_turn = True
-
-    def append(self, task: Task) -> None:
-        """A task joins the end of the line, or of its key's."""
-        if self.keyed is None:
-            self.fresh.append(task)
-        else:
-            self.keyed.append(task)
-
-    def count(self) -> int:
-        """Tasks in the line, the dead among them."""
-        return len(self.returned) + len(self.fresh if self.keyed is None else self.keyed)
-
-    def in_line(self) -> list[Task]:
-        """All tasks that were never handed out, in order."""
-        return list(self.fresh if self.keyed is None else self.keyed)
-
-    def oldest_ns(self) -> int:
-        """When the task that waits longest became due; there is one."""
-        if self.returned:
-            return self.returned[0][1].created_ns
-        return self.fresh[0].created_ns if self.keyed is None else self.keyed.oldest_ns()
 
 
 @final
@@ -137,10 +97,10 @@ class Partition:
         self.handed: dict[TaskKey, int] = {}
         self.bucket = bucket or TokenBucket()
         self.reserved_count = 0
-        self.seen_ns = _LONG_AGO
+        self.seen_ns = LONG_AGO_NS
         self.touched_ns = now_ns
         self._settings = settings
-        self._levels: list[_Level] = []
+        self._levels: list[Level] = []
         self._pollers = PollerHistory(settings.pollers_max)
         self._polls = 0
         self._hand_outs = 0
@@ -153,7 +113,7 @@ class Partition:
         self._keys = KeyLimits()
         self._loaded_ns = now_ns
         self._roll_ns = now_ns + BUCKET_NS
-        self._advice_ns = _LONG_AGO
+        self._advice_ns = LONG_AGO_NS
 
     # Tasks
 
@@ -232,7 +192,7 @@ class Partition:
         """Drop what is dead or expired anywhere in the line; costs the length of the line, so callers amortize it."""
         queued: set[TaskKey] = set()
         for level in self._levels:
-            self._relay(level, [task for task in level.in_line() if self._alive(task, queued, wall_ns)])
+            level.lay([task for task in level.in_line() if self._alive(task, queued, wall_ns)], self._keyed())
             # A filtered heap need not be a heap, but a sorted list is one.
             level.returned = sorted(
                 [entry for entry in level.returned if self._alive(entry[1], queued, wall_ns)], key=_seq_of
@@ -347,7 +307,7 @@ class Partition:
             tasks.extend([entry[1] for entry in sorted(level.returned, key=_seq_of) if entry[1].key in self.queued])
             tasks.extend([task for task in level.in_line() if task.key in self.queued])
             level.returned = []
-            self._relay(level, [])
+            level.lay([], self._keyed())
         self.queued.clear()
         self._dead = 0
         return tasks
@@ -363,7 +323,7 @@ class Partition:
         self._levels.clear()
         self._pollers.clear()
         self._queries = 0
-        self.seen_ns = _LONG_AGO
+        self.seen_ns = LONG_AGO_NS
         return tasks, polls, queries
 
     # Time and limits
@@ -374,7 +334,7 @@ class Partition:
         self._api_rate = config.rate
         self._keys = KeyLimits(config.key_rate, config.weights, self._keys)
         for level in self._levels:
-            self._relay(level, level.in_line())
+            level.lay(level.in_line(), self._keyed())
         self._limit(now_ns)
         return self._drain(now_ns, wall_ns)
 
@@ -394,7 +354,7 @@ class Partition:
             return None
         ready_ns = self.bucket.ready_ns
         if self._keys.limited:
-            ready_ns = max(ready_ns, min([self._ready_ns(level) for level in self._levels], default=NEVER))
+            ready_ns = max(ready_ns, min([level.ready_ns() for level in self._levels], default=NEVER))
         return ready_ns if ready_ns < NEVER else None
 
     def seen_within(self, window_ns: int, now_ns: int) -> bool:
@@ -469,7 +429,7 @@ class Partition:
                 return Matched(None, query, None, len(self.queued))
         return None
 
-    def _take(self, level: _Level, now_ns: int, wall_ns: int) -> Task | None:
+    def _take(self, level: Level, now_ns: int, wall_ns: int) -> Task | None:
         """The first live task of a level that may go, handed out; the dead and expired before it are dropped."""
         queued = self.queued
         while True:
@@ -515,20 +475,8 @@ class Partition:
         oldest_ns = min([level.oldest_ns() for level in self._levels if level.count()])
         return 1 if wall_ns - oldest_ns > _BACKLOG_OLD_NS else 0
 
-    def _ready_ns(self, level: _Level) -> int:
-        """When a level's tasks may go as far as their keys are concerned."""
-        if level.returned or level.keyed is None:
-            return _LONG_AGO if level.returned else NEVER
-        return level.keyed.ready_ns
-
-    def _relay(self, level: _Level, tasks: list[Task]) -> None:
-        """Lay a level's line anew, under the rules that hold now."""
-        level.fresh.clear()
-        level.keyed = self._keyed()
-        for task in tasks:
-            level.append(task)
-
     def _keyed(self) -> FairLine | None:
+        """A line for a level, where fairness keys matter by the rules that hold now."""
         return FairLine(self._fair, self._keys) if self._fair or self._keys.limited else None
 
     def _alive(self, task: Task, kept: set[TaskKey], wall_ns: int) -> bool:
@@ -553,7 +501,7 @@ class Partition:
             waiting[one.seq] = one
             waiting.move_to_end(one.seq, last=False)
 
-    def _level(self, priority: int) -> _Level:
+    def _level(self, priority: int) -> Level:
         place = 0
         for level in self._levels:
             if level.priority == priority:
@@ -563,7 +511,7 @@ class Partition:
             place += 1
         meter = RateMeter(self._loaded_ns)
         meter.roll(self.touched_ns)
-        made = _Level(priority, meter, self._keyed())
+        made = Level(priority, meter, self._keyed())
         self._levels.insert(place, made)
         return made
 
@@ -583,7 +531,7 @@ class Partition:
             for level in self._levels:
                 level.meter.roll(now_ns)
 
-    def _describe_level(self, level: _Level, now_ns: int, wall_ns: int) -> BacklogDescription:
+    def _describe_level(self, level: Level, now_ns: int, wall_ns: int) -> BacklogDescription:
         count = level.count()
         if len(self._levels) == 1:
             count = len(self.queued)

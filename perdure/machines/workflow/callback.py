@@ -6,13 +6,7 @@ live in a section of the core (sections.py), many in rows of their own (codec.py
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
-
-from perdure.machines.persistent import map_of
-from perdure.machines.workflow.parts import CALLBACKS_SPILLED
-
-if TYPE_CHECKING:
-    from perdure.machines.workflow.execution import Execution
+from typing import Any, final
 
 STANDBY = 1
 """States are `enums.CallbackState` numbers. The run is open, or another run has taken the callback along."""
@@ -132,15 +126,3 @@ def callback_tuple(callback: Callback) -> tuple[object, ...]:
 def callback_of(f: Any) -> Callback:
     """The way back."""
     return Callback(*f)
-
-
-def encode(execution: Execution) -> object | None:
-    """The run's section of stored state, None when it has none or they live in rows."""
-    if not execution.callbacks or execution.parts_spilled & CALLBACKS_SPILLED:
-        return None
-    return [callback_tuple(callback) for callback in execution.callbacks.values()]
-
-
-def decode(execution: Execution, stored: Any) -> None:
-    """The way back."""
-    execution.callbacks = map_of({f[0]: callback_of(f) for f in stored})

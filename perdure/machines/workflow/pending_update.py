@@ -1,4 +1,4 @@
-"""A workflow update that is not completed yet, and who waits for it: plain values, and their stored form.
+"""A workflow update that is not completed yet, and who waits for it: plain values.
 
 It exists so that `execution.py` can hold updates without knowing what is done with them (`updates.py`). Nothing here
 may decide anything.
@@ -6,13 +6,7 @@ may decide anything.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
-
-from perdure.machines.persistent import map_of
-from perdure.machines.workflow.parts import COMPLETED_UPDATES_SPILLED
-
-if TYPE_CHECKING:
-    from perdure.machines.workflow.execution import Execution
+from typing import final
 
 ADMITTED = 1
 """Known to the server, not yet given to a worker."""
@@ -115,22 +109,3 @@ class PendingUpdate:
             self.waiters,
             (*self.attached, (request_id, callbacks)),
         )
-
-
-def encode(execution: Execution) -> object | None:
-    """What is stored of a run's updates: (completed so far, those that history knows, completed ones while few)."""
-    pending = [(u.update_id, u.accepted_event_id, u.admitted_event) for u in execution.updates if u.recorded]
-    if not pending and not execution.update_count:
-        return None
-    spilled = execution.parts_spilled & COMPLETED_UPDATES_SPILLED
-    completed = {} if spilled else {key: found for key, found in execution.completed_updates.items() if found}
-    return (execution.update_count, pending, completed)
-
-
-def decode(execution: Execution, stored: Any) -> None:
-    """Restore them; nobody waits for any."""
-    execution.update_count = stored[0]
-    execution.updates = tuple(
-        [PendingUpdate(key, ACCEPTED if event_id else ADMITTED, b"", event_id, by) for key, event_id, by in stored[1]]
-    )
-    execution.completed_updates = map_of(stored[2])

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, final
+from typing import final
 
 from perdure.api import common, history, workflow
 from perdure.api.times import timestamp_ns, timestamp_of
 from perdure.machines.json_payloads import compact, keyword_list
-
-if TYPE_CHECKING:
-    from perdure.machines.workflow.execution import Execution
 
 RESET_POINTS_MAX = 20
 """The oldest are dropped."""
@@ -172,26 +169,3 @@ def fitting(values: list[str], bytes_max: int) -> list[str]:
         else:
             del kept[0]
     return kept
-
-
-def encode(execution: Execution) -> object | None:
-    """The run's section of stored state: points as tuples, the run's own id left out; None when there are none."""
-    own = execution.info.run_id
-    return [
-        (
-            point.binary_checksum,
-            point.build_id,
-            "" if point.run_id == own else point.run_id,
-            point.completed_event_id,
-            point.create_time,
-            point.expire_time,
-            point.resettable,
-        )
-        for point in execution.reset_points
-    ] or None
-
-
-def decode(execution: Execution, stored: Any) -> None:
-    """The way back."""
-    own = execution.info.run_id
-    execution.reset_points = tuple([ResetPoint(f[0], f[1], f[2] or own, *f[3:]) for f in stored])

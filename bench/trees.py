@@ -24,7 +24,7 @@ from instructions import cachegrind, references
 from servers import Server, drive
 
 HERE: Final = Path(__file__).resolve().parents[1]
-WORK: Final = {"start": 3000, "oneact": 1500, "signal1": 4000, "signaln": 4000}
+WORK: Final = {"start": 3000, "oneact": 1500, "signal1": 4000, "signaln": 4000, "update": 2000}
 WARM: Final = 200
 CLIENTS: Final = 20
 COUNTED: Final = 300

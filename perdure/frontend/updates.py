@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Final, final
 
@@ -149,7 +150,8 @@ class Wait:
         self._update_id = update_id
         self._ends_at = now_s + longest / SECOND
         """When the stage reached by then is the answer (loop time)."""
-        self._gives_up_at = None if remaining is None else now_s + remaining
+        self._gives_up_at = math.inf if remaining is None else now_s + remaining
+        """When the caller is gone."""
 
     async def ask(self, ask: Callable[[int], Input]) -> UpdateStatus:
         """Submit what `ask` makes of a waiter's number, and wait. An update that got lost is submitted again."""
@@ -178,15 +180,15 @@ class Wait:
             return outcome
         assert isinstance(outcome, UpdatePending)
         try:
-            ends_at = self._ends_at if self._gives_up_at is None else min(self._ends_at, self._gives_up_at)
-            await asyncio.wait((answer,), timeout=ends_at - self._services.loop.time())
+            await asyncio.wait((answer,), timeout=min(self._ends_at, self._gives_up_at) - self._services.loop.time())
         finally:
             reached = None if answer.done() else await self._leave(outcome.run_id, waiter)
         if answer.done():
             found = answer.result()
             assert isinstance(found, UpdateStatus | UpdateLost)
             return found
-        if self._gives_up_at is not None and self._services.loop.time() >= self._gives_up_at:
+        # Not by a look at the clock: a loop's timer may ring half a millisecond early.
+        if self._gives_up_at <= self._ends_at:
             raise DeadlineExceeded("context deadline exceeded")
         if reached is None:
             raise NotFound(f'update "{self._update_id}" not found')

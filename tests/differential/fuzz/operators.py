@@ -145,7 +145,8 @@ def reset_run(story: Story, draw: random.Random) -> bool:
         fields["reset_reapply_type"] = draw.choice(ResetReapplyType.values())
     if draw.random() < 0.2:
         fields["reset_reapply_exclude_types"] = [draw.choice(ResetReapplyExcludeType.values())]
-    if draw.random() < 0.15:
+    if draw.random() < 0.15 and point in points:
+        # Of two mistakes in one request either may be told.
         fields["post_reset_operations"] = [_afterwards(draw)]
     before = story.s.run_id
     story.s.reset(point, **fields)

@@ -64,3 +64,21 @@ def start_of_a_deleted_run(s: Script) -> None:
     operations.await_gone(s, older)
     s.start(request_id=f"first-{s.nonce}")
     s.signal_with_start(request_id=f"first-{s.nonce}")
+
+
+def reset_after_the_newest_run_is_gone(s: Script) -> None:
+    """An older run can still be reset, and its workflow has a current run again."""
+    s.complete(s.begin_quietly(), complete_workflow())
+    s.await_close()
+    older = s.run_id
+    s.complete(s.begin_quietly(), complete_workflow())
+    s.await_close()
+    operations.delete(s)
+    operations.await_gone(s)
+    s.run_id = older
+    s.reset(4)
+    s.history()
+    s.describe(execution=s.execution(""))
+    s.signal(workflow_execution=s.execution(""))
+    s.complete(s.poll(), complete_workflow())
+    s.history()

@@ -58,7 +58,6 @@ WITHOUT_EFFECT: Final = frozenset(
         "history.rps",
         "history.shutdowndrainduration",
         "history.workflowtaskcriticalattempt",
-        "limit.blobsize.warn",
         "limit.historycount.warn",
         "limit.historysize.warn",
         "limit.memosize.warn",

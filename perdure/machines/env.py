@@ -22,6 +22,7 @@ class Limits:
     __slots__ = (
         "activity_failure_size",
         "blob_size",
+        "blob_size_warn",
         "buffered_events",
         "buffered_events_size",
         "buffered_queries",
@@ -64,6 +65,8 @@ class Limits:
     def __init__(self) -> None:
         self.id_length: int = 1000
         self.blob_size: int = 2 * MIB
+        self.blob_size_warn: int = 512 * 1024
+        """What is left of a worker's failure that is larger than `blob_size`."""
         self.memo_size: int = 2 * MIB
         self.activity_failure_size: int = 4096
         self.history_size: int = 50 * MIB

@@ -39,8 +39,6 @@ from perdure.machines.workflow.task_token import TaskToken
 ACTIVITY_NOT_FOUND = "invalid activityID or activity already timed out or invoking workflow is completed"
 CANCEL_NOT_REQUESTED = "unable to mark activity as canceled without activity being request canceled first"
 FAILURE_KIND_MISSING = "Failure must have ApplicationFailureInfo."
-FAILURE_KEPT_BYTES = 512 * 1024
-"""What is left of a failure that is over the blob limit (Temporal's `limit.blobSize.warn`)."""
 
 
 # -- deadlines and offers ----------------------------------------------------------------------------------------------
@@ -305,7 +303,7 @@ def failed(step: Step, report: ActivityTaskFailed) -> tuple[failure.Failure, ...
         complaints.append(failures.server_failure(failures.HEARTBEAT_DETAILS_EXCEED_LIMIT, non_retryable=True))
         details = None
     if reason is not None and reason.ByteSize() > size_max:
-        kept = min(FAILURE_KEPT_BYTES, size_max)
+        kept = step.env.limits.blob_size_warn
         reason = failures.replace_oversized(reason, size_max, kept, non_retryable=True)
         complaints.append(reason)
     _fail(step, report.run_id, report.target, reason, details, report.identity, report.worker_version)

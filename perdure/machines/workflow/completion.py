@@ -149,9 +149,10 @@ def failed(step: Step, report: WorkflowTaskFailed) -> None:
         return
     reason: failure.Failure | None = None
     if request.HasField("failure"):
-        size_max = draft.env.limits.blob_size
-        kept = min(activity_task.FAILURE_KEPT_BYTES, size_max)
-        reason = failures.replace_oversized(request.failure, size_max, kept, non_retryable=True)
+        limits = draft.env.limits
+        reason = failures.replace_oversized(
+            request.failure, limits.blob_size, limits.blob_size_warn, non_retryable=True
+        )
     stamp = workflow_task.version_shown(request.worker_version) if request.HasField("worker_version") else None
     workflow_task.fail(draft, request.cause, reason, request.identity, request.binary_checksum, stamp)
     workflow_task.schedule_if_needed(step, draft)

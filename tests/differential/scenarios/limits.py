@@ -217,10 +217,17 @@ def blobs_of_requests(s: Script) -> None:
 
 
 def failures_of_activities(s: Script) -> None:
-    """A failure that is retried is kept in part."""
+    """A failure that is retried is kept in part; so is one beyond the limit, of which more is left."""
     s.complete(s.begin_quietly(), s.activity("a"))
     s.fail_activity(s.poll_activity(), failure("f" * 1000))
     s.describe()
+    s.another("beyond the limit")
+    s.complete(s.begin_quietly(), s.activity("a"))
+    s.fail_activity(s.poll_activity(), failure("f" * 2001))
+    s.history()
+    s.another("of a workflow task")
+    s.fail_task(s.begin_quietly(), failure=failure("f" * 2001))
+    s.history()
 
 
 def blobs_of_commands(s: Script) -> None:

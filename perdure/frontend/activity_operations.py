@@ -10,7 +10,7 @@ from typing import Any
 
 from perdure.api import Message, workflowservice
 from perdure.api.activity import ActivityOptions
-from perdure.api.times import BadDuration, checked_duration_ns, duration_ns
+from perdure.api.times import BadDuration, checked_duration_ns
 from perdure.errors import InvalidArgument, Unimplemented
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
@@ -40,6 +40,16 @@ def _selection(request: Any) -> ActivitySelection:
         return ActivitySelection(activity_type=request.type)
     assert kind in _EVERYTHING
     return ActivitySelection(everything=True)
+
+
+def _jitter(request: Any) -> int:
+    """Up to how many ns an attempt may be put off. The reference refuses a bad one in its newer requests only."""
+    if not request.HasField("jitter"):
+        return 0
+    try:
+        return checked_duration_ns(request.jitter)
+    except BadDuration as bad:
+        raise InvalidArgument(f"invalid jitter: {bad}") from None
 
 
 async def _submit(services: Services, call: Call, workflow_id: str, fact: Input) -> object:
@@ -76,7 +86,7 @@ async def unpause_activity(
         selection,
         request.reset_attempts,
         request.reset_heartbeat,
-        duration_ns(request.jitter),
+        _jitter(request),
     )
     await _submit(services, call, request.execution.workflow_id, fact)
     return workflowservice.UnpauseActivityResponse()
@@ -93,7 +103,7 @@ async def reset_activity(
         request.reset_heartbeat,
         request.keep_paused,
         request.restore_original_options,
-        duration_ns(request.jitter),
+        _jitter(request),
     )
     await _submit(services, call, request.execution.workflow_id, fact)
     return workflowservice.ResetActivityResponse()
@@ -132,15 +142,6 @@ def _one(services: Services, call: Call, request: Any) -> ActivitySelection:
 def _short(name: str, value: str, limit: int) -> None:
     if validate.too_long(value, limit):
         raise InvalidArgument(f"{name} exceeds length limit. Length={len(value.encode())} Limit={limit}")
-
-
-def _jitter(request: Any) -> int:
-    if not request.HasField("jitter"):
-        return 0
-    try:
-        return checked_duration_ns(request.jitter)
-    except BadDuration as bad:
-        raise InvalidArgument(f"invalid jitter: {bad}") from None
 
 
 async def pause_activity_execution(

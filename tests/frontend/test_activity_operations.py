@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.api import common, taskqueue, workflowservice
+from perdure.api import Duration, common, taskqueue, workflowservice
 from perdure.transport.client import RpcError
 from tests.frontend.served import Served, served
 
@@ -31,6 +31,16 @@ async def test_a_workflow_and_an_activity_must_be_named() -> None:
             assert error.message == "WorkflowId is not set on request."
             error = await server.refused(verb, request_type(namespace="default", execution=RUN))
             assert error.message == "Either Activity.Id or Activity.Type should be set on request."
+
+
+async def test_a_jitter_is_not_negative() -> None:
+    """The reference's older verbs fail half-way through; nothing is done here."""
+    async with served() as server:
+        await _start(server)
+        for verb in ("UnpauseActivity", "ResetActivity"):
+            request_type = getattr(workflowservice, f"{verb}Request")
+            request = request_type(namespace="default", execution=RUN, id="a", jitter=Duration(seconds=-1))
+            assert (await server.refused(verb, request)).message == "invalid jitter: negative duration"
 
 
 async def test_standalone_activities_are_not_served() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from perdure.api import activity as activities
 from perdure.api import history
 from perdure.api.times import duration_of
 from perdure.errors import FailedPrecondition, NotFound
@@ -15,7 +16,15 @@ from perdure.machines.task_queue import ACTIVITY, WORKFLOW
 from perdure.machines.workflow import alarm
 from perdure.machines.workflow.activity_inputs import ActivityTaskFailed
 from perdure.machines.workflow.inputs import Stale, Terminate
-from perdure.machines.workflow.operator_inputs import PauseWorkflow, UnpauseWorkflow
+from perdure.machines.workflow.operator_inputs import (
+    ActivitySelection,
+    PauseActivity,
+    PauseWorkflow,
+    ResetActivity,
+    UnpauseActivity,
+    UnpauseWorkflow,
+    UpdateActivityOptions,
+)
 from perdure.machines.workflow.update_inputs import UpdateStatus
 from tests.machines.builders import (
     SECOND,
@@ -118,6 +127,27 @@ def test_a_retry_that_lies_ahead_is_offered_at_its_time() -> None:
     assert offered(story, ACTIVITY) == []
     story.wait(9)
     assert [task.attempt for task in offered(story, ACTIVITY)] == [2]
+
+
+def test_what_operators_do_to_an_activity_of_a_paused_run_offers_nothing() -> None:
+    """The reference schedules the attempt anew without a look at the run, and a worker gets it."""
+    chosen = ActivitySelection(activity_id="a")
+    options = activities.ActivityOptions(heartbeat_timeout=duration_of(SECOND))
+    for verb in (
+        ResetActivity("", chosen, False, False, False, 0),
+        UpdateActivityOptions("", chosen, options, ("heartbeat_timeout",), False),
+        UnpauseActivity("", chosen, False, False, 0),
+    ):
+        story = idle(schedule_activity("a"))
+        story.apply(PauseActivity("", chosen, "operator", "why", "a"))
+        offered(story, ACTIVITY)
+        pause(story)
+        story.apply(verb)
+        story.apply(UnpauseActivity("", chosen, False, False, 0))
+        story.wait(1)
+        assert offered(story, ACTIVITY) == [], verb
+        unpause(story)
+        assert len(offered(story, ACTIVITY)) == 1, verb
 
 
 def test_a_start_delay_passes_while_paused() -> None:

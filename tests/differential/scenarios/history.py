@@ -100,7 +100,7 @@ def reverse_open(s: Script) -> None:
 
 
 def close_filter(s: Script) -> None:
-    """The close filter gives nothing on an open run and the last event on a closed one."""
+    """F26: the close filter gives nothing on an open run and the last event on a closed one."""
     s.start()
     s.history(history_event_filter_type=CLOSE)
     s.terminate()

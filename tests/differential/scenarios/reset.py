@@ -90,7 +90,7 @@ def exclusions(s: Script) -> None:
 
 
 def continued(s: Script) -> None:
-    """Signals of the runs that continued the base run are reapplied too; the newest run is terminated."""
+    """F21: signals of the runs that continued the base run are reapplied too; the newest run is terminated."""
     s.complete(s.begin_quietly())
     s.signal("one")
     base = s.run_id

@@ -106,6 +106,20 @@ def trigger_twice_the_same_time(s: Script) -> None:
     plan.started(2)
 
 
+def started_by_hand(s: Script) -> None:
+    """F27: a workflow under the id of an action that was started by hand: the action is dropped."""
+    plan = Plan(s)
+    plan.created()
+    s.workflow_id = f"{plan.workflow_id}-{at(1).ToJsonString()}"
+    s.start()
+    plan.trigger(1)
+    plan.patch_and_wait("after")
+    plan.counters()
+    s.terminate()
+    plan.trigger(1)
+    plan.started(1)
+
+
 def backfill(s: Script) -> None:
     """A backfill takes all times of a range, both ends included, in a pause as well."""
     plan = Plan(s)

@@ -81,7 +81,7 @@ def shutdown_worker_frees_sticky(s: Script) -> None:
 
 
 def transient(s: Script) -> None:
-    """D4: attempts after the first write nothing until one completes."""
+    """D4, F8: attempts after the first write nothing until one completes."""
     s.fail_task(s.begin())
     s.history()
     s.describe()

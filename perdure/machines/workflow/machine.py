@@ -273,7 +273,7 @@ def _finish(current: Step, outcome: object) -> Transition:
         # Nothing was edited or made: a read, a refusal, an answer to waiters.
         return Transition(current.state, outcome, None, [], current.effects, current.start_requests)
     for draft in list(current.drafts.values()):
-        problem = _over_limit(draft)
+        problem = _over_limit(draft) if draft.stored else ""
         if problem:
             refused = _terminate_over_limit(current, draft, problem)
             # Who polled did nothing wrong: there is no task for him, and he goes on polling.
@@ -381,7 +381,7 @@ def _close_stored(draft: RunDraft) -> bool:
 def _over_limit(draft: RunDraft) -> str:
     """Why this run must be terminated, "" when it need not be (semantics 0.1).
 
-    Bytes are counted before the step, events after it, as the reference does.
+    Bytes are counted before the step, events after it, as the reference does; a step that stores nothing is no matter.
     """
     execution = draft.execution
     limits = draft.env.limits
@@ -400,5 +400,9 @@ def _over_limit(draft: RunDraft) -> str:
 
 def _terminate_over_limit(current: Step, draft: RunDraft, reason: str) -> InvalidArgument:
     fresh = current.discard(draft)
+    task = fresh.execution.task
+    if task is not None and task.speculative:
+        # Its events, which nobody has stored, would be more of what is too much already.
+        fresh.execution.task = None
     close.terminate_by_server(current, fresh, reason)
     return InvalidArgument(reason)

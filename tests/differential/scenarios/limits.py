@@ -121,6 +121,21 @@ def too_large(s: Script) -> None:
     s.describe()
 
 
+def too_large_for_what_is_not_written(s: Script) -> None:
+    """An update that has written nothing ends no run; a signal then does, and the task leaves no trace."""
+    large = [record_marker(details={"d": _bytes(1500)}) for _ in range(8)]
+    s.complete(s.begin_quietly(), *large, force_create_new_workflow_task=True)
+    s.complete(s.poll_quietly(), *large)
+    pending = update(s)
+    task = s.poll_quietly()
+    s.fact("messages", len(task.messages))
+    s.describe()
+    s.signal()
+    pending.join()
+    s.complete(task)
+    s.describe()
+
+
 def too_large_a_batch(s: Script) -> None:
     """One batch beyond what one transaction may write."""
     reply = s.send(

@@ -12,7 +12,7 @@ from perdure.api import Message, workflowservice
 from perdure.api.activity import ActivityOptions
 from perdure.api.times import BadDuration, checked_duration_ns
 from perdure.errors import InvalidArgument, Unimplemented
-from perdure.frontend import validate
+from perdure.frontend import activity_options, validate
 from perdure.frontend.services import Call, Services
 from perdure.machines.workflow.inputs import Input
 from perdure.machines.workflow.operator_inputs import (
@@ -189,7 +189,7 @@ async def update_activity_execution_options(
 ) -> Message | bytes:
     """UpdateActivityOptions of one activity."""
     selection = _one(services, call, request)
-    validate.priority(request.activity_options.priority)
+    activity_options.check(request, services.view(call).limits.id_length)
     options = await _submit(services, call, request.workflow_id, _update(request.run_id, selection, request))
     assert isinstance(options, ActivityOptions)
     return workflowservice.UpdateActivityExecutionOptionsResponse(activity_options=options)

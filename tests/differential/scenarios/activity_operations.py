@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.activity.v1 import ActivityOptions
-from temporalio.api.common.v1 import ActivityType, Priority
+from temporalio.api.common.v1 import ActivityType, Priority, RetryPolicy
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice import v1 as rpc
 
@@ -322,3 +323,54 @@ def newer_calls(s: Script) -> None:
         s.call(rpc.UnpauseActivityExecutionRequest(**wrong), rpc.UnpauseActivityExecutionResponse)
         s.call(rpc.ResetActivityExecutionRequest(**wrong), rpc.ResetActivityExecutionResponse)
         s.call(rpc.UpdateActivityExecutionOptionsRequest(**wrong), rpc.UpdateActivityExecutionOptionsResponse)
+
+
+def newer_options(s: Script) -> None:
+    """The newer call knows its paths, and judges each value that is named by itself."""
+    s.complete(s.begin_quietly(), s.activity())
+    good = ActivityOptions(
+        task_queue=TaskQueue(name="other-" + s.queue),
+        heartbeat_timeout=seconds(5),
+        retry_policy=retry_policy(2),
+        priority=Priority(priority_key=2),
+    )
+    _newer(s, good)
+    s.call(_newer_request(s, good), rpc.UpdateActivityExecutionOptionsResponse)
+    s.call(_newer_request(s), rpc.UpdateActivityExecutionOptionsResponse)
+    _newer(s, good, "heartbeat_timeout", restore_original=True)
+    paths = "bogus task_queue task_queue.name task_queue.kind retry_policy.non_retryable_error_types start_delay"
+    for path in (*paths.split(), "heartbeatTimeout", "retry_policy", "retryPolicy.maximumAttempts", "", 'a"b'):
+        s.section(path)
+        _newer(s, good, path)
+    _newer(s, good, restore_original=True)
+    policy = RetryPolicy(backoff_coefficient=0.5, maximum_attempts=-1, initial_interval=seconds(-1))
+    mixed = Duration(seconds=1, nanos=-1)
+    bad = ActivityOptions(
+        schedule_to_close_timeout=seconds(-1),
+        start_to_close_timeout=mixed,
+        retry_policy=policy,
+        priority=Priority(priority_key=-1, fairness_key="f" * 65, fairness_weight=-1),
+    )
+    paths = "schedule_to_close_timeout start_to_close_timeout task_queue.name retry_policy heartbeat_timeout"
+    parts = "retry_policy.backoff_coefficient retry_policy.maximum_attempts retry_policy.initial_interval"
+    keys = "priority priority.priority_key priority.fairness_key priority.fairness_weight"
+    for path in (*paths.split(), *parts.split(), *keys.split()):
+        s.section(path)
+        _newer(s, bad, path)
+    for path in ("retry_policy", "priority", "retry_policy.initial_interval"):
+        s.section(path + " is not there")
+        _newer(s, ActivityOptions(), path)
+    s.describe()
+
+
+def _newer(s: Script, options: ActivityOptions, *paths: str, **fields: Any) -> None:
+    request = _newer_request(s, options, update_mask=FieldMask(paths=paths), **fields)
+    s.call(request, rpc.UpdateActivityExecutionOptionsResponse)
+
+
+def _newer_request(
+    s: Script, options: ActivityOptions | None = None, **fields: Any
+) -> rpc.UpdateActivityExecutionOptionsRequest:
+    return rpc.UpdateActivityExecutionOptionsRequest(
+        namespace=NAMESPACE, workflow_id=s.workflow_id, activity_id="a", activity_options=options, **fields
+    )

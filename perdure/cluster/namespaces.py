@@ -343,7 +343,7 @@ def _limits(config: DynamicConfig, namespace: str) -> Limits:
     get = config.get
     limits.id_length = get(settings.MAX_ID_LENGTH)
     limits.blob_size = get(settings.BLOB_SIZE_LIMIT_ERROR, namespace)
-    limits.blob_size_warn = get(settings.BLOB_SIZE_LIMIT_WARN, namespace)
+    limits.blob_size_warn = min(get(settings.BLOB_SIZE_LIMIT_WARN, namespace), limits.blob_size)
     limits.memo_size = get(settings.MEMO_SIZE_LIMIT_ERROR, namespace)
     limits.activity_failure_size = get(settings.ACTIVITY_FAILURE_SIZE_LIMIT_ERROR, namespace)
     limits.history_size = get(settings.HISTORY_SIZE_LIMIT_ERROR, namespace)

@@ -332,6 +332,10 @@ class Engine:
     def _take(self, entity: Entity, letter: Letter[Input], key: ChainKey, env: Env, transition: Transition) -> None:
         """What a step has made is the chain's newest draft, and on its way into the store."""
         entity.state = transition.state
+        if isinstance(letter.fact, AlarmRang):
+            for delta in transition.deltas:
+                if delta.reclaim:
+                    entity.leave_out(delta.execution.info.run_id)
         if not transition.stored:
             self._volatile(entity, letter, transition)
             return
@@ -455,13 +459,10 @@ class Engine:
         self._set_alarm(entity, execution)
 
     def _drop_run(self, entity: Entity, run_id: str) -> None:
+        entity.leave_out(run_id)
         state = entity.state
-        runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
-        chain, requests = state.chain, state.start_requests
-        if chain is not None and not chain.run_count:
-            chain, requests = None, EMPTY
-        entity.state = ChainState(chain, runs, requests, EMPTY)
-        entity.missing |= {run_id}
+        if state.chain is not None and not state.chain.run_count:
+            entity.state = ChainState(None, state.runs, EMPTY, EMPTY)
 
     def _set_alarm(self, entity: Entity, execution: Execution) -> None:
         """Alarms follow the newest draft: ringing early is harmless, and the mailbox keeps the order."""

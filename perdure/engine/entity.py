@@ -119,6 +119,15 @@ class Entity:
         self.state = ChainState(chain, runs, EMPTY, EMPTY)
         return branches
 
+    def leave_out(self, run_id: str) -> None:
+        """A step has removed the run, so it is not there for the next one either, which may come before the commit: a
+        second alarm would remove it again, and with it what its chain has left.
+        """
+        state = self.state
+        runs = state.runs.delete(run_id) if run_id in state.runs else state.runs
+        self.state = ChainState(state.chain, runs, state.start_requests, EMPTY)
+        self.missing |= {run_id}
+
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, roughly."""

@@ -63,7 +63,9 @@ async def look_up(store: Store, histories: Histories, entity: Entity, missing: N
         if generation == entity.generation:
             entity.state = entity.state.with_history(run_id, whole_events(fragments, run.next_event_id))
     elif missing.state:
-        found = await store.load(entity.digest, rows.run_bytes(run_id))
+        # What a step has removed is stored until its commit.
+        gone = run_id in entity.missing
+        found = None if gone else await store.load(entity.digest, rows.run_bytes(run_id))
         if generation == entity.generation:
             _remember_run(entity, run_id, found[1] if found is not None else None)
     elif missing.start_request:

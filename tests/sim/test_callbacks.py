@@ -196,6 +196,40 @@ def test_what_was_owed_before_a_crash_is_delivered_after_it() -> None:
     _run(scenario)
 
 
+def test_an_attempt_that_fell_due_behind_an_answer_of_unknown_fate_is_made() -> None:
+    """The answer was stored, but its bearer was not told, and brings it again: by then the next attempt is owed."""
+
+    async def scenario() -> None:
+        receivers = Receivers({"http://a": dead})
+        world = await _world(receivers)
+        start = workflowservice.StartWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_id="v",
+            workflow_type=common.WorkflowType(name="t"),
+            task_queue=taskqueue.TaskQueue(name="q"),
+            request_id="v",
+        )
+        start.completion_callbacks.add().nexus.url = "http://a/x"
+        await world.sure("StartWorkflowExecution", start)
+        terminate = workflowservice.TerminateWorkflowExecutionRequest(
+            namespace=NAMESPACE, workflow_execution=common.WorkflowExecution(workflow_id="v")
+        )
+        # The write behind the close is the one of the answer: it is stored, and then nothing can be read for a while.
+        blind = Faults(unknown_applied=1.0, read_error=1.0)
+        world.behind_the_next_commit(lambda: world.suffer(blind))
+        await world.sure("TerminateWorkflowExecution", terminate)
+        await asyncio.sleep(4.0)
+        world.heal()
+        receivers.behaviours["http://a"] = well
+        await asyncio.sleep(30.0)
+        (shown,) = await _shown(world, "v")
+        assert shown.state == enums.CALLBACK_STATE_SUCCEEDED
+        assert shown.attempt == 2
+        await world.close()
+
+    _run(scenario)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_callback_arrives_under_faults(seed: int) -> None:
     """Commits that fail, servers that die, receivers that answer as they like: in the end each has heard."""

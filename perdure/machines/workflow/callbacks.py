@@ -26,6 +26,7 @@ from perdure.machines.workflow.callback import (
 from perdure.machines.workflow.draft import RunDraft, Step
 from perdure.machines.workflow.exchange import CallbackInvoked
 from perdure.machines.workflow.execution import Execution
+from perdure.machines.workflow.parts import PART_CALLBACK
 from perdure.machines.workflow.target import find
 
 
@@ -115,9 +116,13 @@ def invoked(step: Step, answer: CallbackInvoked) -> None:
     """An invocation has ended: for good, or to be tried again after a backoff."""
     execution = find(step, answer.run_id)
     callback = execution.callbacks.get(answer.number)
-    if callback is None or callback.state != SCHEDULED or callback.attempt != answer.attempt:
+    if callback is None or callback.state != SCHEDULED:
         return
     draft = step.edit(execution)
+    if callback.attempt != answer.attempt:
+        # It was taken before, though its bearer was not told so. What has become owed meanwhile had to wait for him.
+        draft.call_returned((PART_CALLBACK, answer.number))
+        return
     now = draft.env.now
     if not answer.problem:
         draft.put_callback(callback.attempted(SUCCEEDED, now, b"", 0))

@@ -69,6 +69,13 @@ class NotFound(ServiceError):
     code = StatusCode.NOT_FOUND
 
 
+class HistoryGone(NotFound):
+    """The run was deleted after its reader had found it."""
+
+    def __init__(self) -> None:
+        super().__init__("Workflow execution history not found.")
+
+
 class NamespaceNotFound(ServiceError):
     """The named namespace does not exist."""
 

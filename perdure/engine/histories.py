@@ -70,11 +70,17 @@ class Histories:
 
     async def event(self, branches: tuple[tuple[bytes, int], ...], event_id: int) -> bytes:
         """One serialized event, which must exist."""
-        for fragment in await self.read(branches, event_id, event_id + 1, 1):
+        found = await self.find(branches, event_id)
+        assert found is not None, f"event {event_id} is not in history"
+        return found
+
+    async def find(self, branches: tuple[tuple[bytes, int], ...], event_id: int) -> bytes | None:
+        """One serialized event; None when its run was deleted."""
+        for fragment in await self.read(branches, event_id, event_id + 1, 1, False):
             for start, end in split_events(fragment.body):
                 if event_id_of(fragment.body[start:end]) == event_id:
                     return fragment.body[start:end]
-        raise AssertionError(f"event {event_id} is not in history")
+        return None
 
 
 def _ranges(branches: tuple[tuple[bytes, int], ...], reverse: bool) -> list[tuple[bytes, int, int]]:

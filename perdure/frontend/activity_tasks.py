@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 from perdure.api import Message, common, workflowservice
 from perdure.api.failure import Failure
-from perdure.errors import InvalidArgument
+from perdure.errors import HistoryGone, InvalidArgument
 from perdure.frontend import validate
 from perdure.frontend.services import Call, Services
 from perdure.frontend.task_responses import activity_task_response
@@ -52,10 +53,11 @@ async def poll_activity_task_queue(
             assert task is not None, "no queries on activity queues"
             outcome = await start_matched(services, task, poll)
         if isinstance(outcome, ActivityDelivery):
-            response = await activity_task_response(services, name, outcome)
-            if matched.scaling:
-                response.poller_scaling_decision.poll_request_delta_suggestion = matched.scaling
-            return response
+            with contextlib.suppress(HistoryGone):
+                response = await activity_task_response(services, name, outcome)
+                if matched.scaling:
+                    response.poller_scaling_decision.poll_request_delta_suggestion = matched.scaling
+                return response
 
 
 _Place = tuple[ChainKey, str, ActivityTarget]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from perdure.api import history
 from perdure.api.splice import slice_events, split_entries
-from perdure.errors import Internal
+from perdure.errors import HistoryGone
 from perdure.frontend.services import Services
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def read_page(
         bodies.append(_cut(fragment, position, next_event_id))
         position = min(fragment.next_event_id, next_event_id)
     if position == first and first < next_event_id:
-        raise Internal(f"history is missing from event {first} on")
+        raise HistoryGone
     return Page(b"".join(bodies), position)
 
 
@@ -60,7 +60,7 @@ async def read_page_reverse(
         bodies.extend(entries)
         position = fragment.first_event_id
     if position == last + 1 and last > 0:
-        raise Internal(f"history is missing up to event {last}")
+        raise HistoryGone
     return Page(b"".join(bodies), position)
 
 
@@ -74,5 +74,8 @@ def _cut(fragment: Fragment, first: int, next_event_id: int) -> bytes:
 async def read_event(
     services: Services, branches: tuple[tuple[bytes, int], ...], event_id: int
 ) -> history.HistoryEvent:
-    """One event, which must exist."""
-    return history.HistoryEvent.FromString(await services.engine.histories.event(branches, event_id))
+    """One event, which exists as long as its run does."""
+    body = await services.engine.histories.find(branches, event_id)
+    if body is None:
+        raise HistoryGone
+    return history.HistoryEvent.FromString(body)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from perdure.api import Message, enums, workflowservice
 from perdure.api.splice import length_delimited, with_field
 from perdure.config import dynamic as settings
-from perdure.errors import InvalidArgument, NotFound
+from perdure.errors import HistoryGone, InvalidArgument, NotFound
 from perdure.frontend import search_attribute_inputs, validate
 from perdure.frontend.command_inputs import named_ids
 from perdure.frontend.query import query_task_response
@@ -57,7 +58,8 @@ async def poll_workflow_task_queue(
         delivery = await _started(services, matched, poll)
         if delivery is not None:
             hint, scaling = matched.backlog_count_hint, matched.scaling
-            return await workflow_task_response(services, call.namespace.id, delivery, hint, scaling)
+            with contextlib.suppress(HistoryGone):
+                return await workflow_task_response(services, call.namespace.id, delivery, hint, scaling)
 
 
 async def _started(services: Services, matched: Matched, poll: PollRequest) -> WorkflowTaskDelivery | None:

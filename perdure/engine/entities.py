@@ -174,6 +174,9 @@ class Entities:
                 return await self.read(key)
         finally:
             entity.watchers.remove(watcher)
+            if watcher.future.done() and not watcher.future.cancelled():
+                # The end may have come while it looked, and then nobody takes what it says.
+                watcher.future.exception()
             self._settle(entity)
 
     def rang(self, digest: bytes) -> None:

@@ -76,7 +76,7 @@ class Histories:
 
     async def find(self, branches: tuple[tuple[bytes, int], ...], event_id: int) -> bytes | None:
         """One serialized event; None when its run was deleted."""
-        for fragment in await self.read(branches, event_id, event_id + 1, 1, False):
+        for fragment in await self.read(branches, event_id, event_id + 1, 1):
             for start, end in split_events(fragment.body):
                 if event_id_of(fragment.body[start:end]) == event_id:
                     return fragment.body[start:end]

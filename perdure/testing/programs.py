@@ -74,19 +74,42 @@ class Both:
 
 
 @final
+class AwaitCancel:
+    """Go on once a cancellation was asked for."""
+
+    __slots__ = ()
+
+
+@final
 class Child:
-    """Start a child workflow of a type; passed once it has started. Its id is the parent's with this behind it."""
+    """Start a child workflow of a type; passed once it has started. Its id is the parent's with this behind it.
 
-    __slots__ = ("id", "kind")
+    `attempts_max` above 1: its runs are retried.
+    """
 
-    def __init__(self, id: str, kind: str) -> None:
+    __slots__ = ("attempts_max", "close_policy", "id", "kind")
+
+    def __init__(self, id: str, kind: str, close_policy: int = 0, attempts_max: int = 1) -> None:
         self.id = id
         self.kind = kind
+        self.close_policy = close_policy
+        self.attempts_max = attempts_max
 
 
 @final
 class Tell:
     """Signal a child as a stranger would; passed once the signal was delivered."""
+
+    __slots__ = ("child", "id")
+
+    def __init__(self, id: str, child: str) -> None:
+        self.id = id
+        self.child = child
+
+
+@final
+class Stop:
+    """Ask a child as a stranger would to cancel itself; passed once the request was delivered."""
 
     __slots__ = ("child", "id")
 
@@ -105,18 +128,26 @@ class AwaitChild:
         self.id = id
 
 
-Step = Do | Sleep | AwaitSignals | AwaitUpdates | Both | Child | Tell | AwaitChild
+Step = Do | Sleep | AwaitSignals | AwaitUpdates | AwaitCancel | Both | Child | Tell | Stop | AwaitChild
+
+ANEW: Final = "anew"
+RETRIED: Final = "retried"
+CRON: Final = "cron"
+"""How one run follows another."""
 
 
 @final
 class Program:
-    """What a workflow type does. `runs` above 1: it continues as new until it has run so often."""
+    """What a workflow type does. `runs` above 1: it takes so many. Unless the run before the last is to continue as
+    new, it fails (`RETRIED`), or just completes (`CRON`), and whoever started it has seen to what follows.
+    """
 
-    __slots__ = ("runs", "steps")
+    __slots__ = ("goes_on", "runs", "steps")
 
-    def __init__(self, *steps: Step, runs: int = 1) -> None:
+    def __init__(self, *steps: Step, runs: int = 1, goes_on: str = ANEW) -> None:
         self.steps = steps
         self.runs = runs
+        self.goes_on = goes_on
 
 
 def payloads(value: object) -> common.Payloads:
@@ -142,6 +173,7 @@ class Told:
         self.asked: set[str] = set()
         self.signals: list[str] = []
         self.updates = 0
+        self.cancelled = False
         self.run = 1
         self.workflow_id = ""
         self._ids: dict[int, str] = {}
@@ -152,7 +184,7 @@ class Told:
         kind = event.event_type
         if kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
             started = event.workflow_execution_started_event_attributes
-            self.run, self.workflow_id = value_of(started.input) or 1, started.workflow_id
+            self.run, self.workflow_id = _run_of(started), started.workflow_id
         elif kind == enums.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             self._ids[event.event_id] = event.activity_task_scheduled_event_attributes.activity_id
             self.asked.add(self._ids[event.event_id])
@@ -178,6 +210,8 @@ class Told:
         kind = event.event_type
         if kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
             self.updates += 1
+        elif kind == enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            self.cancelled = True
         elif kind == enums.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
             child = event.start_child_workflow_execution_initiated_event_attributes
             self._ids[event.event_id] = child.workflow_id.removeprefix(self.workflow_id + "/")
@@ -193,6 +227,20 @@ class Told:
             self.asked.add(told.signal_name)
         elif kind == enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
             self.fired.add(self._ids[event.external_workflow_execution_signaled_event_attributes.initiated_event_id])
+        elif kind == enums.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+            asked = event.request_cancel_external_workflow_execution_initiated_event_attributes
+            self._ids[event.event_id] = asked.reason
+            self.asked.add(asked.reason)
+        elif kind == enums.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            reached = event.external_workflow_execution_cancel_requested_event_attributes
+            self.fired.add(self._ids[reached.initiated_event_id])
+
+
+def _run_of(started: history.WorkflowExecutionStartedEventAttributes) -> int:
+    """Which run of its chain this is: as the one before said, or as the server counts attempts."""
+    if started.cron_schedule and started.HasField("last_completion_result"):
+        return int(value_of(started.last_completion_result)["run"]) + 1
+    return int(value_of(started.input) or started.attempt)
 
 
 def decide(program: Program, events: Sequence[history.HistoryEvent], updated: int = 0) -> list[commands.Command]:
@@ -203,8 +251,10 @@ def decide(program: Program, events: Sequence[history.HistoryEvent], updated: in
     for step in program.steps:
         if not _passed(step, told, found):
             return found
-    if told.run < program.runs:
+    if told.run < program.runs and program.goes_on == ANEW:
         found.append(_again(told.run + 1, events[0]))
+    elif told.run < program.runs and program.goes_on == RETRIED:
+        found.append(_failed(f"run {told.run}"))
     else:
         outcome = {"activities": told.outcomes, "signals": told.signals, "run": told.run}
         done = commands.CompleteWorkflowExecutionCommandAttributes(result=payloads(outcome))
@@ -226,17 +276,19 @@ def _passed(step: Step, told: Told, found: list[commands.Command]) -> bool:
         return len(told.signals) >= step.count
     if isinstance(step, AwaitUpdates):
         return told.updates >= step.count
+    if isinstance(step, AwaitCancel):
+        return told.cancelled
     if isinstance(step, AwaitChild):
         return step.id in told.outcomes
     if step.id not in told.asked:
         found.append(_asking(step, told))
         return False
-    if isinstance(step, Child):
+    if isinstance(step, Child | Tell | Stop):
         return step.id in told.fired
     return step.id in told.outcomes or step.id in told.fired
 
 
-def _asking(step: Do | Sleep | Child | Tell, told: Told) -> commands.Command:
+def _asking(step: Do | Sleep | Child | Tell | Stop, told: Told) -> commands.Command:
     if isinstance(step, Do):
         return _activity(step)
     if isinstance(step, Sleep):
@@ -246,18 +298,36 @@ def _asking(step: Do | Sleep | Child | Tell, told: Told) -> commands.Command:
             workflow_id=f"{told.workflow_id}/{step.id}", workflow_type=common.WorkflowType(name=step.kind)
         )
         child.task_queue.name = TASK_QUEUE
+        child.parent_close_policy = step.close_policy  # type: ignore[assignment]  # plain numbers
+        if step.attempts_max > 1:
+            child.retry_policy.CopyFrom(_retries(step.attempts_max))
         return commands.Command(
             command_type=enums.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION,
             start_child_workflow_execution_command_attributes=child,
         )
+    target = common.WorkflowExecution(workflow_id=f"{told.workflow_id}/{step.child}")
+    if isinstance(step, Stop):
+        stop = commands.RequestCancelExternalWorkflowExecutionCommandAttributes(
+            workflow_id=target.workflow_id, reason=step.id
+        )
+        return commands.Command(
+            command_type=enums.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION,
+            request_cancel_external_workflow_execution_command_attributes=stop,
+        )
     signal = commands.SignalExternalWorkflowExecutionCommandAttributes(
-        execution=common.WorkflowExecution(workflow_id=f"{told.workflow_id}/{step.child}"),
+        execution=target,
         signal_name=step.id,
         input=payloads(step.id),
     )
     return commands.Command(
         command_type=enums.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION,
         signal_external_workflow_execution_command_attributes=signal,
+    )
+
+
+def _retries(attempts_max: int) -> common.RetryPolicy:
+    return common.RetryPolicy(
+        initial_interval=duration_of(SECOND), backoff_coefficient=2.0, maximum_attempts=attempts_max
     )
 
 
@@ -268,9 +338,7 @@ def _activity(step: Do) -> commands.Command:
         input=payloads(step.id),
         start_to_close_timeout=duration_of(round(step.timeout_s * SECOND)),
         heartbeat_timeout=duration_of(round(step.heartbeat_s * SECOND)),
-        retry_policy=common.RetryPolicy(
-            initial_interval=duration_of(SECOND), backoff_coefficient=2.0, maximum_attempts=step.attempts_max
-        ),
+        retry_policy=_retries(step.attempts_max),
     )
     attributes.task_queue.name = TASK_QUEUE
     return commands.Command(
@@ -294,6 +362,15 @@ def _again(run: int, started: history.HistoryEvent) -> commands.Command:
     return commands.Command(
         command_type=enums.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
         continue_as_new_workflow_execution_command_attributes=attributes,
+    )
+
+
+def _failed(message: str) -> commands.Command:
+    attributes = commands.FailWorkflowExecutionCommandAttributes()
+    attributes.failure.message = message
+    attributes.failure.application_failure_info.type = "Failed"
+    return commands.Command(
+        command_type=enums.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION, fail_workflow_execution_command_attributes=attributes
     )
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from perdure.api import Message, common, enums, failure, history, taskqueue, workflowservice
 from perdure.api.times import duration_of
 from perdure.clock import SECOND
 from perdure.errors import StatusCode
-from perdure.testing.in_process import InProcessClient
+from perdure.testing.in_process import CALL_S
 from perdure.testing.programs import TASK_QUEUE, Program, decide, payloads, value_of
 from perdure.testing.update_answers import answers_of
 from perdure.transport.client import RpcError
@@ -41,6 +41,14 @@ class ActivityFailed(Exception):
 
 class ActivityLost(Exception):
     """Raised by an activity: say nothing, as a worker that died would."""
+
+
+class Client(Protocol):
+    """What a worker calls its server by."""
+
+    async def call(self, method_name: str, request: Message, timeout_s: float | None = CALL_S) -> Any:
+        """The response message. Raises RpcError."""
+        ...
 
 
 @final
@@ -75,7 +83,7 @@ class Worker:
 
     def __init__(
         self,
-        client: InProcessClient,
+        client: Client,
         name: str,
         programs: Mapping[str, Program],
         activities: Mapping[str, Activity],

@@ -164,3 +164,33 @@ def audit_updates(events: Sequence[history.HistoryEvent], outcomes: Mapping[str,
 
 def _ns(event: history.HistoryEvent) -> int:
     return event.event_time.seconds * 10**9 + event.event_time.nanos
+
+
+def results_of(events: Sequence[history.HistoryEvent]) -> list[str]:
+    """The results of all completed activities."""
+    return [
+        value_of(event.activity_task_completed_event_attributes.result)
+        for event in events
+        if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    ]
+
+
+def audit_chain(runs: Sequence[Sequence[history.HistoryEvent]]) -> list[str]:
+    """B21: whole histories of runs that follow each other, each closed, each naming the one before and the first; the
+    results of their activities. Raises Violation.
+    """
+    results: list[str] = []
+    first = before = ""
+    for number, events in enumerate(runs, 1):
+        audit_closed(events)
+        started = events[0].workflow_execution_started_event_attributes
+        own = started.original_execution_run_id
+        first = first or own
+        _must(started.first_execution_run_id == first, f"B21: run {number} names another first run")
+        _must(started.continued_execution_run_id == before, f"B21: run {number} names another run before it")
+        close = events[-1]
+        following = getattr(getattr(close, str(close.WhichOneof("attributes"))), "new_execution_run_id", "")
+        _must(bool(following) == (number < len(runs)), f"B21: run {number} of {len(runs)} is followed by {following!r}")
+        before = own
+        results += results_of(events)
+    return results

@@ -1,8 +1,7 @@
 """The store as one incarnation of a server sees it: when that incarnation is killed, its calls never return.
 
 A kill runs no `finally`, so nothing is cancelled: what a dead server had sent may still arrive, and it learns of
-nothing. The gate also looks at every commit as it lands (W2, W7 of reliability.md): the store must hold what the core
-promises, and an alarm that is never late. It must not change what passes.
+nothing. It must not change what passes.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar, final
 
-from perdure.engine import rows
-from perdure.machines.workflow import alarm
 from perdure.store.api import ChainRow, ChainWrite, Due, Fence, Fragment, Record, RunRow, Traits, VisibilityPage
 from perdure.store.faulty import FaultyStore
-from perdure.store.memory import MemoryDisk, MemoryStore
+from perdure.store.memory import MemoryDisk
 from perdure.visibility.resolve import Condition
 
 T = TypeVar("T")
@@ -111,25 +108,3 @@ class Gate:
 
     async def list_records(self, table: str) -> list[Record]:
         return await self._through(self.inner.list_records, table)
-
-
-async def audit_rows(disk: MemoryDisk) -> None:
-    """W2, W7: every stored run has its whole history and an alarm that is not later than what it owes."""
-    store = MemoryStore(disk)
-    await store.open()
-    for run_id, run in list(disk.state.runs.items()):
-        found = await store.load(run.digest, run_id)
-        assert found is not None, f"run {run_id.hex()} has no chain"
-        assert found[1] is not None, f"run {run_id.hex()} cannot be loaded"
-        execution = rows.run_of(found[1])
-        alarm.settle(execution)
-        due = alarm.durable_alarm(execution)
-        assert due >= alarm.NEVER or (run.alarm_ns is not None and run.alarm_ns <= due), (
-            f"run {run_id.hex()} owes something at {due}, its alarm is {run.alarm_ns}"
-        )
-        branch, _ = execution.branches[-1]
-        position = 1
-        for fragment in await store.read_history(branch, 1, execution.next_event_id, 1 << 40):
-            assert fragment.first_event_id == position, f"run {run_id.hex()}: a gap before {fragment.first_event_id}"
-            position = fragment.next_event_id
-        assert position == execution.next_event_id, f"run {run_id.hex()}: history ends before {position}"

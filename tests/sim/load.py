@@ -6,14 +6,17 @@ A promise is an acknowledgement; what must follow from it is judged in `judge`, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, Protocol, final
 
 from perdure.api import Message, common, enums, history, taskqueue, workflowservice
 from perdure.errors import StatusCode
 from perdure.testing.programs import (
+    CRON,
+    RETRIED,
     TASK_QUEUE,
+    AwaitCancel,
     AwaitChild,
     AwaitSignals,
     AwaitUpdates,
@@ -22,6 +25,7 @@ from perdure.testing.programs import (
     Do,
     Program,
     Sleep,
+    Stop,
     Tell,
     payloads,
     value_of,
@@ -29,7 +33,7 @@ from perdure.testing.programs import (
 from perdure.testing.update_answers import LATER, NOW
 from perdure.testing.worker import Activity, ActivityFailed, ActivityLost, Attempt
 from perdure.transport.client import RpcError
-from tests.sim.audit import Violation, audit_closed, audit_signals, audit_updates, signals_of
+from tests.sim.audit import Violation, audit_chain, audit_signals, audit_updates, signals_of
 
 NAMESPACE: Final = "default"
 RESULT_S: Final = 30.0
@@ -48,14 +52,43 @@ PROGRAMS: Final = {
     "hearing": Program(AwaitSignals(1), Do("b", "echo")),
     "agree": Program(Do("a", "echo"), AwaitUpdates(4), Do("b", "echo")),
     "month": Program(Sleep("month", 30 * 86_400.0)),
+    "stubborn": Program(Do("a", "echo"), runs=3, goes_on=RETRIED),
+    "patron": Program(Child("kid", "stubborn", attempts_max=5), Do("a", "echo"), AwaitChild("kid")),
+    "clockwork": Program(Do("a", "echo"), runs=3, goes_on=CRON),
+    "pair": Program(Do("a", "echo"), runs=2),
+    "court": Program(Do("a", "echo"), AwaitUpdates(2), Do("b", "echo")),
+    "door": Program(AwaitSignals(4), Do("a", "echo")),
+    "crowd": Program(Both(*[Do(f"c{n}", "echo") for n in range(4)]), AwaitSignals(12), Do("b", "echo")),
+    "diary": Program(Do("a", "echo"), AwaitSignals(3), Do("b", "echo")),
+    "toil": Program(Do("toil", "guarded"), Do("b", "echo")),
+    "caller": Program(Tell("hello", "callee"), Stop("enough", "callee"), Do("a", "echo")),
+    "callee": Program(AwaitSignals(1), Do("b", "echo"), AwaitCancel()),
+    "leaver": Program(
+        Child("dropped", "hearing", enums.PARENT_CLOSE_POLICY_TERMINATE),
+        Child("asked", "callable", enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL),
+        Child("free", "quick", enums.PARENT_CLOSE_POLICY_ABANDON),
+    ),
+    "callable": Program(AwaitCancel()),
 }
 SIGNALS: Final = {"listen": 4}
 """Signals that a workflow of a type gets."""
 
 
-def activities() -> dict[str, Activity]:
+@final
+class Guard:
+    """What the clients say to the activity `guarded`, and what they hear of it."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, list[float]] = {}
+        """Times at which attempts of it began to run, by workflow."""
+        self.open: set[str] = set()
+        """Workflows whose next attempt is to succeed."""
+
+
+def activities(guard: Guard | None = None) -> dict[str, Activity]:
     """Activity types by name. Each completion has a result of its own, so one counted twice would show."""
     executions = 0
+    watch = guard if guard is not None else Guard()
 
     async def echo(attempt: Attempt) -> object:
         nonlocal executions
@@ -81,7 +114,14 @@ def activities() -> dict[str, Activity]:
             raise ActivityLost
         return await echo(attempt)
 
-    return {"echo": echo, "flaky": flaky, "bad": bad, "slow": slow, "silent": silent}
+    async def guarded(attempt: Attempt) -> object:
+        name = attempt.task.workflow_execution.workflow_id
+        watch.begun.setdefault(name, []).append(asyncio.get_running_loop().time())
+        if name not in watch.open:
+            raise ActivityFailed("not yet")
+        return await echo(attempt)
+
+    return {"echo": echo, "flaky": flaky, "bad": bad, "slow": slow, "silent": silent, "guarded": guarded}
 
 
 UPDATES: Final = {"agree": (NOW, LATER, NOW, LATER)}
@@ -96,6 +136,10 @@ class Place(Protocol):
     async def sure(self, method: str, request: Message, timeout_s: float = ...) -> Any:
         """The answer, asked for as often as it takes."""
         ...
+
+
+def _as_it_is(_: workflowservice.StartWorkflowExecutionRequest) -> None:
+    """A start as it comes."""
 
 
 @final
@@ -114,12 +158,13 @@ class Story:
         self.result: dict[str, object] = {}
         self.histories: list[list[history.HistoryEvent]] = []
         """Of all runs, first to last."""
+        self.done = False
         self._second_signal = asyncio.Event()
 
     async def tell(self) -> None:
         """Start, signal, wait for the result, read what happened. Raises Violation."""
         await self.start()
-        tasks = [self._signal(f"{self.workflow_id}/{number}") for number in range(SIGNALS.get(self.kind, 0))]
+        tasks = [self.signal(f"{self.workflow_id}/{number}") for number in range(SIGNALS.get(self.kind, 0))]
         tasks += [
             self._update(f"{self.workflow_id}/{number}", name) for number, name in enumerate(UPDATES.get(self.kind, ()))
         ]
@@ -131,8 +176,9 @@ class Story:
                 await self._ask_again(update_id)
         except RpcError as error:
             raise Violation(f"B1: {self.workflow_id} was acknowledged, and now: {error}") from error
+        self.done = True
 
-    async def start(self) -> None:
+    async def start(self, change: Callable[[workflowservice.StartWorkflowExecutionRequest], None] = _as_it_is) -> None:
         """Start until it is acknowledged."""
         request = workflowservice.StartWorkflowExecutionRequest(
             namespace=NAMESPACE,
@@ -141,10 +187,12 @@ class Story:
             task_queue=taskqueue.TaskQueue(name=TASK_QUEUE),
             request_id=f"start {self.workflow_id}",
         )
+        change(request)
         answer = await self.world.sure("StartWorkflowExecution", request)
         self.run_id = answer.run_id
 
-    async def _signal(self, name: str) -> None:
+    async def signal(self, name: str) -> None:
+        """Send a signal within some seconds."""
         await asyncio.sleep(self.world.random.uniform(0.0, 8.0))
         request = workflowservice.SignalWorkflowExecutionRequest(
             namespace=NAMESPACE,
@@ -213,9 +261,9 @@ class Story:
         """Wait for the last run's close."""
         run_id = self.run_id
         while run_id:
-            run_id = await self._closed(run_id)
+            run_id = await self.closed(run_id)
 
-    async def _closed(self, run_id: str) -> str:
+    async def closed(self, run_id: str) -> str:
         """Wait for a run's close, read its history; the run it continued as, "" when there is none."""
         request = workflowservice.GetWorkflowExecutionHistoryRequest(
             namespace=NAMESPACE,
@@ -228,17 +276,21 @@ class Story:
             if page.history.events:
                 break
             request.next_page_token = page.next_page_token
-        events = await self._events(run_id)
+        events = await self.events(run_id)
         self.histories.append(events)
         close = events[-1]
         if close.SerializeToString(deterministic=True) != page.history.events[0].SerializeToString(deterministic=True):
-            raise Violation("B25: the close filter shows another event than the whole history")
-        if close.event_type == enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
-            return close.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            raise Violation(
+                f"B25: the close filter shows {page.history.events[0]}, the whole history ends with {close}"
+            )
+        following: str = getattr(getattr(close, str(close.WhichOneof("attributes"))), "new_execution_run_id", "")
+        if following:
+            return following
         self.result = value_of(close.workflow_execution_completed_event_attributes.result) or {}
         return ""
 
-    async def _events(self, run_id: str) -> list[history.HistoryEvent]:
+    async def events(self, run_id: str) -> list[history.HistoryEvent]:
+        """The whole history of a run as it is now, in small pages."""
         request = workflowservice.GetWorkflowExecutionHistoryRequest(
             namespace=NAMESPACE,
             execution=common.WorkflowExecution(workflow_id=self.workflow_id, run_id=run_id),
@@ -252,31 +304,37 @@ class Story:
             if not page.next_page_token:
                 return events
 
+    def judge(self) -> list[str]:
+        """Every promise of this story was kept; the results of its activities. Raises Violation."""
+        program = PROGRAMS[self.kind]
+        if len(self.histories) != program.runs:
+            raise Violation(f"B21: {self.workflow_id} ran {len(self.histories)} times, not {program.runs}")
+        found = audit_chain(self.histories)
+        close = self.histories[-1][-1].event_type
+        if close != enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+            raise Violation(f"{self.workflow_id} ended with {enums.EventType.Name(close)}")
+        audit_signals([name for events in self.histories for name in signals_of(events)], self.acknowledged)
+        if self.result.get("signals") != signals_of(self.histories[-1]):
+            raise Violation(f"B20: {self.workflow_id} did not see all its signals")
+        if self.result.get("run") != program.runs:
+            raise Violation(f"B21: {self.workflow_id} has the result of run {self.result.get('run')}")
+        if self.kind == "family":
+            _judge_family(self)
+        audit_updates(self.histories[0], self.outcomes, len(UPDATES.get(self.kind, ())))
+        return found
 
-def judge(stories: Sequence[Story]) -> None:
+
+class Told(Protocol):
+    """A story that was told from beginning to end."""
+
+    def judge(self) -> list[str]:
+        """The results of its activities. Raises Violation."""
+        ...
+
+
+def judge(stories: Sequence[Told]) -> None:
     """Every promise was kept. Raises Violation."""
-    results: list[str] = []
-    for story in stories:
-        program = PROGRAMS[story.kind]
-        if len(story.histories) != program.runs:
-            raise Violation(f"B21: {story.workflow_id} ran {len(story.histories)} times, not {program.runs}")
-        for events in story.histories:
-            audit_closed(events)
-            close = events[-1].event_type
-            if close not in (
-                enums.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
-                enums.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
-            ):
-                raise Violation(f"{story.workflow_id} ended with {enums.EventType.Name(close)}")
-            results += results_of(events)
-        audit_signals([name for events in story.histories for name in signals_of(events)], story.acknowledged)
-        if story.result.get("signals") != signals_of(story.histories[-1]):
-            raise Violation(f"B20: {story.workflow_id} did not see all its signals")
-        if story.result.get("run") != program.runs:
-            raise Violation(f"B21: {story.workflow_id} has the result of run {story.result.get('run')}")
-        if story.kind == "family":
-            _judge_family(story)
-        audit_updates(story.histories[0], story.outcomes, len(UPDATES.get(story.kind, ())))
+    results = [result for story in stories for result in story.judge()]
     if len(set(results)) != len(results):
         raise Violation("B17: one activity result was recorded twice")
 
@@ -295,12 +353,3 @@ def _judge_family(story: Story) -> None:
     assert isinstance(outcomes, dict)
     if outcomes["kid"]["signals"] != ["hello"]:
         raise Violation(f"B21: the child of {story.workflow_id} heard {outcomes['kid']['signals']}")
-
-
-def results_of(events: Sequence[history.HistoryEvent]) -> list[str]:
-    """The results of all completed activities."""
-    return [
-        value_of(event.activity_task_completed_event_attributes.result)
-        for event in events
-        if event.event_type == enums.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
-    ]

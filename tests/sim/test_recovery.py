@@ -260,6 +260,63 @@ def test_a_start_finds_its_name_when_an_alarm_came_first() -> None:
     _run(scenario)
 
 
+def test_a_run_is_removed_once_however_often_its_alarm_rings() -> None:
+    """The write of the removal is lost, and two alarms look at the run before the next one: what the chain has beside
+    it stays.
+    """
+
+    async def scenario() -> None:
+        slow = Faults(latency_min_ns=50 * MILLISECOND, latency_max_ns=50 * MILLISECOND)
+        world = await _world(faults=slow)
+        first = await _start(world, "a")
+        await _complete(world, await _task(world), _timer(HOUR_S))
+        reset = workflowservice.ResetWorkflowExecutionRequest(
+            namespace=NAMESPACE,
+            workflow_execution=common.WorkflowExecution(workflow_id="a", run_id=first),
+            workflow_task_finish_event_id=4,
+            request_id="reset",
+        )
+        second = (await world.once("ResetWorkflowExecution", reset)).run_id
+        delete = workflowservice.DeleteWorkflowExecutionRequest(
+            namespace=NAMESPACE, workflow_execution=common.WorkflowExecution(workflow_id="a", run_id=first)
+        )
+        world.behind_the_next_commit(lambda: world.suffer(Faults(fail=1.0)))
+        await world.once("DeleteWorkflowExecution", delete)
+        await asyncio.sleep(0.5)
+        world.suffer(slow)
+        await asyncio.sleep(5.0)
+        describe = workflowservice.DescribeWorkflowExecutionRequest(
+            namespace=NAMESPACE, execution=common.WorkflowExecution(workflow_id="a")
+        )
+        found = await world.once("DescribeWorkflowExecution", describe)
+        assert found.workflow_execution_info.execution.run_id == second
+        world.check()
+
+    _run(scenario)
+
+
+def test_a_task_whose_run_is_deleted_on_its_way_to_the_worker_is_no_fault() -> None:
+    """Its history is gone when it is read for the poll: the poll goes on, and whoever reads further learns of it."""
+
+    async def scenario() -> None:
+        world = await _world(SMALL_CACHE)
+        await _start(world, "a")
+        execution = common.WorkflowExecution(workflow_id="a")
+        asked = workflowservice.GetWorkflowExecutionHistoryRequest(
+            namespace=NAMESPACE, execution=execution, maximum_page_size=1
+        )
+        asked.next_page_token = (await world.once("GetWorkflowExecutionHistory", asked)).next_page_token
+        # Between the start of the task and the reading of its history.
+        world.behind_the_next_commit(world.disk.state.fragments.clear)
+        poll = workflowservice.PollWorkflowTaskQueueRequest(
+            namespace=NAMESPACE, task_queue=taskqueue.TaskQueue(name=TASK_QUEUE)
+        )
+        assert not (await world.once("PollWorkflowTaskQueue", poll, 5.0)).task_token
+        assert await _lost(world.once("GetWorkflowExecutionHistory", asked)) == StatusCode.NOT_FOUND
+
+    _run(scenario)
+
+
 def test_a_wide_fan_out_to_waiting_pollers_is_written() -> None:
     """More reserved starts than a batch can hold: the rest are offered, nothing stands still."""
 

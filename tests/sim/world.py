@@ -13,20 +13,26 @@ from typing import Any, Final, final
 
 from perdure.api import Message
 from perdure.app import CACHE_BYTES, Server
+from perdure.clock import SECOND
 from perdure.config.dynamic import DynamicConfig
 from perdure.errors import StatusCode
 from perdure.ids import SeededIds
 from perdure.store.api import StoreError
 from perdure.store.faulty import Faults, FaultyStore
 from perdure.store.memory import MemoryDisk, MemoryStore
-from perdure.testing.in_process import CALL_S, InProcessClient
+from perdure.testing.in_process import CALL_S, SDK_METADATA, InProcessClient
 from perdure.testing.virtual_time import VirtualLoop
 from perdure.transport.client import RpcError
+from tests.sim.audit import Violation
+from tests.sim.fsck import problems
 from tests.sim.gate import Gate
+from tests.sim.network import Network
 
 PASSING: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED})
 """Outcomes after which a good client asks again."""
 PAUSE_S: Final = 0.25
+FOLLOWING: Final = ("supported-features", "follows-next-run-id")
+"""Said by a client that follows retries and cron runs itself, so that it is shown closing events as they are."""
 
 SAFE: Final = "safe"
 """A disk that never loses what was applied."""
@@ -34,8 +40,22 @@ SYNCED: Final = "synced"
 """A disk that loses with a crash what was applied and not yet acknowledged."""
 LYING: Final = "lying"
 """A disk that acknowledges at once and syncs now and then: the planted bug."""
+SENT_S: Final = 5.0
+"""Longer than any call to a store is on its way."""
 LIE_S: Final = 2.0
 """How often it does."""
+
+
+@final
+class JumpyClock:
+    """The time of day as a machine tells it whose clock is set now and then."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.ahead_s = 0.0
+
+    def now_ns(self) -> int:
+        return self._loop.now_ns() + round(self.ahead_s * SECOND)
 
 
 @final
@@ -58,9 +78,12 @@ class World:
         self.random = loop.random
         self.disk = MemoryDisk(synchronous=disk == SAFE)
         self._syncs = disk == SYNCED
-        self.client = InProcessClient()
+        self.client = InProcessClient(metadata=(*SDK_METADATA, FOLLOWING))
+        self.network = Network(self.client, self.random)
+        self.clock = JumpyClock(loop)
         self.injected: dict[str, int] = {}
         self.crashes = 0
+        self.successions = 0
         self._faults = faults if faults is not None else Faults()
         self._cache_bytes_max = cache_bytes_max
         self._history_first = history_first
@@ -69,6 +92,7 @@ class World:
         self._trace = hashlib.blake2b(digest_size=16)
         self._gate: Gate | None = None
         self._graveyard: list[Server] = []
+        self._zombies: list[tuple[Gate, Server]] = []
         self._server: Server | None = None
 
     @property
@@ -88,7 +112,7 @@ class World:
             store = FaultyStore(MemoryStore(self.disk, self._history_first), self._faults, self.random.getrandbits(64))
             gate = Gate(store, self.disk, self._syncs)
             ids = SeededIds(self.random.getrandbits(64))
-            server = Server(gate, self.loop, ids, DynamicConfig(self._settings), self._cache_bytes_max)
+            server = Server(gate, self.clock, ids, DynamicConfig(self._settings), self._cache_bytes_max)
             self._prepare(server)
             try:
                 await server.open()
@@ -115,9 +139,33 @@ class World:
         self._graveyard.append(self.server)
         self._server = self._gate = None
 
+    def succeed(self) -> None:
+        """The process is taken for dead, though it is not: it goes on until it finds out that it was succeeded. Its
+        callers do not reach it any more, but what it had been asked may yet be answered.
+        """
+        assert self._gate is not None
+        self.successions += 1
+        self._zombies.append((self._gate, self.server))
+        self._server = self._gate = None
+
+    def bury(self) -> None:
+        """Whatever was succeeded is dead at last."""
+        for gate, server in self._zombies:
+            self._count(gate.inner)
+            gate.kill()
+            self._graveyard.append(server)
+        self._zombies.clear()
+
+    def check(self) -> None:
+        """What is stored is whole at any time. Raises Violation."""
+        found = problems(self.disk)
+        if found:
+            raise Violation(f"stored at {self.loop.time():.3f}: {found}")
+
     def heal(self) -> None:
         """From here on the store does what it is asked."""
         old = self._faults
+        self.network.lost = self.network.doubled = 0.0
         self.suffer(Faults(latency_min_ns=old.latency_min_ns, latency_max_ns=old.latency_max_ns))
 
     def suffer(self, faults: Faults) -> None:
@@ -131,8 +179,30 @@ class World:
         while not calm.is_set():
             await asyncio.sleep(self.random.uniform(least_s, most_s))
             self.kill(machine)
+            self.check()
             await asyncio.sleep(self.random.uniform(0.0, 2.0))
             await self.boot()
+
+    async def succeed_now_and_then(self, least_s: float, most_s: float, calm: asyncio.Event) -> None:
+        """Let another process take over at random instants until `calm` is set, and whenever an older one has taken
+        its place back.
+        """
+        while not calm.is_set():
+            await asyncio.sleep(self.random.uniform(least_s, most_s))
+            self.succeed()
+            await self.boot()
+        self.succeed()
+        self.bury()
+        # What they had sent arrives before the last one takes its place.
+        await asyncio.sleep(SENT_S)
+        await self.boot()
+
+    async def set_the_clock_now_and_then(self, most_s: float, calm: asyncio.Event) -> None:
+        """Let the time of day jump by up to `most_s` to and fro until `calm` is set."""
+        while not calm.is_set():
+            await asyncio.sleep(self.random.uniform(1.0, 8.0))
+            self.clock.ahead_s = self.random.uniform(-most_s, most_s)
+        self.clock.ahead_s = 0.0
 
     async def sync_now_and_then(self, calm: asyncio.Event) -> None:
         """What a disk that lies does behind everybody's back, until `calm` is set."""
@@ -160,7 +230,7 @@ class World:
     async def once(self, method: str, request: Message, timeout_s: float = CALL_S) -> Any:
         """One call. Raises RpcError."""
         try:
-            answer = await self.client.call(method, request, timeout_s)
+            answer = await self.network.call(method, request, timeout_s)
         except RpcError as error:
             self._note(method, error.code.name.encode())
             raise
@@ -186,7 +256,12 @@ class World:
         return f"{self._trace.hexdigest()}/{self.loop.steps}"
 
 
+QUIET: Final = ("engine.engine", "engine.alarms", "engine.entities", "frontend.status")
+
+
 def quiet() -> None:
     """Injected faults are no news."""
-    for name in ("perdure.engine.committer", "perdure.engine.engine", "perdure.engine.alarms"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in QUIET:
+        logging.getLogger(f"perdure.{name}").setLevel(logging.ERROR)
+    # That a process was succeeded is an error where it is not done on purpose.
+    logging.getLogger("perdure.engine.committer").setLevel(logging.CRITICAL)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import operations, schedules
+from tests.crash import operations, schedules, stories
 from tests.crash.run import run
 
 KILLS = 12
 SCHEDULE_KILLS = 8
+STORY_KILLS = 8
 
 
 @pytest.mark.slow
@@ -35,3 +36,9 @@ def test_schedules_fire_once_for_each_second(tmp_path: Path, seed: int) -> None:
 def test_batches_and_deletions_go_on_over_kills(tmp_path: Path, seed: int) -> None:
     """Each execution is signalled and counted once, and of the deleted namespace nothing is on the file."""
     assert asyncio.run(operations.run(tmp_path, seed)) == []
+
+
+@pytest.mark.slow
+def test_operators_and_kin_are_told_the_truth_over_kills(tmp_path: Path, seed: int) -> None:
+    """Each story of the simulation once, on a real process and a real file."""
+    assert asyncio.run(stories.run(tmp_path, STORY_KILLS, seed)) == []

@@ -44,6 +44,8 @@ class Stage(Place, Protocol):
 
     guard: Guard
     outdoors: Outdoors
+    address: str
+    """Of the world outside: scheme and host."""
     steady: bool
     """Whether times of different workflows can be compared: the clock does not jump."""
 

@@ -77,7 +77,7 @@ class Stubborn(Deed):
         def retried(request: workflowservice.StartWorkflowExecutionRequest) -> None:
             request.retry_policy.initial_interval.CopyFrom(duration_of(SECOND))
             request.retry_policy.maximum_attempts = 5
-            request.completion_callbacks.add().nexus.url = f"http://outdoors/{self.workflow_id}"
+            request.completion_callbacks.add().nexus.url = f"{self.stage.address}/{self.workflow_id}"
 
         await self.story.start(retried)
         await self.story.finish()
@@ -92,7 +92,7 @@ class Called(Deed):
 
     async def act(self) -> None:
         def with_callback(request: workflowservice.StartWorkflowExecutionRequest) -> None:
-            request.completion_callbacks.add().nexus.url = f"http://outdoors/{self.workflow_id}"
+            request.completion_callbacks.add().nexus.url = f"{self.stage.address}/{self.workflow_id}"
 
         await self.story.start(with_callback)
         await self.story.finish()

@@ -111,6 +111,7 @@ class Theatre:
 
     def __init__(self, plan: Plan) -> None:
         self.guard = Guard()
+        self.address = "http://outdoors"
         self.steady = not plan.clock_s
         self.world = World(
             plan.faults, plan.cache_bytes_max, plan.disk, plan.history_first, SETTINGS, prepare=self._prepare

@@ -18,6 +18,7 @@ from perdure.errors import StatusCode
 from perdure.store.faulty import Faults
 from perdure.testing import virtual_time
 from perdure.testing.programs import TASK_QUEUE, Both, Do, Program, Sleep, payloads
+from perdure.testing.update_answers import NOW
 from perdure.testing.worker import Activity, Attempt, Worker
 from perdure.transport.client import RpcError
 from tests.sim.scenario import SMALL_CACHE
@@ -313,6 +314,80 @@ def test_a_task_whose_run_is_deleted_on_its_way_to_the_worker_is_no_fault() -> N
         )
         assert not (await world.once("PollWorkflowTaskQueue", poll, 5.0)).task_token
         assert await _lost(world.once("GetWorkflowExecutionHistory", asked)) == StatusCode.NOT_FOUND
+
+    _run(scenario)
+
+
+def _asking(world: World, workflow_id: str) -> asyncio.Task[StatusCode | None]:
+    """An update whose caller is patient; how it ends."""
+    request = workflowservice.UpdateWorkflowExecutionRequest(
+        namespace=NAMESPACE, workflow_execution=common.WorkflowExecution(workflow_id=workflow_id)
+    )
+    request.request.meta.update_id, request.request.input.name = "u", NOW
+    request.wait_policy.lifecycle_stage = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+
+    async def ask() -> StatusCode | None:
+        try:
+            await world.once("UpdateWorkflowExecution", request, 60.0)
+        except RpcError as error:
+            return error.code
+        return None
+
+    return asyncio.create_task(ask())
+
+
+def test_an_update_that_was_forgotten_with_a_lost_draft_is_asked_again() -> None:
+    """The draft that held it is lost with another step; a worker that comes later is given it all the same."""
+
+    async def scenario() -> None:
+        world = await _world()
+        await _start(world, "a")
+        await _complete(world, await _task(world), _timer(HOUR_S))
+        asked = _asking(world, "a")
+        await asyncio.sleep(1.0)
+        world.suffer(Faults(fail=1.0))
+        assert await _lost(_signal(world, "a")) == StatusCode.UNAVAILABLE
+        world.heal()
+        work = await _busy_worker(world, {"t": Program(Sleep("t", HOUR_S))}, {})
+        async with asyncio.timeout(5.0):
+            assert await asked is None
+        work.cancel()
+
+    _run(scenario)
+
+
+def test_an_update_that_waits_outlives_a_cache_that_holds_nothing() -> None:
+    """It is volatile, so its chain is not evicted, whatever comes and goes meanwhile."""
+
+    async def scenario() -> None:
+        world = await _world(SMALL_CACHE)
+        await _start(world, "a")
+        await _complete(world, await _task(world), _timer(HOUR_S))
+        asked = _asking(world, "a")
+        await asyncio.sleep(1.0)
+        for number in range(5):
+            await _start(world, f"other {number}", "other")
+        work = await _busy_worker(world, {"t": Program(Sleep("t", HOUR_S)), "other": Program()}, {})
+        async with asyncio.timeout(5.0):
+            assert await asked is None
+        work.cancel()
+
+    _run(scenario)
+
+
+def test_a_poller_reserved_for_a_write_that_failed_gets_the_next_task() -> None:
+    """It waits on as if nothing had been."""
+
+    async def scenario() -> None:
+        world = await _world()
+        polling = asyncio.create_task(_task(world))
+        await asyncio.sleep(1.0)
+        world.suffer(Faults(fail=1.0))
+        assert await _lost(_start(world, "a")) == StatusCode.UNAVAILABLE
+        world.heal()
+        await _start(world, "b")
+        async with asyncio.timeout(1.0):
+            assert (await polling).workflow_execution.workflow_id == "b"
 
     _run(scenario)
 

@@ -197,7 +197,6 @@ def _packed(detail: Message) -> Any:
 _DETAILS: Final[dict[type, Callable[[errors.ServiceError], Message]]] = {
     errors.QueryFailed: _query_failed,
     errors.NotFound: _not_found,
-    errors.HistoryGone: _not_found,
     errors.NamespaceNotFound: _namespace_not_found,
     errors.NamespaceAlreadyExists: _namespace_exists,
     errors.WorkflowExecutionAlreadyStarted: _already_started,

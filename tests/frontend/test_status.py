@@ -16,6 +16,7 @@ CASES: list[tuple[errors.ServiceError, str]] = [
     (errors.InvalidArgument("x"), ""),
     (errors.QueryFailed("x", Failure(message="f").SerializeToString()), "QueryFailedFailure"),
     (errors.NotFound("x"), "NotFoundFailure"),
+    (errors.HistoryGone(), "NotFoundFailure"),
     (errors.NamespaceNotFound("x"), "NamespaceNotFoundFailure"),
     (errors.AlreadyExists("x"), ""),
     (errors.NamespaceAlreadyExists("x"), "NamespaceAlreadyExistsFailure"),

@@ -72,7 +72,7 @@ class Stage:
         self.random = dice
         self.guard = Guard()
         self.outdoors = Outdoors(dice)
-        self.steady = True
+        self.steady = self.alone = True
         self.address = ""
         self._line = line
 

@@ -46,6 +46,8 @@ class Stage(Place, Protocol):
     outdoors: Outdoors
     address: str
     """Of the world outside: scheme and host."""
+    alone: bool
+    """Whether no process lives on that was succeeded: until leases are built, one may read what it was before."""
     steady: bool
     """Whether times of different workflows can be compared: the clock does not jump."""
 

@@ -113,6 +113,7 @@ class Theatre:
         self.guard = Guard()
         self.address = "http://outdoors"
         self.steady = not plan.clock_s
+        self.alone = not plan.successions
         self.world = World(
             plan.faults, plan.cache_bytes_max, plan.disk, plan.history_first, SETTINGS, prepare=self._prepare
         )

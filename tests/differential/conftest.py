@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .runner import Run, by_settings, collect, run, settings
-from .servers import PERDURE, REAL, MissingProgram, Program, Server
+from .servers import EVICTING, PERDURE, REAL, MissingProgram, Program, Server
 from .wire import Connection
 
 PARALLEL = 12
@@ -69,11 +69,12 @@ class Arenas:
 
 
 def selected(request: pytest.FixtureRequest) -> list[str]:
-    """Names of the scenarios that this session's selected tests compare, each once."""
+    """Names of the scenarios that this session's selected tests run on the fixture's server, each once."""
     names: dict[str, None] = {}
     for item in request.session.items:
         callspec = getattr(item, "callspec", None)
-        if callspec is not None and "scenario" in callspec.params:
+        uses = request.fixturename in getattr(item, "fixturenames", ())
+        if uses and callspec is not None and "scenario" in callspec.params:
             names[callspec.params["scenario"]] = None
     return list(names)
 
@@ -110,6 +111,12 @@ def real_again(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def perdure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
     """Perdure."""
     yield from served(PERDURE, request, tmp_path_factory.mktemp("differential"))
+
+
+@pytest.fixture(scope="session")
+def evicting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
+    """Perdure without a memory."""
+    yield from served(EVICTING, request, tmp_path_factory.mktemp("differential"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

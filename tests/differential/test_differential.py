@@ -49,6 +49,14 @@ def test_same_as_temporal(scenario: str, real: Arenas, perdure: Arenas) -> None:
 
 
 @pytest.mark.parametrize("scenario", NAMES)
+def test_same_without_memory(scenario: str, perdure: Arenas, evicting: Arenas) -> None:
+    """What is answered does not depend on what is in memory."""
+    _, difference = compared(scenario, perdure, evicting, ("perdure", "perdure without memory"))
+    if difference:
+        pytest.fail(f"{scenario}\n{difference}", pytrace=False)
+
+
+@pytest.mark.parametrize("scenario", NAMES)
 def test_harness_is_stable(scenario: str, real: Arenas, real_again: Arenas) -> None:
     """Two real servers give the same transcript, so that a difference is Perdure's and not chance."""
     _, difference = compared(scenario, real, real_again, ("temporal", "temporal again"))

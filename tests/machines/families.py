@@ -66,13 +66,17 @@ class Relative(Chronicle):
         if self.shelf.chain is None:
             return
         self.offers.clear()
-        self.calls.clear()
         self.invocations.clear()
-        self.state = self.shelf.reload()
-        self.state = type(self.state)(self.state.chain, self.state.runs, Map(), Map())
+        self.forget()
         for run_id, (_, _, due) in list(self.shelf.cores.items()):
             if due and due <= self.family.now:
                 self.apply(AlarmRang(run_id))
+
+    def forget(self) -> None:
+        """What stands in the store is all that is known, and calls have left."""
+        self.calls.clear()
+        self.state = self.shelf.reload()
+        self.state = type(self.state)(self.state.chain, self.state.runs, Map(), Map())
 
     def kinds(self, letter: str = "") -> list[str]:
         """The event types of a run, the current one by default, shortened."""

@@ -113,6 +113,17 @@ def test_the_mark_of_a_first_task_rides_on_the_next_write() -> None:
     assert kid.kinds() == ["STARTED", "TASK_SCHEDULED"]
 
 
+def test_a_parent_that_is_read_anew_for_the_answer_does_not_ask_again() -> None:
+    """Where nothing stays in memory, each answer would ask for the next one, without end."""
+    family, parent, _ = with_child()
+    family.carry(parent.calls[0])
+    (first_task,) = parent.calls
+    answer = family.ask(first_task)
+    parent.forget()
+    family.tell(first_task, answer)
+    assert not parent.calls
+
+
 def test_a_repeated_start_finds_the_run_it_made() -> None:
     """The answer of a start is lost and the parent's owner dies: the child is started once."""
     family, parent, kid = with_child()

@@ -173,13 +173,17 @@ def first_task_scheduled(step: Step, answer: ChildFirstTaskScheduled) -> None:
     if child is None or child.first_task_known:
         return
     draft = step.edit(execution)
+    item = (PART_CHILD, child.initiated_event_id)
     if execution.running:
         draft.execution.confirmed = draft.execution.confirmed.set(child.initiated_event_id, True)
+        if item in draft.execution.unsent:
+            # Read anew for this very answer, the run does not know that it asked.
+            draft.execution.unsent = draft.execution.unsent.delete(item)
         return
     child = child.copy()
     child.first_task_known = True
     draft.put_child(child)
-    draft.call_returned((PART_CHILD, child.initiated_event_id))
+    draft.call_returned(item)
 
 
 def child_closed(step: Step, report: ChildClosed) -> None:

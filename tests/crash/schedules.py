@@ -7,12 +7,9 @@ Exit status 1 and the findings if an occurrence started no workflow, or more tha
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import secrets
 import sys
-import tempfile
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +20,7 @@ from perdure.api import workflowservice as rpc
 from perdure.api.schedule import Schedule
 from perdure.api.times import duration_of, timestamp_ns
 from perdure.clock import SECOND
+from tests.crash.program import main
 from tests.service.processes import ServerProcess
 from tests.service.rpc import Rpc
 
@@ -104,20 +102,5 @@ async def _judge(client: Rpc, number: int, actions: int) -> list[str]:
     return findings
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=None)
-    arguments = parser.parse_args()
-    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
-    print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="perdure-crash-") as temporary:
-        findings = asyncio.run(run(Path(temporary), arguments.kills, seed))
-    print(f"{arguments.kills} kills, {SCHEDULES} schedules, {len(findings)} findings")
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run, f"{SCHEDULES} schedules", __doc__))

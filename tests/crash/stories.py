@@ -9,13 +9,10 @@ Exit status 1 and the finding if a promise was broken.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import random
-import secrets
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -26,6 +23,7 @@ from perdure.store.inspect import inspect
 from perdure.testing.in_process import CALL_S, SDK_METADATA, method_named
 from perdure.testing.worker import Worker
 from perdure.transport.client import Channel, RpcError
+from tests.crash.program import main
 from tests.service.processes import ServerProcess
 from tests.sim.audit import Violation
 from tests.sim.deed import Outdoors
@@ -143,20 +141,5 @@ async def run(folder: Path, kills: int, seed: int) -> list[str]:
     return findings
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=None)
-    arguments = parser.parse_args()
-    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
-    print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="perdure-crash-") as temporary:
-        findings = asyncio.run(run(Path(temporary), arguments.kills, seed))
-    print(f"{arguments.kills} kills, {len(DEEDS)} stories, {len(findings)} findings")
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run, f"{len(DEEDS)} stories", __doc__))

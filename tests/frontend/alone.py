@@ -18,7 +18,7 @@ from perdure.store.memory import MemoryStore
 from perdure.testing import virtual_time
 from perdure.testing.in_process import InProcessClient
 from perdure.transport.client import RpcError
-from tests.service.rpc import message
+from tests.service.rpc import message, start_of
 
 T = TypeVar("T")
 
@@ -73,13 +73,6 @@ def alone(
 
 async def started_task(server: Alone, workflow_id: str) -> Any:
     """A workflow task of a new workflow, whose queue has its name."""
-    start = rpc.StartWorkflowExecutionRequest(
-        namespace="default",
-        workflow_id=workflow_id,
-        workflow_type=message(name="W"),
-        task_queue=message(name=workflow_id),
-        request_id=workflow_id,
-    )
-    await server.call("StartWorkflowExecution", start)
+    await server.call("StartWorkflowExecution", start_of(workflow_id, workflow_id))
     poll = rpc.PollWorkflowTaskQueueRequest(namespace="default", task_queue=message(name=workflow_id))
     return await server.call("PollWorkflowTaskQueue", poll)

@@ -12,21 +12,14 @@ from perdure.api import command as commands
 from perdure.api import workflowservice as rpc
 from perdure.errors import StatusCode
 from tests.frontend.alone import Alone, alone
-from tests.service.rpc import message
+from tests.service.rpc import message, start_of
 
 OWNER, OTHER = "owner", "other"
 NAMESPACES = (OWNER, OTHER)
 
 
 async def _start(server: Alone, namespace: str, workflow_id: str = "w") -> str:
-    request = rpc.StartWorkflowExecutionRequest(
-        namespace=namespace,
-        workflow_id=workflow_id,
-        workflow_type=message(name="W"),
-        task_queue=message(name="q"),
-        request_id=workflow_id,
-    )
-    answer = await server.call("StartWorkflowExecution", request)
+    answer = await server.call("StartWorkflowExecution", start_of(workflow_id, "q", namespace))
     return str(answer.run_id)
 
 

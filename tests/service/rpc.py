@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any as Anything
 from typing import Final, TypeVar, final
 
-from perdure.api import Message, method_table
+from perdure.api import Message, method_table, workflowservice
 from perdure.transport.client import Channel, RpcError
 
 Reply = TypeVar("Reply", bound=Message)
@@ -59,6 +59,17 @@ class Rpc:
 def message(**fields: Anything) -> Anything:
     """A nested message by its fields: protobuf takes a dict where its types ask for the message."""
     return fields
+
+
+def start_of(workflow_id: str, queue: str, namespace: str = "default") -> workflowservice.StartWorkflowExecutionRequest:
+    """The start of a workflow of type W; its id is the request's, too, so that it may be asked for again."""
+    return workflowservice.StartWorkflowExecutionRequest(
+        namespace=namespace,
+        workflow_id=workflow_id,
+        workflow_type=message(name="W"),
+        task_queue=message(name=queue),
+        request_id=workflow_id,
+    )
 
 
 def new_id(prefix: str = "") -> str:

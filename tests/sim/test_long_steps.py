@@ -16,7 +16,7 @@ from perdure.machines.workflow import machine
 from perdure.store.faulty import Faults
 from perdure.testing import virtual_time
 from perdure.transport.client import RpcError
-from tests.service.rpc import message
+from tests.service.rpc import message, start_of
 from tests.sim.world import World, quiet
 
 MANY: Final = 10 * PIECE
@@ -35,14 +35,7 @@ def _run(scenario: Callable[[World], Awaitable[None]]) -> None:
 
 async def _task(world: World, workflow_id: str) -> Any:
     """The first workflow task of a new run, which is its queue's name too."""
-    start = rpc.StartWorkflowExecutionRequest(
-        namespace="default",
-        workflow_id=workflow_id,
-        workflow_type=message(name="W"),
-        task_queue=message(name=workflow_id),
-        request_id=workflow_id,
-    )
-    await world.once("StartWorkflowExecution", start)
+    await world.once("StartWorkflowExecution", start_of(workflow_id, workflow_id))
     return await _next_task(world, workflow_id)
 
 
